@@ -1,0 +1,5 @@
+//! InfluxQL over `store`.
+
+mod result;
+
+pub use result::{Gone, Level, Message, Series, Sink, Value};
