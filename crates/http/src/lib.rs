@@ -1,1 +1,38 @@
-//! Placeholder head.
+//! HTTP/1.1 at both ends: what the relay, the stores and the agent serve and call with.
+//!
+//! Everything that comes from a network has a named maximum here: connections, requests in flight,
+//! header bytes, body bytes before and after gunzip, waiting times. What a room does with a request
+//! is its own business; this crate knows no path and no status beyond those of overload.
+//!
+//! Connections are plain TCP. Both ends are generic over the byte stream below HTTP
+//! (`serve::connection`, `client::connection`), which is where TLS enters.
+
+mod bind;
+mod body;
+mod client;
+mod credentials;
+mod form;
+mod gunzip;
+mod json;
+mod limits;
+mod request_id;
+mod respond;
+mod serve;
+mod stream;
+mod url;
+
+pub use bind::{BindError, bind};
+pub use body::{BodyError, Payload, read_body};
+pub use client::{Answer, Call, Client, ClientConfig, ClientError};
+pub use credentials::{Credentials, CredentialsError, Secret};
+pub use form::{Params, percent_encode};
+pub use gunzip::gunzip;
+pub use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+pub use hyper::body::Incoming;
+pub use json::write_json_string;
+pub use limits::Limits;
+pub use request_id::RequestIds;
+pub use respond::{Body, empty, error_json, full};
+pub use serve::{Drained, Peer, serve};
+pub use stream::{Aborted, Gone, StreamWriter, stream};
+pub use url::{Url, UrlError};

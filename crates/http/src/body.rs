@@ -1,0 +1,155 @@
+//! Reading a request's or an answer's body whole, within a bound.
+//!
+//! The bytes stay in the few buffers they arrived in: the relay hands them on as they are, and only
+//! who needs them in one piece pays for joining them.
+
+use std::{io, time::Duration};
+
+use bytes::{Buf, Bytes};
+use http_body::Body;
+use thiserror::Error;
+
+/// Why a body could not be taken.
+#[derive(Debug, Error)]
+pub enum BodyError {
+    /// More bytes than allowed, on the wire or after decompression.
+    #[error("body larger than {bytes_max} bytes")]
+    TooLarge {
+        /// The bound.
+        bytes_max: usize,
+    },
+    /// The sender paused for too long.
+    #[error("no byte of the body arrived for {} ms", waited.as_millis())]
+    Stalled {
+        /// How long it was waited.
+        waited: Duration,
+    },
+    /// The connection broke or what it carried is no HTTP.
+    #[error("read body")]
+    Read(#[source] hyper::Error),
+    /// The body is not the gzip stream that its header announces.
+    #[error("invalid gzip stream")]
+    Gzip(#[source] io::Error),
+}
+
+/// A whole body in the buffers it arrived in.
+#[derive(Clone, Debug, Default)]
+pub struct Payload {
+    chunks: Vec<Bytes>,
+    len: usize,
+}
+
+impl Payload {
+    /// The pieces, none of them empty, in order.
+    #[must_use]
+    pub fn chunks(&self) -> &[Bytes] {
+        &self.chunks
+    }
+
+    /// The pieces, taken out.
+    #[must_use]
+    pub fn into_chunks(self) -> Vec<Bytes> {
+        self.chunks
+    }
+
+    /// Number of bytes in all pieces.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no byte at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The bytes in one piece; copies only if there are several.
+    #[must_use]
+    pub fn into_bytes(mut self) -> Bytes {
+        if self.chunks.len() <= 1 {
+            return self.chunks.pop().unwrap_or_default();
+        }
+        let mut joined = Vec::with_capacity(self.len);
+        for chunk in &self.chunks {
+            joined.extend_from_slice(chunk);
+        }
+        joined.into()
+    }
+
+    /// Appends a piece.
+    pub fn push(&mut self, chunk: Bytes) {
+        if !chunk.is_empty() {
+            self.len += chunk.len();
+            self.chunks.push(chunk);
+        }
+    }
+}
+
+impl From<Bytes> for Payload {
+    fn from(bytes: Bytes) -> Self {
+        let mut payload = Self::default();
+        payload.push(bytes);
+        payload
+    }
+}
+
+/// Reads `body` to its end: at most `bytes_max` bytes, with at most `stall_max` between two pieces.
+///
+/// A body whose announced length is too large is refused before a byte of it is read.
+///
+/// # Errors
+/// See [`BodyError`]; what was read is dropped.
+pub async fn read_body<B>(
+    body: B,
+    bytes_max: usize,
+    stall_max: Duration,
+) -> Result<Payload, BodyError>
+where
+    B: Body<Error = hyper::Error>,
+    B::Data: Buf,
+{
+    let too_large = BodyError::TooLarge { bytes_max };
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(too_large);
+    }
+    let mut body = std::pin::pin!(body);
+    let mut payload = Payload::default();
+    loop {
+        let next = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx));
+        let frame = match tokio::time::timeout(stall_max, next).await {
+            Err(_) => return Err(BodyError::Stalled { waited: stall_max }),
+            Ok(None) => return Ok(payload),
+            Ok(Some(frame)) => frame.map_err(BodyError::Read)?,
+        };
+        if let Ok(mut data) = frame.into_data() {
+            let chunk = data.copy_to_bytes(data.remaining());
+            if payload.len + chunk.len() > bytes_max {
+                return Err(too_large);
+            }
+            payload.push(chunk);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_piece_is_not_copied() {
+        let bytes = Bytes::from_static(b"abc");
+        let at = bytes.as_ptr();
+        assert_eq!(Payload::from(bytes).into_bytes().as_ptr(), at);
+    }
+
+    #[test]
+    fn pieces_are_joined_in_order_and_empty_ones_vanish() {
+        let mut payload = Payload::default();
+        for piece in ["ab", "", "c"] {
+            payload.push(Bytes::from_static(piece.as_bytes()));
+        }
+        assert_eq!((payload.len(), payload.chunks().len()), (3, 2));
+        assert_eq!(payload.into_bytes(), "abc");
+    }
+}

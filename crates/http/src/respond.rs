@@ -1,0 +1,180 @@
+//! What is sent: bodies with a known length, or fed by a [`crate::StreamWriter`]; and the answers
+//! that every room gives.
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use http_body::{Frame, SizeHint};
+
+use crate::{
+    json::write_json_string,
+    stream::{Aborted, StreamReader},
+};
+
+/// InfluxDB repeats the text of an error in this header, cut at [`ERROR_HEADER_BYTES_MAX`].
+const X_INFLUXDB_ERROR: HeaderName = HeaderName::from_static("x-influxdb-error");
+
+/// Where the text in [`X_INFLUXDB_ERROR`] is cut.
+const ERROR_HEADER_BYTES_MAX: usize = 1024;
+
+/// A body that is sent, by a server or by a client.
+///
+/// Given as `Bytes` or several of them, its length is known and sent as `Content-Length`, and no
+/// byte is copied.
+#[derive(Debug, Default)]
+pub struct Body(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Frames { frames: VecDeque<Bytes>, len: u64 },
+    Stream(StreamReader),
+}
+
+impl Default for Kind {
+    fn default() -> Self {
+        Self::Frames {
+            frames: VecDeque::new(),
+            len: 0,
+        }
+    }
+}
+
+impl Body {
+    /// A body of several pieces, sent one after another.
+    #[must_use]
+    pub fn frames(frames: impl IntoIterator<Item = Bytes>) -> Self {
+        let frames: VecDeque<Bytes> = frames
+            .into_iter()
+            .filter(|frame| !frame.is_empty())
+            .collect();
+        let len = frames.iter().map(|frame| frame.len() as u64).sum();
+        Self(Kind::Frames { frames, len })
+    }
+
+    pub(crate) fn stream(reader: StreamReader) -> Self {
+        Self(Kind::Stream(reader))
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::frames([bytes])
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Aborted;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        match &mut self.0 {
+            Kind::Frames { frames, len } => Poll::Ready(frames.pop_front().map(|frame| {
+                *len -= frame.len() as u64;
+                Ok(Frame::data(frame))
+            })),
+            Kind::Stream(reader) => reader
+                .poll_next(cx)
+                .map(|next| next.map(|chunk| chunk.map(Frame::data))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.0, Kind::Frames { len: 0, .. })
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.0 {
+            Kind::Frames { len, .. } => SizeHint::with_exact(len),
+            Kind::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// An answer without a body, such as 204.
+#[must_use]
+pub fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = status;
+    response
+}
+
+/// An answer with a whole body.
+#[must_use]
+pub fn full(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Body> {
+    let mut response = Response::new(Body::from(body.into()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// InfluxDB's answer to what went wrong: `{"error":"<text>"}` and a newline, and, except with 401,
+/// the text in `X-Influxdb-Error`.
+#[must_use]
+pub fn error_json(status: StatusCode, text: &str) -> Response<Body> {
+    let mut body = b"{\"error\":".to_vec();
+    write_json_string(&mut body, text.as_bytes());
+    body.extend_from_slice(b"}\n");
+    let mut response = full(status, "application/json", body);
+    if status != StatusCode::UNAUTHORIZED {
+        let cut = &text.as_bytes()[..text.len().min(ERROR_HEADER_BYTES_MAX)];
+        // As Go's net/http: line ends in a header value become spaces.
+        let line: Vec<u8> = cut
+            .iter()
+            .map(|&byte| {
+                if byte == b'\n' || byte == b'\r' {
+                    b' '
+                } else {
+                    byte
+                }
+            })
+            .collect();
+        if let Ok(value) = HeaderValue::from_bytes(line.trim_ascii()) {
+            response.headers_mut().insert(X_INFLUXDB_ERROR, value);
+        }
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body::Body as _;
+
+    use super::*;
+
+    #[test]
+    fn the_length_is_known_and_empty_pieces_vanish() {
+        let body =
+            Body::frames(["ab", "", "cde"].map(|piece| Bytes::from_static(piece.as_bytes())));
+        assert_eq!(body.size_hint().exact(), Some(5));
+        assert!(!body.is_end_stream());
+        assert!(Body::frames([Bytes::new()]).is_end_stream());
+    }
+
+    #[test]
+    fn an_error_is_repeated_in_the_header_but_for_401() {
+        let text = format!("unable to parse '{}\n': x", "é".repeat(600));
+        let response = error_json(StatusCode::BAD_REQUEST, &text);
+        assert_eq!(
+            response.headers()[X_INFLUXDB_ERROR].len(),
+            ERROR_HEADER_BYTES_MAX
+        );
+        let response = error_json(StatusCode::BAD_REQUEST, "a\nb");
+        assert_eq!(response.headers()[X_INFLUXDB_ERROR], "a b");
+        let response = error_json(StatusCode::UNAUTHORIZED, "authorization failed");
+        assert!(!response.headers().contains_key(X_INFLUXDB_ERROR));
+    }
+}
