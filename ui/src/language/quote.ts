@@ -1,0 +1,16 @@
+// Quotes names for use in a query. Always quoted: a keyword, a digit in front or a dash then needs no thought.
+
+/** A name as a quoted identifier. */
+export function identifier(name: string): string {
+  return `"${name.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n')}"`;
+}
+
+/** The guide's second query for a measurement: its last 100 points. */
+export function lastPoints(measurement: string): string {
+  const plain = /^[A-Za-z_]\w*$/.test(measurement) && !KEYWORD.test(measurement);
+  return `select * from ${plain ? measurement : identifier(measurement)} order by time desc limit 100`;
+}
+
+/** Words that name a measurement only in quotes. */
+const KEYWORD =
+  /^(?:all|alter|analyze|any|as|asc|begin|by|cardinality|create|continuous|database|databases|default|delete|desc|destinations|diagnostics|distinct|drop|duration|end|every|exact|explain|field|for|from|future|grant|grants|group|groups|in|inf|insert|into|key|keys|kill|limit|measurement|measurements|name|offset|on|order|password|past|policy|policies|privileges|queries|query|read|replication|resample|retention|revoke|select|series|set|show|shard|shards|slimit|soffset|stats|subscription|subscriptions|tag|to|user|users|values|where|with|write|true|false|time|and|or)$/i;

@@ -1,0 +1,64 @@
+// What a query gave, statement by statement in order. Many series are drawn in steps, so that a wide GROUP BY does not
+// stop the browser.
+
+import type { Result } from '../api/answer';
+import { serverError } from '../api/failure';
+import type { Outcome } from '../api/query';
+import { statements } from '../language/statement';
+import { button, make } from './dom';
+import { failureView } from './notice';
+import { seriesView } from './table';
+
+/** Series drawn at once. */
+const SERIES_STEP = 25;
+
+export class Results {
+  constructor(
+    private readonly place: HTMLElement,
+    private readonly ask: (text: string) => void,
+  ) {}
+
+  clear(): void {
+    this.place.replaceChildren();
+  }
+
+  show(query: string, outcome: Outcome): void {
+    const texts = statements(query);
+    const views: Node[] = [];
+    if (outcome.failure !== undefined) views.push(failureView(outcome.failure, query));
+    if (outcome.ended === 'full') {
+      const note = 'The query was stopped here: this is as much as the page holds. Ask for less with LIMIT, a time range or GROUP BY time().';
+      views.push(make('p', { class: 'note' }, note));
+    }
+    for (const result of outcome.results) {
+      views.push(this.resultView(result, texts.length > 1 ? texts[result.statement_id] : undefined));
+    }
+    this.place.replaceChildren(...views);
+  }
+
+  private resultView(result: Result, text: string | undefined): HTMLElement {
+    const view = make('section', { class: 'result' });
+    if (text !== undefined) {
+      view.append(make('h2', {}, make('span', { class: 'ordinal' }, `${result.statement_id + 1}`), make('code', {}, text)));
+    }
+    for (const message of result.messages) view.append(make('p', { class: 'note' }, message.text));
+    if (result.error !== undefined) view.append(failureView(serverError(result.error)));
+    else if (result.series.length === 0) view.append(make('p', { class: 'empty' }, 'Success! (no results to display)'));
+    this.addSeries(view, result, 0);
+    return view;
+  }
+
+  private addSeries(view: HTMLElement, result: Result, from: number): void {
+    const to = Math.min(from + SERIES_STEP, result.series.length);
+    result.series.slice(from, to).forEach((series, at) => {
+      view.append(seriesView(series, `series-${result.statement_id}-${from + at}`, this.ask));
+    });
+    const left = result.series.length - to;
+    if (left === 0) return;
+    const more = button(`Show ${Math.min(SERIES_STEP, left)} more of ${left.toLocaleString('en-US')} tables`, { class: 'more' }, () => {
+      more.remove();
+      this.addSeries(view, result, to);
+    });
+    view.append(more);
+  }
+}
