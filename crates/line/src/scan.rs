@@ -1,0 +1,180 @@
+//! What a relay must know of a body without parsing it.
+//!
+//! Two things: where a time has to be put in, because every store must give a line the same time;
+//! and which lanes the body touches, because two bodies that touch the same series must reach a
+//! store in order. A lane is a group of series: series are dealt to [`LANES`] lanes by a hash that
+//! knows neither order of tags nor escapes, so that every spelling of a series is in one lane.
+
+use memchr::{memchr, memchr2, memrchr3};
+
+use crate::key::key_end;
+use crate::lines::{blanks, lines};
+
+/// How many lanes there are: one per bit of a mask.
+pub const LANES: u32 = u64::BITS;
+
+/// What [`scan()`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// Lines that are neither blank nor a comment, malformed ones among them.
+    pub lines: u64,
+    /// One bit for each lane that a line of the body is in.
+    pub lanes: u64,
+    /// Where ` TIME` has to be put in, ascending: the ends of the lines that have fields and no
+    /// time. Malformed lines are left for a store to refuse.
+    pub missing_time: Vec<usize>,
+}
+
+/// Scans a body, plain or already inflated. Allocates only for lines without time.
+#[must_use]
+pub fn scan(body: &[u8]) -> Scan {
+    let plain = memchr2(b'"', b'\\', body).is_none();
+    let mut found = Scan::default();
+    let mut lines = lines(body);
+    while let Some(range) = lines.next_range() {
+        let line = &body[range.start..range.end];
+        found.lines += 1;
+        let key_len = key_end(line);
+        found.lanes |= 1 << lane(&line[..key_len.unwrap_or(line.len())]);
+        let Some(key_len) = key_len else { continue };
+        let rest = &line[key_len..];
+        if if plain {
+            plain_lacks_time(rest)
+        } else {
+            lacks_time(rest)
+        } {
+            found.missing_time.push(range.end);
+        }
+    }
+    found
+}
+
+/// The lane of a key, below [`LANES`].
+///
+/// A sum over the bytes does not see their order, so it does not see the order of tags; a
+/// backslash adds nothing. That it takes anagrams for equal costs nothing but some concurrency.
+fn lane(key: &[u8]) -> u32 {
+    let sum = key.iter().fold(0_u32, |sum, &byte| {
+        let x = u32::from(byte ^ b'\\');
+        sum.wrapping_add(x.wrapping_mul(x).wrapping_mul(x.wrapping_add(0x9E37)))
+    });
+    sum.wrapping_mul(0x9E37_79B1) >> (u32::BITS - LANES.ilog2())
+}
+
+/// Without quotes and backslashes, what follows the last blank is the fields, which hold a `=`, or
+/// a time, which does not.
+fn plain_lacks_time(rest: &[u8]) -> bool {
+    let end = rest.len()
+        - rest
+            .iter()
+            .rev()
+            .take_while(|&&byte| is_blank(byte))
+            .count();
+    let rest = &rest[..end];
+    let tail = memrchr3(b' ', b'\t', 0, rest).map_or(rest, |at| &rest[at + 1..]);
+    memchr(b'=', tail).is_some()
+}
+
+const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | 0)
+}
+
+/// The same for any line: finds the unquoted space that ends the fields.
+fn lacks_time(rest: &[u8]) -> bool {
+    let mut quoted = false;
+    let (mut equals, mut commas) = (0_usize, 0_usize);
+    let mut at = blanks(rest);
+    while let Some(&byte) = rest.get(at) {
+        match byte {
+            b'\\' => at += 1,
+            b'"' if equals > commas => quoted = !quoted,
+            b'=' if !quoted => equals += 1,
+            b',' if !quoted => commas += 1,
+            b' ' if !quoted => break,
+            _ => {}
+        }
+        at += 1;
+    }
+    let after = rest.get(at..).unwrap_or_default();
+    equals > 0 && !quoted && blanks(after) == after.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn filled(body: &str) -> String {
+        let mut out = body.to_owned();
+        for at in scan(body.as_bytes()).missing_time.into_iter().rev() {
+            out.insert_str(at, " 7");
+        }
+        out
+    }
+
+    #[test]
+    fn a_time_is_put_in_where_one_is_missing_and_nowhere_else() {
+        for (body, want) in [
+            ("m v=1", "m v=1 7"),
+            ("m v=1\n", "m v=1 7\n"),
+            ("m v=1\r\nn v=2 5\r\n", "m v=1 7\r\nn v=2 5\r\n"),
+            (
+                "a v=1 5\nb v=2\n\n# c v=1\nd v=3",
+                "a v=1 5\nb v=2 7\n\n# c v=1\nd v=3 7",
+            ),
+            ("m  v=1  \nn v=1 -5  ", "m  v=1   7\nn v=1 -5  "),
+            (
+                "m v=\"a\nb c=1\" \nn v=\"\\\"\" 5",
+                "m v=\"a\nb c=1\"  7\nn v=\"\\\"\" 5",
+            ),
+            ("m v=\"x=1 y\"", "m v=\"x=1 y\" 7"),
+            ("m\\ x v=\"a\" 1\nm a\\ b=1", "m\\ x v=\"a\" 1\nm a\\ b=1 7"),
+        ] {
+            assert_eq!(filled(body), want, "{body:?}");
+            assert_eq!(scan(filled(body).as_bytes()).missing_time, [0; 0]);
+        }
+    }
+
+    #[test]
+    fn malformed_lines_are_left_alone() {
+        for body in ["m", "m,a=b", "m,a=b ", "m v", "m v=\"x", "m v=1 x", ",a=b"] {
+            assert_eq!(filled(body), body);
+            assert_eq!(scan(body.as_bytes()).lines, 1);
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_a_series_is_in_one_lane() {
+        let lanes = |body: &str| scan(body.as_bytes()).lanes;
+        let lane = lanes("m=,host=a,cpu=0 v=1");
+        assert_eq!(lane.count_ones(), 1);
+        assert_eq!(lanes("m\\=,cpu=0,host=a v=2 5"), lane);
+        assert_eq!(lanes("m=,cpu=0,host=a v=1\nm=,host=a,cpu=0 w=1"), lane);
+    }
+
+    #[test]
+    fn hosts_spread_over_the_lanes() {
+        let body: String = (0..1000)
+            .map(|n| format!("cpu,host=host_{n} v=1\n"))
+            .collect();
+        assert!(scan(body.as_bytes()).lanes.count_ones() > 40);
+    }
+
+    proptest! {
+        /// A line that parses has a time in the eyes of the scan exactly when the parser finds one.
+        #[test]
+        fn scan_and_parser_agree(body in r#"(a|b,t=c|d\\ e) {1,2}(v=1|w="x(\\"| |\n|=)"|x\\==t,y="" )( 5| )?(\n| )?"#) {
+            let mut missing = 0;
+            for raw in lines(body.as_bytes()) {
+                if crate::check(raw, crate::ParseOptions::default()).is_err() {
+                    return Ok(());
+                }
+                let mut line = crate::Line::parse(raw, crate::ParseOptions::default()).unwrap();
+                while line.next_field().unwrap().is_some() {}
+                missing += usize::from(line.timestamp().unwrap().is_none());
+            }
+            prop_assert_eq!(scan(body.as_bytes()).missing_time.len(), missing);
+        }
+    }
+}
