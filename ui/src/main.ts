@@ -1,12 +1,12 @@
 // Wires the page: finds its places in index.html, gives each to the part that owns it, and starts. The parts know one
 // another only through what is passed here.
 
-import { Console } from './view/console';
 import { need } from './view/dom';
 import { LinkDialog, readHash } from './view/link';
 import { templateMenu } from './view/menu';
 import { Prompt } from './view/prompt';
 import { Results } from './view/results';
+import { Runner } from './view/runner';
 import { Source } from './view/source';
 import { Standing } from './view/standing';
 import { ThemeSwitch } from './view/theme';
@@ -18,7 +18,7 @@ const linked = readHash(location.hash);
 const standing = new Standing(need('standing', HTMLElement));
 const source = new Source(need('source', HTMLSelectElement), linked.db, standing.heard);
 const results = new Results(need('results', HTMLElement), (text) => prompt.set(text));
-const terminal = new Console(
+const runner = new Runner(
   source,
   results,
   need('summary', HTMLElement),
@@ -28,8 +28,8 @@ const terminal = new Console(
 const prompt = new Prompt(
   need('query', HTMLInputElement),
   need('prompt', HTMLFormElement),
-  (text) => void terminal.run(text),
-  () => terminal.cancel(),
+  (text) => void runner.run(text),
+  () => runner.cancel(),
 );
 
 templateMenu(need('templates', HTMLDetailsElement), (text, start, end) => prompt.set(text, start, end));

@@ -113,8 +113,17 @@ try {
   say('a query that does not parse shows the server\'s text and marks the place');
   await shot('error-light');
 
-  await page.keyboard.press('ArrowUp');
-  await page.keyboard.press('ArrowUp');
+  await page.route('**/query?*held*', () => undefined);
+  await page.keyboard.press('Control+a');
+  await page.keyboard.type('select held from cpu');
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'Cancel' }).waitFor();
+  await page.keyboard.press('Escape');
+  await page.locator('#summary').getByText('Cancelled').waitFor();
+  await page.unroute('**/query?*held*');
+  say('a query that is not answered is cancelled by Escape');
+
+  for (let step = 0; step < 3; step += 1) await page.keyboard.press('ArrowUp');
   assert.equal(await page.getByLabel('Query', { exact: true }).inputValue(), 'select mean(usage_user) from cpu group by cpu; show databases');
   say('Up walks the history');
 

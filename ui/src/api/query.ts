@@ -73,8 +73,8 @@ export async function runQuery(
 }
 
 function send(page: string, db: string, q: string, signal: AbortSignal): Promise<Response> {
-  const shape = { chunked: 'true', chunk_size: String(CHUNK_ROWS) };
-  if (!changes(q)) return fetch(endpoint(page, 'query', { db, ...shape, q }), { signal, cache: 'no-store' });
-  const body = new URLSearchParams({ q });
-  return fetch(endpoint(page, 'query', { db, ...shape }), { method: 'POST', body, signal, cache: 'no-store' });
+  const shape = { db, chunked: 'true', chunk_size: String(CHUNK_ROWS) };
+  const options: RequestInit = { signal, cache: 'no-store', headers: { Accept: 'application/json' } };
+  if (!changes(q)) return fetch(endpoint(page, 'query', { ...shape, q }), options);
+  return fetch(endpoint(page, 'query', shape), { ...options, method: 'POST', body: new URLSearchParams({ q }) });
 }

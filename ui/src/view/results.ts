@@ -16,18 +16,23 @@ export class Results {
   constructor(
     private readonly place: HTMLElement,
     private readonly ask: (text: string) => void,
-  ) {}
-
-  clear(): void {
-    this.place.replaceChildren();
+  ) {
+    // The queries that the page shows before the first one is run.
+    for (const look of place.querySelectorAll<HTMLButtonElement>('button[data-query]')) {
+      look.addEventListener('click', () => ask(look.dataset['query'] ?? ''));
+    }
   }
 
   show(query: string, outcome: Outcome): void {
     const texts = statements(query);
     const views: Node[] = [];
+    const whole = outcome.ended === undefined && outcome.failure === undefined;
     if (outcome.failure !== undefined) views.push(failureView(outcome.failure, query));
     if (outcome.ended === 'full') {
       const note = 'The query was stopped here: this is as much as the page holds. Ask for less with LIMIT, a time range or GROUP BY time().';
+      views.push(make('p', { class: 'note' }, note));
+    } else if (whole && outcome.results.some((result) => result.series.some((series) => series.partial))) {
+      const note = 'The server left rows out: the answer is longer than its limit for one answer (max-row-limit).';
       views.push(make('p', { class: 'note' }, note));
     }
     for (const result of outcome.results) {

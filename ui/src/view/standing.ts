@@ -7,7 +7,7 @@ export class Standing {
   private readonly text = make('span');
   private version = '';
 
-  constructor(place: HTMLElement) {
+  constructor(private readonly place: HTMLElement) {
     document.title = `${location.host} · tandem`;
     this.text.textContent = location.host;
     place.replaceChildren(this.dot, this.text);
@@ -16,10 +16,10 @@ export class Standing {
   /** Notes that the store answered, or that it did not. */
   readonly heard = (version: string | undefined, ok: boolean): void => {
     if (version !== undefined) this.version = version;
+    const text = ok ? location.host : `${location.host} does not answer`;
     this.dot.dataset['state'] = ok ? 'up' : 'down';
-    const words = [location.host];
-    if (!ok) words.push('no answer');
-    else if (this.version !== '') words.push(`InfluxDB API ${this.version}`);
-    this.text.textContent = words.join(' · ');
+    this.place.title = this.version === '' ? '' : `InfluxDB API ${this.version}`;
+    // Written only when it changed, because a screen reader reads it out.
+    if (this.text.textContent !== text) this.text.textContent = text;
   };
 }

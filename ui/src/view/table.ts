@@ -14,19 +14,19 @@ export const PAGE_ROWS = 100;
 export function seriesView(series: Series, id: string, ask: (text: string) => void): HTMLElement {
   const name = series.name === '' ? 'result' : series.name;
   const heading = make('h3', { id }, name);
+  const numbers = series.columns.map((_, at) => numeric(series, at));
   const head = make('header', { class: 'series-head' }, heading, tagList(series.tags));
   head.append(make('span', { class: 'rows' }, count(series.rows.length, 'row')));
   const body = make('tbody');
-  const table = make('table', {}, caption(name, series.tags), columnHeads(series), body);
+  const table = make('table', {}, caption(name, series.tags), columnHeads(series, numbers), body);
   const scroll = make('div', { class: 'scroll', role: 'group', tabindex: '0', 'aria-labelledby': id }, table);
   const view = make('section', { class: 'series', 'aria-labelledby': id }, head, scroll);
   const draw = (start: number): void => {
-    body.replaceChildren(...series.rows.slice(start, start + PAGE_ROWS).map((row) => rowView(series, row, ask)));
+    body.replaceChildren(...series.rows.slice(start, start + PAGE_ROWS).map((row) => rowView(series, numbers, row, ask)));
     scroll.scrollTop = 0;
   };
   draw(0);
   if (series.rows.length > PAGE_ROWS) view.append(pager(series.rows.length, name, draw));
-  if (series.partial) view.append(make('p', { class: 'note' }, 'The server left rows out here (max-row-limit).'));
   return view;
 }
 
@@ -44,26 +44,30 @@ function tagList(tags: Record<string, string>): Node {
   return make('ul', { class: 'tags', 'aria-label': 'Tags' }, ...items);
 }
 
-function columnHeads(series: Series): HTMLElement {
+function columnHeads(series: Series, numbers: boolean[]): HTMLElement {
   const heads = series.columns.map((column, at) =>
-    make('th', { scope: 'col', class: numeric(series, at) ? 'number' : '' }, column),
+    make('th', { scope: 'col', class: numbers[at] === true ? 'number' : '' }, column),
   );
   return make('thead', {}, make('tr', {}, ...heads));
 }
 
+/** Whether the first value of a column is a number. */
 function numeric(series: Series, at: number): boolean {
-  const first = series.rows.find((row) => (row[at] ?? null) !== null)?.[at] ?? null;
-  return isNumber(first);
+  const row = series.rows.find((one) => (one[at] ?? null) !== null);
+  return isNumber(row?.[at] ?? null);
 }
 
-function rowView(series: Series, row: Cell[], ask: (text: string) => void): HTMLElement {
-  const cells = series.columns.map((column, at) => cellView(series, column, row[at] ?? null, ask));
+function rowView(series: Series, numbers: boolean[], row: Cell[], ask: (text: string) => void): HTMLElement {
+  const cells = series.columns.map((column, at) => {
+    const view = cellView(series, column, row[at] ?? null, ask);
+    if (numbers[at] === true) view.classList.add('number');
+    return view;
+  });
   return make('tr', {}, ...cells);
 }
 
 function cellView(series: Series, column: string, cell: Cell, ask: (text: string) => void): HTMLElement {
   if (cell === null) return make('td', { class: 'null', title: 'no value' }, '–');
-  if (isNumber(cell)) return make('td', { class: 'number' }, cellText(cell));
   const text = cellText(cell);
   if (text === '') return make('td', { class: 'null', title: 'empty text' }, '""');
   if (column === 'time') {

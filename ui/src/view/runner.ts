@@ -11,7 +11,7 @@ const TICK_MS = 100;
 /** A query that is over sooner is not announced. */
 const QUIET_MS = 150;
 
-export class Console {
+export class Runner {
   private running: AbortController | undefined;
 
   constructor(
