@@ -1,0 +1,145 @@
+//! The frame: one record with its header. The byte map is in the crate's head.
+//!
+//! A frame is staged without its salt and durable end, which only the one who writes knows
+//! ([`seal`] fills them in); the record's own checksum is taken outside any lock.
+
+use crate::Sequence;
+
+/// Begins every frame. Its first byte occurs in no UTF-8 text.
+pub(crate) const MARKER: [u8; 4] = [0xf7, b'r', b'e', b'c'];
+
+/// Length of a frame's header.
+pub(crate) const HEADER_BYTES: usize = 32;
+
+/// A frame's header, checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FrameHeader {
+    pub(crate) length: u32,
+    pub(crate) sequence: Sequence,
+    pub(crate) durable_end: Sequence,
+    pub(crate) record_crc: u32,
+}
+
+impl FrameHeader {
+    /// The header as it is written in a segment of this salt.
+    pub(crate) fn encode(&self, salt: u32) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[0..4].copy_from_slice(&MARKER);
+        bytes[4..8].copy_from_slice(&self.length.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.sequence.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.durable_end.to_le_bytes());
+        bytes[24..28].copy_from_slice(&self.record_crc.to_le_bytes());
+        let crc = crc32c::crc32c_append(salt, &bytes[..28]);
+        bytes[28..32].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// The header in these bytes, if it was written in a segment of this salt.
+    pub(crate) fn decode(bytes: &[u8], salt: u32) -> Option<Self> {
+        let bytes: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
+        if bytes[0..4] != MARKER {
+            return None;
+        }
+        if crc32c::crc32c_append(salt, &bytes[..28]) != u32_at(bytes, 28) {
+            return None;
+        }
+        Some(FrameHeader {
+            length: u32_at(bytes, 4),
+            sequence: u64_at(bytes, 8),
+            durable_end: u64_at(bytes, 16),
+            record_crc: u32_at(bytes, 24),
+        })
+    }
+
+    /// Bytes of the whole frame.
+    pub(crate) fn frame_bytes(&self) -> u64 {
+        HEADER_BYTES as u64 + u64::from(self.length)
+    }
+}
+
+/// Checksum of a record given in parts.
+pub(crate) fn record_crc(parts: &[&[u8]]) -> u32 {
+    parts
+        .iter()
+        .fold(0, |crc, part| crc32c::crc32c_append(crc, part))
+}
+
+/// Gives each staged frame in `frames` its durable end and its salted checksum.
+pub(crate) fn seal(mut frames: &mut [u8], salt: u32, durable_end: Sequence) {
+    while let Some((header, rest)) = frames.split_first_chunk_mut::<HEADER_BYTES>() {
+        let length = u32_at(header, 4);
+        *header = FrameHeader {
+            length,
+            sequence: u64_at(header, 8),
+            durable_end,
+            record_crc: u32_at(header, 24),
+        }
+        .encode(salt);
+        frames = rest.get_mut(length as usize..).unwrap_or_default();
+    }
+}
+
+fn u32_at(bytes: &[u8; HEADER_BYTES], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn u64_at(bytes: &[u8; HEADER_BYTES], at: usize) -> u64 {
+    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn staged(sequence: Sequence, record: &[u8]) -> Vec<u8> {
+        let header = FrameHeader {
+            length: u32::try_from(record.len()).unwrap(),
+            sequence,
+            durable_end: 0,
+            record_crc: record_crc(&[record]),
+        };
+        [&header.encode(0)[..], record].concat()
+    }
+
+    #[test]
+    fn sealing_fills_in_every_frame() {
+        let mut group = [staged(7, b"one"), staged(8, b""), staged(9, b"three")].concat();
+        seal(&mut group, 0xdead_beef, 5);
+        let mut rest = &group[..];
+        for (sequence, record) in [(7, &b"one"[..]), (8, b""), (9, b"three")] {
+            let header = FrameHeader::decode(rest, 0xdead_beef).unwrap();
+            assert_eq!(header.sequence, sequence);
+            assert_eq!(header.durable_end, 5);
+            let body = &rest[HEADER_BYTES..][..record.len()];
+            assert_eq!(body, record);
+            assert_eq!(header.record_crc, record_crc(&[record]));
+            rest = &rest[HEADER_BYTES + record.len()..];
+        }
+        assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn another_salt_never_passes() {
+        let bytes = staged(1, b"x");
+        for bit in 0..32 {
+            assert_eq!(FrameHeader::decode(&bytes, 1 << bit), None);
+        }
+        assert!(FrameHeader::decode(&bytes, 0).is_some());
+    }
+
+    #[test]
+    fn every_changed_bit_of_a_header_is_noticed() {
+        let bytes = staged(3, b"x");
+        for bit in 0..HEADER_BYTES * 8 {
+            let mut bad = bytes.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(FrameHeader::decode(&bad, 0), None, "bit {bit}");
+        }
+        assert_eq!(FrameHeader::decode(&bytes[..31], 0), None);
+    }
+
+    #[test]
+    fn parts_have_the_checksum_of_the_whole() {
+        assert_eq!(record_crc(&[b"ab", b"", b"c"]), crc32c::crc32c(b"abc"));
+    }
+}

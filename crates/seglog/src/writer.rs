@@ -1,0 +1,212 @@
+//! The writing end: the last segment, and how the next one is begun.
+//!
+//! Only one thread at a time, the leader, uses it. It never writes behind bytes whose state is unknown:
+//! after a failed write the file is cut back to its durable length, and the cut synced, first.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tandem_vfs::{File, Vfs, random_u64};
+
+use crate::segment::{HEADER_BYTES, Segment, SegmentHeader, SegmentId};
+use crate::{Error, Options, Sequence, frame};
+
+/// Why nothing was written.
+#[derive(Debug)]
+pub(crate) enum WriteError {
+    /// The log can go on behind its durable end.
+    Refused(Error),
+    /// A sync failed: the log cannot go on.
+    Sync(Error),
+}
+
+impl WriteError {
+    pub(crate) fn into_inner(self) -> Error {
+        match self {
+            WriteError::Refused(e) | WriteError::Sync(e) => e,
+        }
+    }
+}
+
+/// The last segment, open for writing.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub(crate) file: Arc<dyn File>,
+    pub(crate) path: PathBuf,
+    pub(crate) segment: Segment,
+}
+
+/// Writes groups to the last segment.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    vfs: Arc<dyn Vfs>,
+    dir: PathBuf,
+    options: Options,
+    active: Active,
+    /// Bytes past the durable end may have been written.
+    dirty: bool,
+    /// The name of the next segment, settled before the first attempt to make it, so that a second
+    /// attempt finds what the first one left.
+    next: SegmentId,
+    /// Segments ended since the last [`Writer::take_changes`].
+    ended: Vec<Segment>,
+}
+
+impl Writer {
+    pub(crate) fn new(vfs: Arc<dyn Vfs>, dir: PathBuf, options: Options, active: Active) -> Self {
+        let next = id_after(active.segment.id);
+        Writer {
+            vfs,
+            dir,
+            options,
+            active,
+            dirty: false,
+            next,
+            ended: Vec::new(),
+        }
+    }
+
+    /// Writes and syncs a group of staged frames; the first has the sequence `durable_end`, below which
+    /// all is durable. On `Ok` so is the group.
+    pub(crate) fn write(
+        &mut self,
+        frames: &mut [u8],
+        durable_end: Sequence,
+    ) -> Result<(), WriteError> {
+        self.clean()?;
+        let grown = self.active.segment.bytes + frames.len() as u64;
+        if !self.is_empty() && grown > self.options.segment_bytes_max {
+            self.roll(durable_end)?;
+        }
+        frame::seal(frames, self.active.segment.id.salt, durable_end);
+        let Active {
+            file,
+            path,
+            segment,
+        } = &mut self.active;
+        self.dirty = true;
+        file.write_all_at(frames, segment.bytes)
+            .map_err(|e| WriteError::Refused(Error::io("append to", path, e)))?;
+        file.sync_data()
+            .map_err(|e| WriteError::Sync(Error::io("sync", path, e)))?;
+        self.dirty = false;
+        segment.bytes += frames.len() as u64;
+        Ok(())
+    }
+
+    /// Begins a new segment, if the last one has records. All below `durable_end` is durable.
+    pub(crate) fn rotate(&mut self, durable_end: Sequence) -> Result<(), WriteError> {
+        self.clean()?;
+        if self.is_empty() {
+            return Ok(());
+        }
+        self.roll(durable_end)
+    }
+
+    /// The segments that changed since the last call, in order: those ended, and the last one.
+    pub(crate) fn take_changes(&mut self) -> Vec<Segment> {
+        let mut changes = std::mem::take(&mut self.ended);
+        changes.push(self.active.segment);
+        changes
+    }
+
+    fn is_empty(&self) -> bool {
+        self.active.segment.bytes <= HEADER_BYTES
+    }
+
+    /// Cuts what a failed write left behind the durable end.
+    fn clean(&mut self) -> Result<(), WriteError> {
+        if self.dirty {
+            let Active { file, path, .. } = &self.active;
+            file.set_len(self.active.segment.bytes)
+                .map_err(|e| WriteError::Refused(Error::io("cut", path, e)))?;
+            file.sync_data()
+                .map_err(|e| WriteError::Sync(Error::io("sync", path, e)))?;
+            self.dirty = false;
+        }
+        Ok(())
+    }
+
+    fn roll(&mut self, durable_end: Sequence) -> Result<(), WriteError> {
+        let begun = begin_segment(
+            &*self.vfs,
+            &self.dir,
+            &self.options,
+            self.next,
+            durable_end,
+            durable_end,
+        )?;
+        self.next = id_after(self.next);
+        let ended = std::mem::replace(&mut self.active, begun);
+        self.ended.push(ended.segment);
+        Ok(())
+    }
+}
+
+/// The name of the segment after `id`.
+pub(crate) fn id_after(id: SegmentId) -> SegmentId {
+    SegmentId {
+        index: id.index + 1,
+        salt: random_salt(),
+    }
+}
+
+/// A salt that is not zero: with zero, a run of zeros would have a checksum of zero.
+pub(crate) fn random_salt() -> u32 {
+    (random_u64() >> 32) as u32 | 1
+}
+
+/// Makes the file of a segment with its header; durable, entry and all, on `Ok`. Takes over a file of
+/// that name, which can only be what an earlier attempt left.
+pub(crate) fn begin_segment(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    options: &Options,
+    id: SegmentId,
+    first_sequence: Sequence,
+    previous_end: Sequence,
+) -> Result<Active, WriteError> {
+    let path = id.path(dir);
+    let refused = |action| {
+        let path = path.clone();
+        move |e| WriteError::Refused(Error::io(action, &path, e))
+    };
+    let synced = |path: &Path| {
+        let path = path.to_owned();
+        move |e| WriteError::Sync(Error::io("sync", &path, e))
+    };
+    let file = match vfs.create_new(&path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            let file = vfs.open(&path).map_err(refused("open"))?;
+            file.set_len(0).map_err(refused("cut"))?;
+            file
+        }
+        made => made.map_err(refused("make"))?,
+    };
+    if options.reserve {
+        file.reserve(options.segment_bytes_max)
+            .map_err(refused("reserve space for"))?;
+    }
+    let header = SegmentHeader {
+        id,
+        first_sequence,
+        previous_end,
+        record_bytes_max: options.record_bytes_max,
+    };
+    file.write_all_at(&header.encode(), 0)
+        .map_err(refused("write"))?;
+    file.sync_data().map_err(synced(&path))?;
+    vfs.sync_dir(dir).map_err(synced(dir))?;
+    Ok(Active {
+        file,
+        path,
+        segment: Segment {
+            id,
+            first_sequence,
+            previous_end,
+            bytes: HEADER_BYTES,
+            record_bytes_max: options.record_bytes_max,
+        },
+    })
+}
