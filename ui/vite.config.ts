@@ -4,12 +4,23 @@
 //
 // `TANDEM_STORE=http://127.0.0.1:8086 npm run dev` develops against a running store.
 
-import { defineConfig, loadEnv } from 'vite';
+import { defineConfig, loadEnv, type Plugin } from 'vite';
+
+/** Holds the first picture back until the script ran, so that a chosen theme does not follow a flash of the other. */
+const renderOnce: Plugin = {
+  name: 'render-once',
+  apply: 'build',
+  transformIndexHtml: {
+    order: 'post',
+    handler: (html) => html.replace('<script type="module"', '<script type="module" blocking="render"'),
+  },
+};
 
 export default defineConfig(({ mode }) => {
   const store = loadEnv(mode, '.', 'TANDEM_')['TANDEM_STORE'] ?? 'http://127.0.0.1:8086';
   return {
     base: './',
+    plugins: [renderOnce],
     build: {
       assetsInlineLimit: 0,
       modulePreload: { polyfill: false },

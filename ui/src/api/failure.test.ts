@@ -13,6 +13,7 @@ test('a body that is not of the store is shown as plain text, bounded', () => {
   expect(statusError(502, 'Bad Gateway', page)).toEqual({
     title: 'Server returned error 502',
     detail: 'Bad Gateway nginx',
+    status: 502,
     hint: 'A proxy answered in place of the store: is the store running?',
   });
   expect(statusError(500, 'Internal Server Error', 'x'.repeat(10_000)).detail.length).toBeLessThan(500);

@@ -6,6 +6,8 @@ export interface Failure {
   title: string;
   detail: string;
   hint?: string;
+  /** The HTTP status, where that was what failed. */
+  status?: number;
 }
 
 /** Characters shown of a body that is not the store's JSON (a proxy's page, say). */
@@ -15,6 +17,7 @@ const BODY_CHARS_MAX = 400;
 const HINTS: readonly (readonly [RegExp, string])[] = [
   [/database not found/, 'Choose another data source at the upper right; SHOW DATABASES lists them.'],
   [/database (name required|is required)/, 'Choose a data source at the upper right.'],
+  [/create admin user first/, 'The query template Create admin user makes the first one.'],
   [/retention policy not found/, 'SHOW RETENTION POLICIES lists those of the data source.'],
   [/found .*, expected .* at line/, 'The mark shows where the query stopped making sense.'],
   [/timeout|query interrupted|max-select/, 'Ask for less: a time range, a tag, or LIMIT.'],
@@ -39,7 +42,7 @@ export function serverError(text: string): Failure {
 /** An answer whose status is not a success. */
 export function statusError(status: number, statusText: string, body: string): Failure {
   const detail = errorText(body) ?? (plain(body) || statusText || 'no further text');
-  return withHint({ title: `Server returned error ${status}`, detail }, hintFor(detail) ?? STATUS_HINTS[status]);
+  return withHint({ title: `Server returned error ${status}`, detail, status }, hintFor(detail) ?? STATUS_HINTS[status]);
 }
 
 /** No answer came at all. */

@@ -16,6 +16,8 @@ export interface Outcome {
   results: Result[];
   rows: number;
   elapsed_ms: number;
+  /** Whether the server said anything at all. */
+  answered: boolean;
   failure?: Failure;
   /** Why rows may be missing though nothing failed. */
   ended?: 'cancelled' | 'full';
@@ -33,15 +35,14 @@ export async function runQuery(
 ): Promise<Outcome> {
   const started_ms = performance.now();
   const gather = new Gather();
-  const outcome: Outcome = { results: gather.results, rows: 0, elapsed_ms: 0 };
+  const outcome: Outcome = { results: gather.results, rows: 0, elapsed_ms: 0, answered: false };
   const stop = new AbortController();
   const onAbort = (): void => stop.abort();
   signal.addEventListener('abort', onAbort);
   if (signal.aborted) stop.abort();
-  let answered = false;
   try {
     const response = await send(page, db, q, stop.signal);
-    answered = true;
+    outcome.answered = true;
     const version = response.headers.get('X-Influxdb-Version');
     if (version !== null) outcome.version = version;
     if (!response.ok || response.body === null) {
@@ -61,7 +62,7 @@ export async function runQuery(
   } catch (error) {
     if (signal.aborted) outcome.ended = 'cancelled';
     else if (error instanceof LineTooLong) outcome.failure = tooLargeError();
-    else if (answered) outcome.failure = cutError(gather.rows);
+    else if (outcome.answered) outcome.failure = cutError(gather.rows);
     else outcome.failure = networkError(new URL(page).host);
   } finally {
     signal.removeEventListener('abort', onAbort);

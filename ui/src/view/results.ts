@@ -49,20 +49,20 @@ export class Results {
     for (const message of result.messages) view.append(make('p', { class: 'note' }, message.text));
     if (result.error !== undefined) view.append(failureView(serverError(result.error)));
     else if (result.series.length === 0) view.append(make('p', { class: 'empty' }, 'Success! (no results to display)'));
-    this.addSeries(view, result, 0);
+    this.addSeries(view, result, text === undefined ? 'h2' : 'h3', 0);
     return view;
   }
 
-  private addSeries(view: HTMLElement, result: Result, from: number): void {
+  private addSeries(view: HTMLElement, result: Result, level: 'h2' | 'h3', from: number): void {
     const to = Math.min(from + SERIES_STEP, result.series.length);
     result.series.slice(from, to).forEach((series, at) => {
-      view.append(seriesView(series, `series-${result.statement_id}-${from + at}`, this.ask));
+      view.append(seriesView(series, `series-${result.statement_id}-${from + at}`, level, this.ask));
     });
     const left = result.series.length - to;
     if (left === 0) return;
     const more = button(`Show ${Math.min(SERIES_STEP, left)} more of ${left.toLocaleString('en-US')} tables`, { class: 'more' }, () => {
       more.remove();
-      this.addSeries(view, result, to);
+      this.addSeries(view, result, level, to);
     });
     view.append(more);
   }

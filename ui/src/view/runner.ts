@@ -19,7 +19,7 @@ export class Runner {
     private readonly results: Results,
     private readonly summary: HTMLElement,
     private readonly cancelButton: HTMLButtonElement,
-    private readonly heard: (version: string | undefined, ok: boolean) => void,
+    private readonly heard: (outcome: Outcome) => void,
   ) {
     cancelButton.addEventListener('click', () => this.cancel());
   }
@@ -52,7 +52,7 @@ export class Runner {
     this.results.show(text, outcome);
     this.summary.textContent = summaryText(outcome);
     this.summary.dataset['state'] = failed(outcome) ? 'failed' : 'done';
-    this.heard(outcome.version, outcome.version !== undefined || outcome.failure === undefined);
+    if (outcome.ended !== 'cancelled') this.heard(outcome);
     if (changes(text)) void this.source.refresh();
   }
 }

@@ -1,7 +1,7 @@
 // The data source drop-down at the upper right: the databases of the store, `telegraf` chosen when it is there. While
 // the store does not answer it asks again, so that a page opened too early heals by itself.
 
-import { runQuery } from '../api/query';
+import { type Outcome, runQuery } from '../api/query';
 import { make } from './dom';
 
 /** The database that agents write to. */
@@ -18,7 +18,7 @@ export class Source {
   constructor(
     private readonly select: HTMLSelectElement,
     private readonly wanted: string,
-    private readonly heard: (version: string | undefined, ok: boolean) => void,
+    private readonly heard: (outcome: Outcome) => void,
   ) {
     document.addEventListener('visibilitychange', () => {
       if (!document.hidden) void this.refresh();
@@ -38,12 +38,12 @@ export class Source {
     this.asking = asking;
     const outcome = await runQuery(document.baseURI, '', 'SHOW DATABASES', asking.signal);
     if (asking.signal.aborted) return;
+    this.heard(outcome);
     const result = outcome.results[0];
-    const failed = outcome.failure !== undefined || result === undefined || result.error !== undefined;
-    this.heard(outcome.version, outcome.failure === undefined);
-    if (failed) {
+    if (outcome.failure !== undefined || result === undefined || result.error !== undefined) {
       if (this.names.length === 0) this.show([]);
-      this.retry = window.setTimeout(() => void this.refresh(), RETRY_MS);
+      // Not after a refused sign-in: the browser would ask for it again and again.
+      if (outcome.failure?.status !== 401) this.retry = window.setTimeout(() => void this.refresh(), RETRY_MS);
       return;
     }
     this.show(result.series.flatMap((series) => series.rows.map((row) => String(row[0] ?? ''))));

@@ -1,5 +1,6 @@
 // Which store this is and whether it answers: the two stores show the same page, so the address is always in sight.
 
+import type { Outcome } from '../api/query';
 import { make } from './dom';
 
 export class Standing {
@@ -14,10 +15,10 @@ export class Standing {
   }
 
   /** Notes that the store answered, or that it did not. */
-  readonly heard = (version: string | undefined, ok: boolean): void => {
-    if (version !== undefined) this.version = version;
-    const text = ok ? location.host : `${location.host} does not answer`;
-    this.dot.dataset['state'] = ok ? 'up' : 'down';
+  readonly heard = (outcome: Outcome): void => {
+    if (outcome.version !== undefined) this.version = outcome.version;
+    const text = outcome.answered ? location.host : `${location.host} does not answer`;
+    this.dot.dataset['state'] = outcome.answered ? 'up' : 'down';
     this.place.title = this.version === '' ? '' : `InfluxDB API ${this.version}`;
     // Written only when it changed, because a screen reader reads it out.
     if (this.text.textContent !== text) this.text.textContent = text;

@@ -10,17 +10,21 @@ import { cellText, count, isNumber, nanoseconds } from './format';
 /** Rows drawn at once. */
 export const PAGE_ROWS = 100;
 
-/** The series with its name, tags, table and, when it is long, a pager; `ask` puts a query into the Query line. */
-export function seriesView(series: Series, id: string, ask: (text: string) => void): HTMLElement {
+/**
+ * The series with its name, tags, table and, when it is long, a pager. The heading is of the given level and bears `id`;
+ * `ask` puts a query into the Query line.
+ */
+export function seriesView(series: Series, id: string, level: 'h2' | 'h3', ask: (text: string) => void): HTMLElement {
   const name = series.name === '' ? 'result' : series.name;
-  const heading = make('h3', { id }, name);
+  const heading = make(level, { id }, name);
   const numbers = series.columns.map((_, at) => numeric(series, at));
-  const head = make('header', { class: 'series-head' }, heading, tagList(series.tags));
+  const head = make('div', { class: 'series-head' }, heading, tagList(series.tags));
   head.append(make('span', { class: 'rows' }, count(series.rows.length, 'row')));
   const body = make('tbody');
   const table = make('table', {}, caption(name, series.tags), columnHeads(series, numbers), body);
-  const scroll = make('div', { class: 'scroll', role: 'group', tabindex: '0', 'aria-labelledby': id }, table);
-  const view = make('section', { class: 'series', 'aria-labelledby': id }, head, scroll);
+  const scroll = make('div', { class: 'scroll', role: 'group', 'aria-labelledby': id }, table);
+  reachable(scroll);
+  const view = make('div', { class: 'series' }, head, scroll);
   const draw = (start: number): void => {
     body.replaceChildren(...series.rows.slice(start, start + PAGE_ROWS).map((row) => rowView(series, numbers, row, ask)));
     scroll.scrollTop = 0;
@@ -28,6 +32,16 @@ export function seriesView(series: Series, id: string, ask: (text: string) => vo
   draw(0);
   if (series.rows.length > PAGE_ROWS) view.append(pager(series.rows.length, name, draw));
   return view;
+}
+
+/** Lets the keyboard scroll what does not fit; what fits is no stop on the way of Tab. */
+function reachable(scroll: HTMLElement): void {
+  const look = (): void => {
+    const fits = scroll.scrollWidth <= scroll.clientWidth && scroll.scrollHeight <= scroll.clientHeight;
+    if (fits) scroll.removeAttribute('tabindex');
+    else scroll.tabIndex = 0;
+  };
+  new ResizeObserver(look).observe(scroll);
 }
 
 function caption(name: string, tags: Record<string, string>): HTMLElement {
@@ -97,5 +111,5 @@ function pager(rows: number, name: string, draw: (start: number) => void): HTMLE
   const next = button('›', { 'aria-label': 'Next page' }, () => go(Math.min(start + PAGE_ROWS, end)));
   const last = button('»', { 'aria-label': 'Last page' }, () => go(end));
   go(0);
-  return make('nav', { class: 'pager', 'aria-label': `Pages of ${name}` }, first, previous, where, next, last);
+  return make('div', { class: 'pager', role: 'group', 'aria-label': `Pages of ${name}` }, first, previous, where, next, last);
 }
