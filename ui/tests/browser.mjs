@@ -59,7 +59,8 @@ try {
     await page.locator('#summary:is([data-state=done], [data-state=failed])').filter({ hasText: ' · ' }).waitFor();
   };
   /** The rows of a table as texts. */
-  const rowsOf = (table) => table.locator('tbody tr').evaluateAll((rows) => rows.map((row) => [...row.cells].map((cell) => cell.textContent)));
+  const rowsOf = (table) =>
+    table.locator('tbody tr').evaluateAll((rows) => rows.map((row) => [...row.cells].map((cell) => cell.textContent)));
 
   await page.goto(url);
   const source = page.getByLabel('Data source');
@@ -95,7 +96,10 @@ try {
   const rows = await rowsOf(cpu);
   assert.ok(rows.length > 0 && rows.length <= 100);
   const times = rows.map(([time]) => Date.parse(time));
-  assert.ok(times.every((time, at) => at === 0 || time <= times[at - 1]), 'newest first');
+  assert.ok(
+    times.every((time, at) => at === 0 || time <= times[at - 1]),
+    'newest first',
+  );
   say(`select * from cpu … limit 100 gives ${rows.length} rows of ${heads.length} columns, newest first`);
   await shot('points-light');
 
@@ -110,7 +114,7 @@ try {
   await alert.waitFor();
   assert.match(await alert.innerText(), /error parsing query: found .*, expected .* at line 1, char \d+/s);
   assert.equal(await alert.locator('mark').innerText(), 'from');
-  say('a query that does not parse shows the server\'s text and marks the place');
+  say("a query that does not parse shows the server's text and marks the place");
   await shot('error-light');
 
   await page.route('**/query?*held*', () => undefined);
@@ -123,8 +127,20 @@ try {
   await page.unroute('**/query?*held*');
   say('a query that is not answered is cancelled by Escape');
 
-  for (let step = 0; step < 3; step += 1) await page.keyboard.press('ArrowUp');
-  assert.equal(await page.getByLabel('Query', { exact: true }).inputValue(), 'select mean(usage_user) from cpu group by cpu; show databases');
+  await page.route('**/query?*', (route) => route.abort());
+  await run('select lost from cpu');
+  await results.getByRole('alert').getByText(`No answer from ${host}`).waitFor();
+  await page.locator('#standing').getByText('does not answer').waitFor();
+  await page.unroute('**/query?*');
+  await page.locator('#standing').getByText('does not answer').waitFor({ state: 'detached' });
+  assert.equal(await source.inputValue(), 'telegraf');
+  say('a store that does not answer is told as such, and the page heals by itself');
+
+  for (let step = 0; step < 4; step += 1) await page.keyboard.press('ArrowUp');
+  assert.equal(
+    await page.getByLabel('Query', { exact: true }).inputValue(),
+    'select mean(usage_user) from cpu group by cpu; show databases',
+  );
   say('Up walks the history');
 
   await run('CREATE DATABASE tandem_page_test');
@@ -133,7 +149,9 @@ try {
   say('CREATE DATABASE succeeds and the new database is offered');
   await source.selectOption('tandem_page_test');
   await page.getByRole('button', { name: 'Write data' }).click();
-  await page.getByLabel('Line protocol').fill('page,kind=test whole=9007199254740993i,text="<b>&",empty="" 1000000001\npage,kind=test real=0.5 1000000002');
+  await page
+    .getByLabel('Line protocol')
+    .fill('page,kind=test whole=9007199254740993i,text="<b>&",empty="" 1000000001\npage,kind=test real=0.5 1000000002');
   await page.getByRole('button', { name: 'Write', exact: true }).click();
   await page.locator('#write-said').getByText('Written in').waitFor();
   await page.getByLabel('Line protocol').fill('page,kind=test whole=');
@@ -157,7 +175,10 @@ try {
   await page.getByLabel('Query', { exact: true }).focus();
   await run('SHOW MEASUREMENTS');
   await list.getByRole('button', { name: 'cpu', exact: true }).click();
-  assert.equal(await page.getByLabel('Query', { exact: true }).inputValue(), 'select * from cpu order by time desc limit 100');
+  assert.equal(
+    await page.getByLabel('Query', { exact: true }).inputValue(),
+    'select * from cpu order by time desc limit 100',
+  );
   say('a measurement in the list leads to its last 100 points');
 
   await page.getByRole('button', { name: 'Generate query URL' }).click();

@@ -33,8 +33,13 @@ test('a tag named like the mark of a long number stays a tag', () => {
 });
 
 test('errors of a statement and of the whole query', () => {
-  expect(readAnswer('{"results":[{"statement_id":0,"error":"database not found: x"}]}').results[0]?.error).toBe('database not found: x');
-  expect(readAnswer('{"error":"json: unsupported value: +Inf"}')).toEqual({ results: [], error: 'json: unsupported value: +Inf' });
+  expect(readAnswer('{"results":[{"statement_id":0,"error":"database not found: x"}]}').results[0]?.error).toBe(
+    'database not found: x',
+  );
+  expect(readAnswer('{"error":"json: unsupported value: +Inf"}')).toEqual({
+    results: [],
+    error: 'json: unsupported value: +Inf',
+  });
 });
 
 test('missing and wrong members count as empty', () => {

@@ -2,7 +2,11 @@ import { expect, test } from 'vitest';
 import { cutError, errorOffset, networkError, serverError, statusError } from './failure';
 
 test('the error text of the store is shown as it is', () => {
-  const failure = statusError(400, 'Bad Request', '{"error":"error parsing query: found FROM, expected identifier at line 1, char 8"}\n');
+  const failure = statusError(
+    400,
+    'Bad Request',
+    '{"error":"error parsing query: found FROM, expected identifier at line 1, char 8"}\n',
+  );
   expect(failure.title).toBe('Server returned error 400');
   expect(failure.detail).toBe('error parsing query: found FROM, expected identifier at line 1, char 8');
   expect(failure.hint).toMatch(/mark/);

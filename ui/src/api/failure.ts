@@ -42,7 +42,10 @@ export function serverError(text: string): Failure {
 /** An answer whose status is not a success. */
 export function statusError(status: number, statusText: string, body: string): Failure {
   const detail = errorText(body) ?? (plain(body) || statusText || 'no further text');
-  return withHint({ title: `Server returned error ${status}`, detail, status }, hintFor(detail) ?? STATUS_HINTS[status]);
+  return withHint(
+    { title: `Server returned error ${status}`, detail, status },
+    hintFor(detail) ?? STATUS_HINTS[status],
+  );
 }
 
 /** No answer came at all. */
@@ -56,10 +59,12 @@ export function networkError(host: string): Failure {
 
 /** The answer ended, or stopped being JSON, in its middle. */
 export function cutError(rows: number): Failure {
+  const hint = 'Run the query again; if this repeats, look at the log of the store.';
+  if (rows > 0) return { title: 'The answer was cut off', detail: 'What had arrived before is shown below.', hint };
   return {
-    title: 'The answer was cut off',
-    detail: rows === 0 ? 'It could not be read.' : `What had arrived before is shown below.`,
-    hint: 'Run the query again; if this repeats, look at the log of the store.',
+    title: 'The answer could not be read',
+    detail: 'It ended early, or something else than a store answers here.',
+    hint,
   };
 }
 
@@ -89,7 +94,11 @@ function errorText(body: string): string | undefined {
 }
 
 function plain(body: string): string {
-  const text = body.replace(/<(style|script|title)[\s\S]*?<\/\1>/gi, ' ').replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ').trim();
+  const text = body
+    .replace(/<(style|script|title)[\s\S]*?<\/\1>/gi, ' ')
+    .replace(/<[^>]*>/g, ' ')
+    .replace(/\s+/g, ' ')
+    .trim();
   return text.length > BODY_CHARS_MAX ? `${text.slice(0, BODY_CHARS_MAX)}…` : text;
 }
 

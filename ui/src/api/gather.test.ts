@@ -10,14 +10,18 @@ const series = (name: string, values: number[], partial = false, tags: Record<st
   partial,
 });
 
-const answer = (statement_id: number, ...all: Series[]): Answer => ({ results: [{ statement_id, series: all, messages: [] }] });
+const answer = (statement_id: number, ...all: Series[]): Answer => ({
+  results: [{ statement_id, series: all, messages: [] }],
+});
 
 test('a series cut by chunks is one again', () => {
   const gather = new Gather();
   gather.add(answer(0, series('a', [1]), series('b', [2], true)));
   gather.add(answer(0, series('b', [3], true)));
   gather.add(answer(0, series('b', [4]), series('c', [5])));
-  expect(gather.results).toEqual([{ statement_id: 0, messages: [], series: [series('a', [1]), series('b', [2, 3, 4]), series('c', [5])] }]);
+  expect(gather.results).toEqual([
+    { statement_id: 0, messages: [], series: [series('a', [1]), series('b', [2, 3, 4]), series('c', [5])] },
+  ]);
   expect(gather.rows).toBe(5);
 });
 
@@ -52,7 +56,17 @@ test('rows past the bound are dropped and told', () => {
 
 test('cells are bounded too', () => {
   const gather = new Gather(100, 4);
-  const wide: Series = { name: 'w', tags: {}, columns: ['a', 'b'], rows: [[1, 2], [3, 4], [5, 6]], partial: false };
+  const wide: Series = {
+    name: 'w',
+    tags: {},
+    columns: ['a', 'b'],
+    rows: [
+      [1, 2],
+      [3, 4],
+      [5, 6],
+    ],
+    partial: false,
+  };
   gather.add(answer(0, wide));
   expect([gather.full, gather.rows]).toEqual([true, 2]);
 });

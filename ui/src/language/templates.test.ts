@@ -3,7 +3,11 @@ import { lastPoints } from './quote';
 import { fill, TEMPLATES } from './templates';
 
 test('a template is filled and its first blank found', () => {
-  expect(fill('SHOW TAG KEYS FROM "«m»" WITH "«n»"')).toEqual({ text: 'SHOW TAG KEYS FROM "m" WITH "n"', start: 20, end: 21 });
+  expect(fill('SHOW TAG KEYS FROM "«m»" WITH "«n»"')).toEqual({
+    text: 'SHOW TAG KEYS FROM "m" WITH "n"',
+    start: 20,
+    end: 21,
+  });
   expect(fill('SHOW USERS')).toEqual({ text: 'SHOW USERS', start: 10, end: 10 });
 });
 

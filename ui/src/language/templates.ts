@@ -32,7 +32,10 @@ export const TEMPLATES: readonly (readonly [group: string, templates: readonly T
     'Retention policies',
     [
       { label: 'Show retention policies', text: 'SHOW RETENTION POLICIES ON "«database»"' },
-      { label: 'Create retention policy', text: 'CREATE RETENTION POLICY "«name»" ON "«database»" DURATION 30d REPLICATION 1 DEFAULT' },
+      {
+        label: 'Create retention policy',
+        text: 'CREATE RETENTION POLICY "«name»" ON "«database»" DURATION 30d REPLICATION 1 DEFAULT',
+      },
       { label: 'Drop retention policy', text: 'DROP RETENTION POLICY "«name»" ON "«database»"' },
     ],
   ],

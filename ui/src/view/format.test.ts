@@ -35,5 +35,12 @@ test('other texts are no times', () => {
 
 test('counts and durations', () => {
   expect([count(0, 'row'), count(1, 'row'), count(50_000, 'row')]).toEqual(['0 rows', '1 row', '50,000 rows']);
-  expect([0.42, 9.94, 12.4, 999, 1_234, 61_500].map(duration)).toEqual(['0.4 ms', '9.9 ms', '12 ms', '999 ms', '1.23 s', '1 min 1 s']);
+  expect([0.42, 9.94, 12.4, 999, 1_234, 61_500].map(duration)).toEqual([
+    '0.4 ms',
+    '9.9 ms',
+    '12 ms',
+    '999 ms',
+    '1.23 s',
+    '1 min 1 s',
+  ]);
 });

@@ -5,7 +5,10 @@ import { fill, TEMPLATES } from '../language/templates';
 import { button, make } from './dom';
 
 /** Fills `menu` with the templates; `choose` takes the text and the range of its first blank. */
-export function templateMenu(menu: HTMLDetailsElement, choose: (text: string, start: number, end: number) => void): void {
+export function templateMenu(
+  menu: HTMLDetailsElement,
+  choose: (text: string, start: number, end: number) => void,
+): void {
   const list = make('div', { class: 'menu-list' });
   for (const [group, templates] of TEMPLATES) {
     const items = templates.map((template) =>

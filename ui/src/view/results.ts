@@ -6,6 +6,7 @@ import { serverError } from '../api/failure';
 import type { Outcome } from '../api/query';
 import { statements } from '../language/statement';
 import { button, make } from './dom';
+import { count } from './format';
 import { failureView } from './notice';
 import { seriesView } from './table';
 
@@ -29,7 +30,7 @@ export class Results {
     const whole = outcome.ended === undefined && outcome.failure === undefined;
     if (outcome.failure !== undefined) views.push(failureView(outcome.failure, query));
     if (outcome.ended === 'full') {
-      const note = 'The query was stopped here: this is as much as the page holds. Ask for less with LIMIT, a time range or GROUP BY time().';
+      const note = `Only the first ${count(outcome.rows, 'row')} are shown, as many as the page holds; the query was stopped there. Ask for less with LIMIT, a time range or GROUP BY time().`;
       views.push(make('p', { class: 'note' }, note));
     } else if (whole && outcome.results.some((result) => result.series.some((series) => series.partial))) {
       const note = 'The server left rows out: the answer is longer than its limit for one answer (max-row-limit).';
@@ -38,17 +39,20 @@ export class Results {
     for (const result of outcome.results) {
       views.push(this.resultView(result, texts.length > 1 ? texts[result.statement_id] : undefined));
     }
+    if (whole && outcome.results.length === 0) views.push(emptyView());
     this.place.replaceChildren(...views);
   }
 
   private resultView(result: Result, text: string | undefined): HTMLElement {
     const view = make('section', { class: 'result' });
     if (text !== undefined) {
-      view.append(make('h2', {}, make('span', { class: 'ordinal' }, `${result.statement_id + 1}`), make('code', {}, text)));
+      view.append(
+        make('h2', {}, make('span', { class: 'ordinal' }, `${result.statement_id + 1}`), make('code', {}, text)),
+      );
     }
     for (const message of result.messages) view.append(make('p', { class: 'note' }, message.text));
     if (result.error !== undefined) view.append(failureView(serverError(result.error)));
-    else if (result.series.length === 0) view.append(make('p', { class: 'empty' }, 'Success! (no results to display)'));
+    else if (result.series.length === 0) view.append(emptyView());
     this.addSeries(view, result, text === undefined ? 'h2' : 'h3', 0);
     return view;
   }
@@ -60,10 +64,18 @@ export class Results {
     });
     const left = result.series.length - to;
     if (left === 0) return;
-    const more = button(`Show ${Math.min(SERIES_STEP, left)} more of ${left.toLocaleString('en-US')} tables`, { class: 'more' }, () => {
-      more.remove();
-      this.addSeries(view, result, level, to);
-    });
+    const more = button(
+      `Show ${Math.min(SERIES_STEP, left)} more of ${left.toLocaleString('en-US')} tables`,
+      { class: 'more' },
+      () => {
+        more.remove();
+        this.addSeries(view, result, level, to);
+      },
+    );
     view.append(more);
   }
+}
+
+function emptyView(): HTMLElement {
+  return make('p', { class: 'empty' }, 'Success! (no results to display)');
 }

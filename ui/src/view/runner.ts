@@ -53,7 +53,8 @@ export class Runner {
     this.summary.textContent = summaryText(outcome);
     this.summary.dataset['state'] = failed(outcome) ? 'failed' : 'done';
     if (outcome.ended !== 'cancelled') this.heard(outcome);
-    if (changes(text)) void this.source.refresh();
+    // A change may be to the list of databases; after a silence that list asks on until the store is back.
+    if (changes(text) || (outcome.ended === undefined && !outcome.answered)) void this.source.refresh();
   }
 }
 

@@ -20,9 +20,7 @@ export class Source {
     private readonly wanted: string,
     private readonly heard: (outcome: Outcome) => void,
   ) {
-    document.addEventListener('visibilitychange', () => {
-      if (!document.hidden) void this.refresh();
-    });
+    document.addEventListener('visibilitychange', () => this.refreshIfSeen());
   }
 
   /** The chosen database; empty when there is none. */
@@ -43,10 +41,14 @@ export class Source {
     if (outcome.failure !== undefined || result === undefined || result.error !== undefined) {
       if (this.names.length === 0) this.show([]);
       // Not after a refused sign-in: the browser would ask for it again and again.
-      if (outcome.failure?.status !== 401) this.retry = window.setTimeout(() => void this.refresh(), RETRY_MS);
+      if (outcome.failure?.status !== 401) this.retry = window.setTimeout(() => this.refreshIfSeen(), RETRY_MS);
       return;
     }
     this.show(result.series.flatMap((series) => series.rows.map((row) => String(row[0] ?? ''))));
+  }
+
+  private refreshIfSeen(): void {
+    if (!document.hidden) void this.refresh();
   }
 
   private show(names: string[]): void {

@@ -26,7 +26,9 @@ export function seriesView(series: Series, id: string, level: 'h2' | 'h3', ask: 
   reachable(scroll);
   const view = make('div', { class: 'series' }, head, scroll);
   const draw = (start: number): void => {
-    body.replaceChildren(...series.rows.slice(start, start + PAGE_ROWS).map((row) => rowView(series, numbers, row, ask)));
+    body.replaceChildren(
+      ...series.rows.slice(start, start + PAGE_ROWS).map((row) => rowView(series, numbers, row, ask)),
+    );
     scroll.scrollTop = 0;
   };
   draw(0);
@@ -86,11 +88,16 @@ function cellView(series: Series, column: string, cell: Cell, ask: (text: string
   if (text === '') return make('td', { class: 'null', title: 'empty text' }, '""');
   if (column === 'time') {
     const ns = nanoseconds(text);
-    if (ns !== undefined) return make('td', { class: 'time' }, make('time', { datetime: text, title: `${ns} ns` }, text));
+    if (ns !== undefined)
+      return make('td', { class: 'time' }, make('time', { datetime: text, title: `${ns} ns` }, text));
   }
   if (series.name === 'measurements' && column === 'name') {
     const look = { class: 'look', title: 'Put the query for its last 100 points into the Query line' };
-    return make('td', {}, button(text, look, () => ask(lastPoints(text))));
+    return make(
+      'td',
+      {},
+      button(text, look, () => ask(lastPoints(text))),
+    );
   }
   return make('td', {}, text);
 }
@@ -111,5 +118,13 @@ function pager(rows: number, name: string, draw: (start: number) => void): HTMLE
   const next = button('›', { 'aria-label': 'Next page' }, () => go(Math.min(start + PAGE_ROWS, end)));
   const last = button('»', { 'aria-label': 'Last page' }, () => go(end));
   go(0);
-  return make('div', { class: 'pager', role: 'group', 'aria-label': `Pages of ${name}` }, first, previous, where, next, last);
+  return make(
+    'div',
+    { class: 'pager', role: 'group', 'aria-label': `Pages of ${name}` },
+    first,
+    previous,
+    where,
+    next,
+    last,
+  );
 }
