@@ -12,4 +12,24 @@
 //! business of the executor.
 
 pub mod ast;
+pub mod condition;
+mod display;
+mod duration;
+mod error;
+mod lexer;
 pub mod limits;
+mod params;
+mod parser;
+mod privilege;
+mod quote;
+mod redact;
+mod token;
+pub mod zone;
+
+pub use duration::{DurationError, format_duration, format_go_duration, parse_duration};
+pub use error::{ParseError, Position};
+pub use params::{ParamValue, Params, Scalar};
+pub use parser::{parse_expr, parse_query, parse_statement};
+pub use privilege::Privilege;
+pub use quote::{ident_needs_quotes, quote_ident, quote_string};
+pub use redact::redact_passwords;

@@ -32,6 +32,6 @@ impl Measurement {
 pub enum Source {
     /// A measurement or a regular expression of measurements.
     Measurement(Measurement),
-    /// A subquery; it has no `into`.
+    /// A subquery. An `into` in it was written and means nothing.
     Subquery(Box<SelectStatement>),
 }

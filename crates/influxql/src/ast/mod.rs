@@ -12,6 +12,7 @@ mod select;
 mod show;
 mod statement;
 mod user;
+mod walk;
 
 pub use continuous::{
     CreateContinuousQuery, CreateSubscription, DestinationMode, DropContinuousQuery,
@@ -30,3 +31,4 @@ pub use show::{
 };
 pub use statement::{KillQuery, Query, Statement};
 pub use user::{CreateUser, Grant, GrantedPrivilege, Revoke, SetPassword};
+pub use walk::IntervalError;
