@@ -1,0 +1,188 @@
+//! Reading a file: its footer once, its data by series, field and time.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tandem_model::{SeriesId, TimeRange};
+use tandem_vfs::File;
+
+use super::directory::{self, Entry, PagePlace};
+use super::error::Damage;
+use super::footer::{self, ChunkPlace, FileMeta, MeasurementInfo, TrailerError};
+use super::head::ChunkHead;
+use super::{BlockError, MAGIC, TRAILER_LEN, piece};
+use crate::Rows;
+
+mod open_column;
+mod output;
+mod series;
+
+pub(super) use open_column::OpenColumn;
+pub(super) use series::ChunkColumns;
+pub(crate) use series::{SegmentStatistics, SeriesReader};
+
+/// How much of a file's end is read at once: the footer of most files.
+const TAIL_LEN: u64 = 16 << 10;
+
+/// A file that can be read, from any thread. It holds the footer in memory: names, fields, series
+/// sets, and some 30 bytes for each chunk and each 256 series.
+#[derive(Debug)]
+pub(crate) struct BlockFile {
+    file: Arc<dyn File>,
+    path: PathBuf,
+    meta: FileMeta,
+    measurements: Vec<MeasurementInfo>,
+}
+
+impl BlockFile {
+    /// Reads and checks the footer. `path` is for errors.
+    pub(crate) fn open(file: Arc<dyn File>, path: &Path) -> Result<Self, BlockError> {
+        let io = |source| BlockError::Io {
+            action: "read",
+            file: path.to_owned(),
+            source,
+        };
+        let len = file.len().map_err(io)?;
+        let tail_start = len.saturating_sub(TAIL_LEN);
+        let mut tail = vec![0; usize::try_from(len - tail_start).unwrap_or(0)];
+        file.read_exact_at(&mut tail, tail_start).map_err(io)?;
+
+        let corrupt = |offset, what| Damage::new(what).at(path, offset);
+        let (before, trailer) = tail
+            .split_last_chunk::<TRAILER_LEN>()
+            .ok_or_else(|| corrupt(0, "too short for a block file"))?;
+        let trailer_start = len - TRAILER_LEN as u64;
+        let footer_len = footer::decode_trailer(trailer).map_err(|error| match error {
+            TrailerError::Damage(damage) => damage.at(path, trailer_start),
+            TrailerError::Version(version) => BlockError::Version {
+                file: path.to_owned(),
+                version,
+            },
+        })?;
+        let footer_start = trailer_start
+            .checked_sub(footer_len)
+            .filter(|start| *start >= MAGIC.len() as u64)
+            .ok_or_else(|| corrupt(trailer_start, "footer longer than the file"))?;
+        let footer = match footer_start.checked_sub(tail_start) {
+            Some(start) => before[usize::try_from(start).unwrap_or(before.len())..].to_vec(),
+            None => {
+                let footer_len = usize::try_from(footer_len)
+                    .map_err(|_| corrupt(trailer_start, "footer too long"))?;
+                let mut footer = vec![0; footer_len];
+                file.read_exact_at(&mut footer, footer_start).map_err(io)?;
+                footer
+            }
+        };
+        let body = piece::open(&footer).map_err(|damage| damage.at(path, footer_start))?;
+        let (meta, measurements) = footer::decode(body, len, footer_start)
+            .map_err(|damage| damage.at(path, footer_start))?;
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+            meta,
+            measurements,
+        })
+    }
+
+    /// What the footer says of the whole file.
+    pub(crate) const fn meta(&self) -> &FileMeta {
+        &self.meta
+    }
+
+    /// The name that errors give the file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The measurements, ascending by name; other methods count them from 0.
+    pub(crate) fn measurements(&self) -> &[MeasurementInfo] {
+        &self.measurements
+    }
+
+    /// The place of a measurement among the measurements.
+    pub(crate) fn measurement(&self, name: &[u8]) -> Option<usize> {
+        self.measurements
+            .binary_search_by(|measurement| measurement.name.as_slice().cmp(name))
+            .ok()
+    }
+
+    /// A reader of these fields of a measurement, which decodes what series share once when they
+    /// are read in order of id. A field that the file does not have is null. Panics when there is
+    /// no such measurement.
+    pub(crate) fn reader(&self, measurement: usize, fields: &[&[u8]]) -> SeriesReader<'_> {
+        SeriesReader::new(self, measurement, fields)
+    }
+
+    /// The rows of a series in `range`, with a column for each of `fields`. Panics when there is no
+    /// such measurement. To read several series use [`BlockFile::reader`].
+    pub(crate) fn read(
+        &self,
+        measurement: usize,
+        series: SeriesId,
+        fields: &[&[u8]],
+        range: TimeRange,
+    ) -> Result<Rows, BlockError> {
+        self.reader(measurement, fields).read(series, range)
+    }
+
+    /// From the first to the last row of a series; `None` when it has none. Panics when there is no
+    /// such measurement.
+    pub(crate) fn series_time_range(
+        &self,
+        measurement: usize,
+        series: SeriesId,
+    ) -> Result<Option<TimeRange>, BlockError> {
+        self.reader(measurement, &[]).time_range(series)
+    }
+
+    /// Reads a directory page.
+    pub(super) fn directory_page(&self, place: &PagePlace) -> Result<Vec<Entry>, BlockError> {
+        let piece = self.read_bytes(place.offset, place.len as u64)?;
+        self.decode_piece(&piece, place.offset, |body| directory::decode(body, place))
+    }
+
+    /// Reads a chunk's head.
+    pub(super) fn chunk_head(
+        &self,
+        chunk: &ChunkPlace,
+        columns: usize,
+    ) -> Result<ChunkHead, BlockError> {
+        let data_len = chunk.len.saturating_sub(chunk.head_len as u64);
+        let offset = chunk.offset + data_len;
+        let piece = self.read_bytes(offset, chunk.head_len as u64)?;
+        self.decode_piece(&piece, offset, |body| {
+            ChunkHead::decode(body, chunk.rows, columns, data_len)
+        })
+    }
+
+    /// Checks a piece that was read at `offset` and decodes it.
+    pub(super) fn decode_piece<'a, T>(
+        &self,
+        piece: &'a [u8],
+        offset: u64,
+        decode: impl FnOnce(&'a [u8]) -> Result<T, Damage>,
+    ) -> Result<T, BlockError> {
+        piece::open(piece)
+            .and_then(decode)
+            .map_err(|damage| damage.at(&self.path, offset))
+    }
+
+    /// Reads bytes that the footer or a head says are there.
+    pub(super) fn read_bytes(&self, offset: u64, len: u64) -> Result<Vec<u8>, BlockError> {
+        let end = offset
+            .checked_add(len)
+            .filter(|end| *end <= self.meta.len_bytes);
+        let len = end.and(usize::try_from(len).ok()).ok_or_else(|| {
+            Damage::new("a piece reaches past the end of the file").at(&self.path, offset)
+        })?;
+        let mut bytes = vec![0; len];
+        match self.file.read_exact_at(&mut bytes, offset) {
+            Ok(()) => Ok(bytes),
+            Err(source) => Err(BlockError::Io {
+                action: "read",
+                file: self.path.clone(),
+                source,
+            }),
+        }
+    }
+}

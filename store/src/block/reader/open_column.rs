@@ -1,0 +1,274 @@
+//! A column of a chunk, open for reading: its decoder, and the page that was decoded last.
+
+use std::ops::Range;
+
+use tandem_codec::{Input, boolean, mask, number, string, time};
+use tandem_model::FieldType;
+
+use super::BlockFile;
+use crate::block::column::count_ones;
+use crate::block::error::Damage;
+use crate::block::head::{ColumnHead, ColumnLen, Span};
+use crate::block::statistics::Statistics;
+use crate::block::{BlockError, STRING_BYTES_MAX};
+use crate::{Strings, Values};
+
+/// What a column holds: the times, or values of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::block) enum ColumnKind {
+    Times,
+    Field(FieldType),
+}
+
+/// A column of a chunk that has values.
+#[derive(Debug)]
+pub(in crate::block) struct OpenColumn {
+    decoder: Decoder,
+    /// Where each page's piece is; empty where no row has a value.
+    places: Vec<Range<u64>>,
+    statistics: Vec<u8>,
+    head_offset: u64,
+    /// Pieces read ahead, and where the first begins.
+    ahead: (u64, Vec<u8>),
+    page: Option<(usize, Page)>,
+}
+
+/// A page, decoded.
+#[derive(Debug)]
+pub(in crate::block) struct Page {
+    /// A bit for each row: whether it has a value. `None` when all have.
+    written: Option<Vec<u64>>,
+    /// Those of the rows that have one.
+    values: Values,
+}
+
+impl Page {
+    /// The rows that have a value; `None` for all.
+    pub(in crate::block) fn written(&self) -> Option<&[u64]> {
+        self.written.as_deref()
+    }
+
+    pub(in crate::block) const fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// The times of a page of times.
+    pub(in crate::block) fn times_ns(&self) -> &[i64] {
+        match &self.values {
+            Values::Integer(times_ns) => times_ns,
+            _ => &[],
+        }
+    }
+
+    /// The entries of the values that belong to `rows`.
+    pub(in crate::block) fn entries(&self, rows: Range<usize>) -> Range<usize> {
+        match &self.written {
+            None => rows,
+            Some(words) => {
+                let start = count_ones(words, 0..rows.start);
+                start..start + count_ones(words, rows)
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Decoder {
+    Times(time::Decoder),
+    Float(number::Decoder<f64>),
+    Integer(number::Decoder<i64>),
+    Unsigned(number::Decoder<u64>),
+    String,
+    Boolean,
+}
+
+impl OpenColumn {
+    /// Reads the head of a column whose pages begin at `pages_offset` and whose head is at
+    /// `head_offset`. `None` when the column has no values.
+    pub(in crate::block) fn open(
+        file: &BlockFile,
+        kind: ColumnKind,
+        pages: usize,
+        pages_offset: u64,
+        head_offset: u64,
+        len: ColumnLen,
+    ) -> Result<Option<Self>, BlockError> {
+        if len.head == 0 && len.pages == 0 && kind != ColumnKind::Times {
+            return Ok(None);
+        }
+        let piece = file.read_bytes(head_offset, len.head as u64)?;
+        let column = file.decode_piece(&piece, head_offset, |body| {
+            let head = ColumnHead::decode(body, pages, len.pages)?;
+            let decoder = Decoder::new(kind, head.meta)?;
+            let mut end = pages_offset;
+            let places = head.page_lens.iter().map(|&len| {
+                end += len as u64;
+                end - len as u64..end
+            });
+            Ok(Self {
+                decoder,
+                places: places.collect(),
+                statistics: head.statistics.to_vec(),
+                head_offset,
+                ahead: (0, Vec::new()),
+                page: None,
+            })
+        })?;
+        Ok(Some(column))
+    }
+
+    /// Where the column's head is.
+    pub(in crate::block) const fn head_offset(&self) -> u64 {
+        self.head_offset
+    }
+
+    /// Reads the bytes of pages `pages` at once.
+    pub(in crate::block) fn read_ahead(
+        &mut self,
+        file: &BlockFile,
+        pages: Range<usize>,
+    ) -> Result<(), BlockError> {
+        let places = self.places.get(pages).unwrap_or_default();
+        if let ([first, .., last], true) = (places, places.len() > 1) {
+            let bytes = file.read_bytes(first.start, last.end - first.start)?;
+            self.ahead = (first.start, bytes);
+        }
+        Ok(())
+    }
+
+    /// Page `at` of `rows` rows; `None` when no row has a value.
+    pub(in crate::block) fn page(
+        &mut self,
+        file: &BlockFile,
+        at: usize,
+        rows: usize,
+        scratch: &mut number::Scratch,
+    ) -> Result<Option<&Page>, BlockError> {
+        let place = self.places.get(at).cloned().unwrap_or_default();
+        if place.is_empty() && !matches!(self.decoder, Decoder::Times(_)) {
+            return Ok(None);
+        }
+        if self.page.as_ref().is_none_or(|(page, _)| *page != at) {
+            self.page = None;
+            let read;
+            let piece = match self.ahead_piece(&place) {
+                Some(piece) => piece,
+                None => {
+                    read = file.read_bytes(place.start, place.end - place.start)?;
+                    &read
+                }
+            };
+            let page = file.decode_piece(piece, place.start, |body| {
+                self.decoder.decode(body, rows, scratch)
+            })?;
+            self.page = Some((at, page));
+        }
+        Ok(self.page.as_ref().map(|(_, page)| page))
+    }
+
+    fn ahead_piece(&self, place: &Range<u64>) -> Option<&[u8]> {
+        let (start, bytes) = &self.ahead;
+        let from = usize::try_from(place.start.checked_sub(*start)?).ok()?;
+        let to = usize::try_from(place.end.checked_sub(*start)?).ok()?;
+        bytes.get(from..to)
+    }
+
+    /// The statistics of each segment of the chunk.
+    pub(in crate::block) fn statistics(
+        &self,
+        file: &BlockFile,
+        segments: &[Span],
+    ) -> Result<Vec<Statistics>, BlockError> {
+        let decode = || {
+            let Some(field_type) = self.decoder.field_type() else {
+                return Ok(Vec::new());
+            };
+            let mut input = Input::new(&self.statistics, "statistics");
+            let mut all = Vec::with_capacity(segments.len());
+            for segment in segments {
+                all.push(Statistics::decode(&mut input, segment, field_type)?);
+            }
+            input.end()?;
+            Ok(all)
+        };
+        decode().map_err(|damage: Damage| damage.at(file.path(), self.head_offset))
+    }
+}
+
+impl Decoder {
+    fn new(kind: ColumnKind, meta: &[u8]) -> Result<Self, Damage> {
+        Ok(match kind {
+            ColumnKind::Times => Self::Times(time::Decoder::new(meta)?),
+            ColumnKind::Field(FieldType::Float) => Self::Float(number::Decoder::new(meta)?),
+            ColumnKind::Field(FieldType::Integer) => Self::Integer(number::Decoder::new(meta)?),
+            ColumnKind::Field(FieldType::Unsigned) => Self::Unsigned(number::Decoder::new(meta)?),
+            ColumnKind::Field(_) if !meta.is_empty() => {
+                return Err(Damage::new("metadata of a type that has none"));
+            }
+            ColumnKind::Field(FieldType::String) => Self::String,
+            ColumnKind::Field(FieldType::Boolean) => Self::Boolean,
+        })
+    }
+
+    const fn field_type(&self) -> Option<FieldType> {
+        Some(match self {
+            Self::Times(_) => return None,
+            Self::Float(_) => FieldType::Float,
+            Self::Integer(_) => FieldType::Integer,
+            Self::Unsigned(_) => FieldType::Unsigned,
+            Self::String => FieldType::String,
+            Self::Boolean => FieldType::Boolean,
+        })
+    }
+
+    fn decode(
+        &self,
+        body: &[u8],
+        rows: usize,
+        scratch: &mut number::Scratch,
+    ) -> Result<Page, Damage> {
+        let mut input = Input::new(body, "page");
+        let written = match self {
+            Self::Times(_) => None,
+            _ => mask::decode(&mut input, rows)?,
+        };
+        let count = match &written {
+            None => rows,
+            Some(words) => count_ones(words, 0..rows),
+        };
+        let bytes = input.rest();
+        let values = match self {
+            Self::Times(decoder) => {
+                let mut values = Vec::new();
+                decoder.read_page(bytes, count, scratch, &mut values)?;
+                Values::Integer(values)
+            }
+            Self::Float(decoder) => {
+                let mut values = Vec::new();
+                decoder.read_page(bytes, count, scratch, &mut values)?;
+                Values::Float(values)
+            }
+            Self::Integer(decoder) => {
+                let mut values = Vec::new();
+                decoder.read_page(bytes, count, scratch, &mut values)?;
+                Values::Integer(values)
+            }
+            Self::Unsigned(decoder) => {
+                let mut values = Vec::new();
+                decoder.read_page(bytes, count, scratch, &mut values)?;
+                Values::Unsigned(values)
+            }
+            Self::String => {
+                let mut values = Strings::default();
+                string::decode(bytes, count, STRING_BYTES_MAX, |string| values.push(string))?;
+                Values::String(values)
+            }
+            Self::Boolean => {
+                let mut values = Vec::new();
+                boolean::decode(bytes, count, &mut values)?;
+                Values::Boolean(values)
+            }
+        };
+        Ok(Page { written, values })
+    }
+}
