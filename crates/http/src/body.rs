@@ -132,6 +132,34 @@ where
     }
 }
 
+/// Reads and drops the rest of a body, up to `bytes_max` bytes and for `time_max`; true when it came
+/// to its end.
+///
+/// Who answers before the body has arrived does this first: a sender whose connection is reset while
+/// it still sends may never see the answer.
+pub async fn discard_body<B>(body: B, bytes_max: usize, time_max: Duration) -> bool
+where
+    B: Body<Error = hyper::Error>,
+    B::Data: Buf,
+{
+    let discarding = async {
+        let mut body = std::pin::pin!(body);
+        let mut left = bytes_max;
+        while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+            let Ok(frame) = frame else { return false };
+            let bytes = frame.data_ref().map_or(0, Buf::remaining);
+            match left.checked_sub(bytes) {
+                Some(rest) => left = rest,
+                None => return false,
+            }
+        }
+        true
+    };
+    tokio::time::timeout(time_max, discarding)
+        .await
+        .unwrap_or(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

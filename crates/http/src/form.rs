@@ -48,6 +48,11 @@ impl Params {
         }
     }
 
+    /// Appends all pairs of `other`: those that were there before stay first.
+    pub fn append(&mut self, other: &Self) {
+        self.pairs.extend_from_slice(&other.pairs);
+    }
+
     /// The first value of `key`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {

@@ -22,17 +22,20 @@ mod stream;
 mod url;
 
 pub use bind::{BindError, bind};
-pub use body::{BodyError, Payload, read_body};
+pub use body::{BodyError, Payload, discard_body, read_body};
 pub use client::{Answer, Call, Client, ClientConfig, ClientError};
 pub use credentials::{Credentials, CredentialsError, Secret};
 pub use form::{Params, percent_encode};
 pub use gunzip::gunzip;
-pub use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+pub use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
+};
+pub use http_body::Body as HttpBody;
 pub use hyper::body::Incoming;
 pub use json::write_json_string;
 pub use limits::Limits;
 pub use request_id::RequestIds;
-pub use respond::{Body, empty, error_json, full};
+pub use respond::{Body, empty, error_json, full, header_text};
 pub use serve::{Drained, Peer, serve};
 pub use stream::{Aborted, Gone, StreamWriter, stream};
 pub use url::{Url, UrlError};

@@ -129,24 +129,31 @@ pub fn error_json(status: StatusCode, text: &str) -> Response<Body> {
     write_json_string(&mut body, text.as_bytes());
     body.extend_from_slice(b"}\n");
     let mut response = full(status, "application/json", body);
-    if status != StatusCode::UNAUTHORIZED {
-        let cut = &text.as_bytes()[..text.len().min(ERROR_HEADER_BYTES_MAX)];
-        // As Go's net/http: line ends in a header value become spaces.
-        let line: Vec<u8> = cut
-            .iter()
-            .map(|&byte| {
-                if byte == b'\n' || byte == b'\r' {
-                    b' '
-                } else {
-                    byte
-                }
-            })
-            .collect();
-        if let Ok(value) = HeaderValue::from_bytes(line.trim_ascii()) {
-            response.headers_mut().insert(X_INFLUXDB_ERROR, value);
-        }
+    if status != StatusCode::UNAUTHORIZED
+        && let Some(value) = header_text(text, ERROR_HEADER_BYTES_MAX)
+    {
+        response.headers_mut().insert(X_INFLUXDB_ERROR, value);
     }
     response
+}
+
+/// `text` as a header value of at most `bytes_max` bytes; `None` if it cannot be one.
+///
+/// Line ends become spaces, as Go's `net/http` does.
+#[must_use]
+pub fn header_text(text: &str, bytes_max: usize) -> Option<HeaderValue> {
+    let cut = &text.as_bytes()[..text.len().min(bytes_max)];
+    let line: Vec<u8> = cut
+        .iter()
+        .map(|&byte| {
+            if matches!(byte, b'\n' | b'\r') {
+                b' '
+            } else {
+                byte
+            }
+        })
+        .collect();
+    HeaderValue::from_bytes(line.trim_ascii()).ok()
 }
 
 #[cfg(test)]
