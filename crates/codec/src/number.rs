@@ -256,6 +256,19 @@ impl<T: Number> Decoder<T> {
         }
     }
 
+    /// About how much memory the decoder takes: most of it is pco's tables.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        let Some(chunk) = &self.pco else { return 0 };
+        let vars = chunk.meta().per_latent_var.as_ref();
+        let states = [vars.delta, Some(vars.primary), vars.secondary]
+            .into_iter()
+            .flatten()
+            .map(|var| 1_usize << var.ans_size_log);
+        // A state is a node of the table, a lower bound, and part of a bin.
+        1024 + states.sum::<usize>() * 24
+    }
+
     /// Appends the `count` values of a page to `out`, which is left as it was on an error.
     ///
     /// # Errors

@@ -116,6 +116,12 @@ impl Decoder {
         Ok(Self { numbers })
     }
 
+    /// About how much memory the decoder takes.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.numbers.heap_bytes()
+    }
+
     /// Appends the `count` times of a page to `out`, which is left as it was on an error.
     ///
     /// # Errors

@@ -71,6 +71,7 @@
     reason = "flush, compaction and queries come to call all of it"
 )]
 
+mod cache;
 mod chunk;
 mod column;
 mod directory;
@@ -84,7 +85,8 @@ mod statistics;
 mod verify;
 mod writer;
 
-pub use error::BlockError;
+pub(crate) use cache::BlockCache;
+pub(crate) use error::BlockError;
 pub(crate) use footer::{FileMeta, MeasurementInfo};
 pub(crate) use reader::{BlockFile, SegmentStatistics, SeriesReader};
 pub(crate) use statistics::{Figures, Statistics, Summary};

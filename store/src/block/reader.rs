@@ -2,27 +2,32 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tandem_model::{SeriesId, TimeRange};
 use tandem_vfs::File;
 
-use super::directory::{self, Entry, PagePlace};
+use super::cache::{BlockCache, Item, Key, Weigh};
+use super::directory::{self, Entry};
 use super::error::Damage;
-use super::footer::{self, ChunkPlace, FileMeta, MeasurementInfo, TrailerError};
-use super::head::ChunkHead;
+use super::footer::{self, FileMeta, MeasurementInfo, TrailerError};
 use super::{BlockError, MAGIC, TRAILER_LEN, piece};
 use crate::Rows;
 
+mod chunk_index;
 mod open_column;
 mod output;
 mod series;
 
+pub(super) use chunk_index::ChunkIndex;
 pub(super) use open_column::OpenColumn;
-pub(super) use series::ChunkColumns;
 pub(crate) use series::{SegmentStatistics, SeriesReader};
 
 /// How much of a file's end is read at once: the footer of most files.
 const TAIL_LEN: u64 = 16 << 10;
+
+/// The number of the next file that is opened.
+static NEXT_FILE: AtomicU64 = AtomicU64::new(0);
 
 /// A file that can be read, from any thread. It holds the footer in memory: names, fields, series
 /// sets, and some 30 bytes for each chunk and each 256 series.
@@ -32,6 +37,9 @@ pub(crate) struct BlockFile {
     path: PathBuf,
     meta: FileMeta,
     measurements: Vec<MeasurementInfo>,
+    /// The file's number in `cache`, which no other file gets.
+    number: u64,
+    cache: Option<Arc<BlockCache>>,
 }
 
 impl BlockFile {
@@ -81,7 +89,15 @@ impl BlockFile {
             path: path.to_owned(),
             meta,
             measurements,
+            number: NEXT_FILE.fetch_add(1, Ordering::Relaxed),
+            cache: None,
         })
+    }
+
+    /// Keeps what is decoded in `cache` from now on.
+    pub(crate) fn with_cache(mut self, cache: Arc<BlockCache>) -> Self {
+        self.cache = Some(cache);
+        self
     }
 
     /// What the footer says of the whole file.
@@ -110,7 +126,7 @@ impl BlockFile {
     /// are read in order of id. A field that the file does not have is null. Panics when there is
     /// no such measurement.
     pub(crate) fn reader(&self, measurement: usize, fields: &[&[u8]]) -> SeriesReader<'_> {
-        SeriesReader::new(self, measurement, fields)
+        SeriesReader::new(Source::new(self, measurement), fields)
     }
 
     /// The rows of a series in `range`, with a column for each of `fields`. Panics when there is no
@@ -133,26 +149,6 @@ impl BlockFile {
         series: SeriesId,
     ) -> Result<Option<TimeRange>, BlockError> {
         self.reader(measurement, &[]).time_range(series)
-    }
-
-    /// Reads a directory page.
-    pub(super) fn directory_page(&self, place: &PagePlace) -> Result<Vec<Entry>, BlockError> {
-        let piece = self.read_bytes(place.offset, place.len as u64)?;
-        self.decode_piece(&piece, place.offset, |body| directory::decode(body, place))
-    }
-
-    /// Reads a chunk's head.
-    pub(super) fn chunk_head(
-        &self,
-        chunk: &ChunkPlace,
-        columns: usize,
-    ) -> Result<ChunkHead, BlockError> {
-        let data_len = chunk.len.saturating_sub(chunk.head_len as u64);
-        let offset = chunk.offset + data_len;
-        let piece = self.read_bytes(offset, chunk.head_len as u64)?;
-        self.decode_piece(&piece, offset, |body| {
-            ChunkHead::decode(body, chunk.rows, columns, data_len)
-        })
     }
 
     /// Checks a piece that was read at `offset` and decodes it.
@@ -184,5 +180,76 @@ impl BlockFile {
                 source,
             }),
         }
+    }
+}
+
+/// A measurement to read from: its file, and whether to use the cache.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source<'a> {
+    pub(super) file: &'a BlockFile,
+    pub(super) info: &'a MeasurementInfo,
+    measurement: usize,
+    cache: Option<&'a BlockCache>,
+}
+
+impl<'a> Source<'a> {
+    /// Panics when there is no such measurement.
+    pub(super) fn new(file: &'a BlockFile, measurement: usize) -> Self {
+        Self {
+            file,
+            info: &file.measurements[measurement],
+            measurement,
+            cache: file.cache.as_deref(),
+        }
+    }
+
+    /// The same, but reading everything from the file.
+    pub(super) const fn without_cache(self) -> Self {
+        let cache = None;
+        Self { cache, ..self }
+    }
+
+    /// Reads directory page `at`.
+    pub(super) fn directory_page(&self, at: usize) -> Result<Arc<DirectoryPage>, BlockError> {
+        self.cached(Item::Directory(at), || {
+            let place = &self.info.directory[at];
+            let piece = self.file.read_bytes(place.offset, place.len as u64)?;
+            let entries = self
+                .file
+                .decode_piece(&piece, place.offset, |body| directory::decode(body, place))?;
+            Ok(DirectoryPage(entries))
+        })
+    }
+
+    /// Takes a thing from the cache, or loads it and leaves it there.
+    fn cached<T: Weigh>(
+        &self,
+        item: Item,
+        load: impl FnOnce() -> Result<T, BlockError>,
+    ) -> Result<Arc<T>, BlockError> {
+        let Some(cache) = self.cache else {
+            return load().map(Arc::new);
+        };
+        let key = Key {
+            file: self.file.number,
+            measurement: self.measurement,
+            item,
+        };
+        if let Some(found) = cache.get(key) {
+            return Ok(found);
+        }
+        let loaded = Arc::new(load()?);
+        cache.insert(key, Arc::clone(&loaded));
+        Ok(loaded)
+    }
+}
+
+/// The entries of a directory page.
+#[derive(Debug)]
+pub(super) struct DirectoryPage(pub(super) Vec<Entry>);
+
+impl Weigh for DirectoryPage {
+    fn heap_bytes(&self) -> usize {
+        self.0.capacity() * size_of::<Entry>()
     }
 }

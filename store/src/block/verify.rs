@@ -5,10 +5,9 @@ use tandem_model::TimeRange;
 
 use super::directory::Entry;
 use super::error::Damage;
-use super::footer::MeasurementInfo;
 use super::head::Span;
 use super::layout;
-use super::reader::{ChunkColumns, OpenColumn};
+use super::reader::{ChunkIndex, OpenColumn, Source};
 use super::statistics::Statistics;
 use super::{BlockError, BlockFile, MAGIC};
 use crate::Values;
@@ -23,10 +22,11 @@ impl BlockFile {
         }
         let mut range = TimeRange::new(i64::MAX, i64::MIN);
         let mut values = 0;
-        for info in self.measurements() {
+        for (measurement, info) in self.measurements().iter().enumerate() {
+            let source = Source::new(self, measurement).without_cache();
             let mut entries = Vec::new();
-            for place in &info.directory {
-                entries.extend(self.directory_page(place)?);
+            for at in 0..info.directory.len() {
+                entries.extend_from_slice(&source.directory_page(at)?.0);
             }
             let ids = entries.iter().map(|entry| entry.id.0);
             if !ids.eq(info.series.iter()) {
@@ -38,7 +38,7 @@ impl BlockFile {
             }
             let mut last_ns = None;
             for at in 0..info.chunks.len() {
-                values += self.verify_chunk(info, at, &entries, &mut last_ns)?;
+                values += source.verify_chunk(at, &entries, &mut last_ns)?;
             }
         }
         if range != self.meta().range || values != self.meta().values {
@@ -50,18 +50,19 @@ impl BlockFile {
     fn damaged(&self, offset: u64, what: &'static str) -> BlockError {
         Damage::new(what).at(self.path(), offset)
     }
+}
 
+impl Source<'_> {
     /// Checks a chunk and says how many values it has. `last_ns` is the time of the row before it,
     /// and then that of its last.
     fn verify_chunk(
-        &self,
-        info: &MeasurementInfo,
+        self,
         at: usize,
         entries: &[Entry],
         last_ns: &mut Option<i64>,
     ) -> Result<u64, BlockError> {
-        let place = &info.chunks[at];
-        let mut chunk = ChunkColumns::open(self, info, at)?;
+        let place = &self.info.chunks[at];
+        let chunk = ChunkIndex::open(self, at)?;
         let mut scratch = Scratch::default();
         let pages = chunk.head.pages.clone();
         let mut times_ns = Vec::with_capacity(place.rows);
@@ -73,14 +74,14 @@ impl BlockFile {
         }
         let series_rows = verify_times(place.first_row, &times_ns, entries, last_ns)
             .and_then(|rows| verify_spans(&chunk.head.pages, &chunk.head.segments, &times_ns, rows))
-            .map_err(|damage| damage.at(self.path(), place.offset));
+            .map_err(|damage| damage.at(self.file.path(), place.offset));
         series_rows?;
 
         let mut count = 0;
-        for field in 0..info.fields.len() {
-            if let Some(mut column) = chunk.field(self, info, field)? {
+        for field in 0..self.info.fields.len() {
+            if let Some(mut column) = chunk.field(self, field)? {
                 let segments = &chunk.head.segments;
-                let values = Values::new(info.fields[field].1);
+                let values = Values::new(self.info.fields[field].1);
                 let found = self.verify_field(
                     &mut column,
                     values,
@@ -97,7 +98,7 @@ impl BlockFile {
 
     /// Checks the pages and statistics of a field and says how many values it has.
     fn verify_field(
-        &self,
+        self,
         column: &mut OpenColumn,
         mut values: Values,
         pages: &[Span],
@@ -119,7 +120,7 @@ impl BlockFile {
                 }
             }
         }
-        let statistics = column.statistics(self, segments)?;
+        let statistics = column.statistics(self.file, segments)?;
         let (mut row, mut entry) = (0, 0);
         for (segment, found) in segments.iter().zip(statistics) {
             let ones = |rows: &[bool]| rows.iter().filter(|is_written| **is_written).count();
@@ -141,7 +142,9 @@ impl BlockFile {
                 None => Statistics::empty(segment),
             };
             if found != expected {
-                return Err(self.damaged(column.head_offset(), "statistics do not fit the values"));
+                return Err(self
+                    .file
+                    .damaged(column.head_offset(), "statistics do not fit the values"));
             }
             entry += count;
             row = segment.rows.end;

@@ -1,11 +1,13 @@
 //! A column of a chunk, open for reading: its decoder, and the page that was decoded last.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use tandem_codec::{Input, boolean, mask, number, string, time};
 use tandem_model::FieldType;
 
-use super::BlockFile;
+use super::{BlockFile, Source};
+use crate::block::cache::{Item, Weigh};
 use crate::block::column::count_ones;
 use crate::block::error::Damage;
 use crate::block::head::{ColumnHead, ColumnLen, Span};
@@ -20,17 +22,25 @@ pub(in crate::block) enum ColumnKind {
     Field(FieldType),
 }
 
-/// A column of a chunk that has values.
+/// A column's head: what decoding any of its pages takes.
 #[derive(Debug)]
-pub(in crate::block) struct OpenColumn {
+pub(in crate::block) struct ColumnIndex {
     decoder: Decoder,
     /// Where each page's piece is; empty where no row has a value.
     places: Vec<Range<u64>>,
     statistics: Vec<u8>,
     head_offset: u64,
+}
+
+/// A column of a chunk that has values.
+#[derive(Debug)]
+pub(in crate::block) struct OpenColumn {
+    index: Arc<ColumnIndex>,
+    chunk: usize,
+    column: usize,
     /// Pieces read ahead, and where the first begins.
     ahead: (u64, Vec<u8>),
-    page: Option<(usize, Page)>,
+    page: Option<(usize, Arc<Page>)>,
 }
 
 /// A page, decoded.
@@ -82,22 +92,19 @@ enum Decoder {
     Boolean,
 }
 
-impl OpenColumn {
+impl ColumnIndex {
     /// Reads the head of a column whose pages begin at `pages_offset` and whose head is at
-    /// `head_offset`. `None` when the column has no values.
-    pub(in crate::block) fn open(
+    /// `head_offset`.
+    pub(super) fn read(
         file: &BlockFile,
         kind: ColumnKind,
         pages: usize,
         pages_offset: u64,
         head_offset: u64,
         len: ColumnLen,
-    ) -> Result<Option<Self>, BlockError> {
-        if len.head == 0 && len.pages == 0 && kind != ColumnKind::Times {
-            return Ok(None);
-        }
+    ) -> Result<Self, BlockError> {
         let piece = file.read_bytes(head_offset, len.head as u64)?;
-        let column = file.decode_piece(&piece, head_offset, |body| {
+        file.decode_piece(&piece, head_offset, |body| {
             let head = ColumnHead::decode(body, pages, len.pages)?;
             let decoder = Decoder::new(kind, head.meta)?;
             let mut end = pages_offset;
@@ -110,28 +117,56 @@ impl OpenColumn {
                 places: places.collect(),
                 statistics: head.statistics.to_vec(),
                 head_offset,
-                ahead: (0, Vec::new()),
-                page: None,
             })
-        })?;
-        Ok(Some(column))
+        })
+    }
+}
+
+impl Weigh for ColumnIndex {
+    fn heap_bytes(&self) -> usize {
+        let places = self.places.capacity() * size_of::<Range<u64>>();
+        places + self.statistics.capacity() + self.decoder.heap_bytes()
+    }
+}
+
+impl Weigh for Page {
+    fn heap_bytes(&self) -> usize {
+        let written = self.written.as_ref().map_or(0, |words| words.len() * 8);
+        let values = match &self.values {
+            Values::Float(_) | Values::Integer(_) | Values::Unsigned(_) => self.values.len() * 8,
+            Values::Boolean(v) => v.len(),
+            Values::String(v) => v.iter().map(|string| string.len() + 4).sum(),
+        };
+        written + values
+    }
+}
+
+impl OpenColumn {
+    pub(super) const fn new(index: Arc<ColumnIndex>, chunk: usize, column: usize) -> Self {
+        Self {
+            index,
+            chunk,
+            column,
+            ahead: (0, Vec::new()),
+            page: None,
+        }
     }
 
     /// Where the column's head is.
-    pub(in crate::block) const fn head_offset(&self) -> u64 {
-        self.head_offset
+    pub(in crate::block) fn head_offset(&self) -> u64 {
+        self.index.head_offset
     }
 
-    /// Reads the bytes of pages `pages` at once.
+    /// Reads the bytes of pages `pages` at once, where no cache may have them.
     pub(in crate::block) fn read_ahead(
         &mut self,
-        file: &BlockFile,
+        source: Source<'_>,
         pages: Range<usize>,
     ) -> Result<(), BlockError> {
-        let places = self.places.get(pages).unwrap_or_default();
-        if let ([first, .., last], true) = (places, places.len() > 1) {
-            let bytes = file.read_bytes(first.start, last.end - first.start)?;
-            self.ahead = (first.start, bytes);
+        let places = self.index.places.get(pages).unwrap_or_default();
+        if let ([first, .., last], None) = (places, source.cache) {
+            let len = last.end - first.start;
+            self.ahead = (first.start, source.file.read_bytes(first.start, len)?);
         }
         Ok(())
     }
@@ -139,31 +174,38 @@ impl OpenColumn {
     /// Page `at` of `rows` rows; `None` when no row has a value.
     pub(in crate::block) fn page(
         &mut self,
-        file: &BlockFile,
+        source: Source<'_>,
         at: usize,
         rows: usize,
         scratch: &mut number::Scratch,
     ) -> Result<Option<&Page>, BlockError> {
-        let place = self.places.get(at).cloned().unwrap_or_default();
-        if place.is_empty() && !matches!(self.decoder, Decoder::Times(_)) {
+        let place = self.index.places.get(at).cloned().unwrap_or_default();
+        if place.is_empty() && !matches!(self.index.decoder, Decoder::Times(_)) {
             return Ok(None);
         }
         if self.page.as_ref().is_none_or(|(page, _)| *page != at) {
-            self.page = None;
-            let read;
-            let piece = match self.ahead_piece(&place) {
-                Some(piece) => piece,
-                None => {
-                    read = file.read_bytes(place.start, place.end - place.start)?;
-                    &read
-                }
+            let item = Item::Page {
+                chunk: self.chunk,
+                column: self.column,
+                page: at,
             };
-            let page = file.decode_piece(piece, place.start, |body| {
-                self.decoder.decode(body, rows, scratch)
+            let page = source.cached(item, || {
+                let read;
+                let piece = match self.ahead_piece(&place) {
+                    Some(piece) => piece,
+                    None => {
+                        let len = place.end - place.start;
+                        read = source.file.read_bytes(place.start, len)?;
+                        &read
+                    }
+                };
+                source.file.decode_piece(piece, place.start, |body| {
+                    self.index.decoder.decode(body, rows, scratch)
+                })
             })?;
             self.page = Some((at, page));
         }
-        Ok(self.page.as_ref().map(|(_, page)| page))
+        Ok(self.page.as_ref().map(|(_, page)| &**page))
     }
 
     fn ahead_piece(&self, place: &Range<u64>) -> Option<&[u8]> {
@@ -180,10 +222,10 @@ impl OpenColumn {
         segments: &[Span],
     ) -> Result<Vec<Statistics>, BlockError> {
         let decode = || {
-            let Some(field_type) = self.decoder.field_type() else {
+            let Some(field_type) = self.index.decoder.field_type() else {
                 return Ok(Vec::new());
             };
-            let mut input = Input::new(&self.statistics, "statistics");
+            let mut input = Input::new(&self.index.statistics, "statistics");
             let mut all = Vec::with_capacity(segments.len());
             for segment in segments {
                 all.push(Statistics::decode(&mut input, segment, field_type)?);
@@ -191,7 +233,7 @@ impl OpenColumn {
             input.end()?;
             Ok(all)
         };
-        decode().map_err(|damage: Damage| damage.at(file.path(), self.head_offset))
+        decode().map_err(|damage: Damage| damage.at(file.path(), self.index.head_offset))
     }
 }
 
@@ -208,6 +250,16 @@ impl Decoder {
             ColumnKind::Field(FieldType::String) => Self::String,
             ColumnKind::Field(FieldType::Boolean) => Self::Boolean,
         })
+    }
+
+    fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Times(decoder) => decoder.heap_bytes(),
+            Self::Float(decoder) => decoder.heap_bytes(),
+            Self::Integer(decoder) => decoder.heap_bytes(),
+            Self::Unsigned(decoder) => decoder.heap_bytes(),
+            Self::String | Self::Boolean => 0,
+        }
     }
 
     const fn field_type(&self) -> Option<FieldType> {

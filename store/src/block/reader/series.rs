@@ -1,29 +1,29 @@
 //! Reading series of one measurement.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use tandem_codec::number::Scratch;
 use tandem_model::{SeriesId, TimeRange};
 
-use super::open_column::{ColumnKind, OpenColumn};
+use super::chunk_index::ChunkIndex;
+use super::open_column::OpenColumn;
 use super::output::ColumnOutput;
-use super::{BlockFile, MeasurementInfo};
+use super::{DirectoryPage, Source};
 use crate::Rows;
 use crate::block::BlockError;
 use crate::block::directory::Entry;
 use crate::block::error::Damage;
-use crate::block::head::ChunkHead;
 use crate::block::statistics::Statistics;
 
 /// Reads the same fields of one series after another. It keeps the directory page, the heads of a
 /// chunk and one decoded page of each column, so that series read in order of id share that work.
 #[derive(Debug)]
 pub(crate) struct SeriesReader<'a> {
-    file: &'a BlockFile,
-    info: &'a MeasurementInfo,
+    source: Source<'a>,
     /// For each field asked for, its place among the measurement's.
     fields: Vec<Option<usize>>,
-    directory: Option<(usize, Vec<Entry>)>,
+    directory: Option<(usize, Arc<DirectoryPage>)>,
     chunk: Option<OpenChunk>,
     scratch: Scratch,
 }
@@ -42,23 +42,27 @@ pub(crate) struct SegmentStatistics {
 #[derive(Debug)]
 struct OpenChunk {
     at: usize,
-    head: ChunkHead,
+    index: Arc<ChunkIndex>,
     times: OpenColumn,
     /// One for each field asked for.
     columns: Vec<Option<OpenColumn>>,
 }
 
 impl<'a> SeriesReader<'a> {
-    pub(super) fn new(file: &'a BlockFile, measurement: usize, fields: &[&[u8]]) -> Self {
-        let info = &file.measurements()[measurement];
+    pub(super) fn new(source: Source<'a>, fields: &[&[u8]]) -> Self {
         Self {
-            file,
-            info,
-            fields: fields.iter().map(|name| info.field(name)).collect(),
+            source,
+            fields: fields.iter().map(|name| source.info.field(name)).collect(),
             directory: None,
             chunk: None,
             scratch: Scratch::default(),
         }
+    }
+
+    /// The same, but past the cache: for reading everything once.
+    pub(crate) fn without_cache(self) -> Self {
+        let source = self.source.without_cache();
+        Self { source, ..self }
     }
 
     /// The rows of a series in `range`; none when the file does not have it.
@@ -67,7 +71,7 @@ impl<'a> SeriesReader<'a> {
         let outputs = self
             .fields
             .iter()
-            .map(|field| field.map(|field| ColumnOutput::new(self.info.fields[field].1)));
+            .map(|field| field.map(|field| ColumnOutput::new(self.source.info.fields[field].1)));
         let mut outputs: Vec<Option<ColumnOutput>> = outputs.collect();
         if let Some(entry) = self.entry(id)?
             && entry.range.overlaps(&range)
@@ -100,9 +104,9 @@ impl<'a> SeriesReader<'a> {
         for (chunk, rows) in self.chunks(&entry) {
             self.open_chunk(chunk)?;
             let Some(open) = &self.chunk else { continue };
-            let segments = &open.head.segments;
+            let segments = &open.index.head.segments;
             let columns = open.columns.iter().map(|column| match column {
-                Some(column) => column.statistics(self.file, segments).map(Some),
+                Some(column) => column.statistics(self.source.file, segments).map(Some),
                 None => Ok(None),
             });
             let columns: Vec<_> = columns.collect::<Result<_, _>>()?;
@@ -127,33 +131,29 @@ impl<'a> SeriesReader<'a> {
 
     /// Where a series' rows are.
     fn entry(&mut self, id: SeriesId) -> Result<Option<Entry>, BlockError> {
-        if !self.info.series.contains(id.0) {
+        let info = self.source.info;
+        if !info.series.contains(id.0) {
             return Ok(None);
         }
-        let places = &self.info.directory;
-        let at = places
-            .partition_point(|place| place.first_id <= id)
-            .saturating_sub(1);
-        let Some(place) = places.get(at) else {
+        let at = info.directory.partition_point(|place| place.first_id <= id);
+        let Some(at) = at.checked_sub(1) else {
             return Ok(None);
         };
         let entries = match &mut self.directory {
             Some((page, entries)) if *page == at => entries,
-            directory => &mut directory.insert((at, self.file.directory_page(place)?)).1,
+            directory => &mut directory.insert((at, self.source.directory_page(at)?)).1,
         };
-        match entries.binary_search_by_key(&id, |entry| entry.id) {
-            Ok(found) => Ok(entries.get(found).copied()),
-            Err(_) => {
-                Err(Damage::new("series without a directory entry")
-                    .at(self.file.path(), place.offset))
-            }
+        match entries.0.binary_search_by_key(&id, |entry| entry.id) {
+            Ok(found) => Ok(entries.0.get(found).copied()),
+            Err(_) => Err(Damage::new("series without a directory entry")
+                .at(self.source.file.path(), info.directory[at].offset)),
         }
     }
 
     /// The chunks that hold a series' rows, and which of their rows those are.
     fn chunks(&self, entry: &Entry) -> Vec<(usize, Range<usize>)> {
         let end_row = entry.first_row + entry.rows;
-        let places = &self.info.chunks;
+        let places = &self.source.info.chunks;
         let first =
             places.partition_point(|chunk| chunk.first_row + chunk.rows as u64 <= entry.first_row);
         let chunks = places.iter().enumerate().skip(first);
@@ -173,19 +173,16 @@ impl<'a> SeriesReader<'a> {
             return Ok(());
         }
         self.chunk = None;
-        let mut chunk = ChunkColumns::open(self.file, self.info, at)?;
-        let times = chunk.times(self.file)?;
-        let mut columns = Vec::with_capacity(self.fields.len());
-        for field in &self.fields {
-            columns.push(match field {
-                Some(field) => chunk.field(self.file, self.info, *field)?,
-                None => None,
-            });
-        }
-        let head = chunk.head;
+        let index = ChunkIndex::open(self.source, at)?;
+        let times = index.times(self.source)?;
+        let columns = self.fields.iter().map(|field| match field {
+            Some(field) => index.field(self.source, *field),
+            None => Ok(None),
+        });
+        let columns = columns.collect::<Result<_, _>>()?;
         self.chunk = Some(OpenChunk {
             at,
-            head,
+            index,
             times,
             columns,
         });
@@ -203,11 +200,11 @@ impl<'a> SeriesReader<'a> {
         outputs: &mut [Option<ColumnOutput>],
     ) -> Result<(), BlockError> {
         self.open_chunk(at)?;
-        let (file, scratch) = (self.file, &mut self.scratch);
+        let (source, scratch) = (self.source, &mut self.scratch);
         let Some(open) = &mut self.chunk else {
             return Ok(());
         };
-        let pages = &open.head.pages;
+        let pages = &open.index.head.pages;
         let first = pages.partition_point(|page| page.rows.end <= rows.start);
         let end = pages.partition_point(|page| page.rows.start < rows.end);
         // Where the series begins or ends within a page, the directory says when.
@@ -231,16 +228,15 @@ impl<'a> SeriesReader<'a> {
         let (Some(&first), Some(&last)) = (wanted.first(), wanted.last()) else {
             return Ok(());
         };
-        open.times.read_ahead(file, first..last + 1)?;
+        open.times.read_ahead(source, first..last + 1)?;
         for column in open.columns.iter_mut().flatten() {
-            column.read_ahead(file, first..last + 1)?;
+            column.read_ahead(source, first..last + 1)?;
         }
-        for at in first..=last {
-            let page = &open.head.pages[at];
+        for (at, page) in pages.iter().enumerate().take(last + 1).skip(first) {
             let page_rows = page.rows.len();
             let start = rows.start.saturating_sub(page.rows.start);
             let end = rows.end.min(page.rows.end) - page.rows.start;
-            let times = open.times.page(file, at, page_rows, scratch)?;
+            let times = open.times.page(source, at, page_rows, scratch)?;
             let times = times.map_or(&[][..], |page| page.times_ns());
             let Some(times) = times.get(start..end) else {
                 continue;
@@ -254,68 +250,12 @@ impl<'a> SeriesReader<'a> {
             for (column, output) in open.columns.iter_mut().zip(outputs.iter_mut()) {
                 let Some(output) = output else { continue };
                 let page = match column {
-                    Some(column) => column.page(file, at, page_rows, scratch)?,
+                    Some(column) => column.page(source, at, page_rows, scratch)?,
                     None => None,
                 };
                 output.append(page, from..to);
             }
         }
         Ok(())
-    }
-}
-
-/// A chunk's head and where its columns are.
-#[derive(Debug)]
-pub(in crate::block) struct ChunkColumns {
-    pub(in crate::block) head: ChunkHead,
-    /// Where each column's pages and head begin.
-    offsets: Vec<(u64, u64)>,
-}
-
-impl ChunkColumns {
-    pub(in crate::block) fn open(
-        file: &BlockFile,
-        info: &MeasurementInfo,
-        at: usize,
-    ) -> Result<Self, BlockError> {
-        let place = &info.chunks[at];
-        let head = file.chunk_head(place, info.fields.len() + 1)?;
-        let mut pages = place.offset;
-        let mut heads = pages + head.columns.iter().map(|len| len.pages as u64).sum::<u64>();
-        let offsets = head.columns.iter().map(|len| {
-            let offsets = (pages, heads);
-            pages += len.pages as u64;
-            heads += len.head as u64;
-            offsets
-        });
-        let offsets = offsets.collect();
-        Ok(Self { head, offsets })
-    }
-
-    pub(in crate::block) fn times(&mut self, file: &BlockFile) -> Result<OpenColumn, BlockError> {
-        self.column(file, ColumnKind::Times, 0)?.ok_or_else(|| {
-            let offset = self.offsets.first().map_or(0, |(pages, _)| *pages);
-            Damage::new("chunk without times").at(file.path(), offset)
-        })
-    }
-
-    /// `None` when no row has a value.
-    pub(in crate::block) fn field(
-        &mut self,
-        file: &BlockFile,
-        info: &MeasurementInfo,
-        field: usize,
-    ) -> Result<Option<OpenColumn>, BlockError> {
-        self.column(file, ColumnKind::Field(info.fields[field].1), field + 1)
-    }
-
-    fn column(
-        &self,
-        file: &BlockFile,
-        kind: ColumnKind,
-        at: usize,
-    ) -> Result<Option<OpenColumn>, BlockError> {
-        let ((pages, head), len) = (self.offsets[at], self.head.columns[at]);
-        OpenColumn::open(file, kind, self.head.pages.len(), pages, head, len)
     }
 }
