@@ -4,7 +4,7 @@
 //! anything divided by zero is zero; a time string beside a time or duration is a time; durations add
 //! to times. Whole numbers wrap round. A time that leaves what 64 bits hold is an error.
 
-use super::{TimeContext, TimeError, parse_time};
+use super::{TimeContext, TimeError, parse_time, time::computed_out_of_range};
 use crate::ast::{BinaryOp, Call, Expr};
 
 /// Computes the constant parts of `expr`. With a context, `now()` is a time and time strings beside
@@ -289,27 +289,15 @@ fn read_time(text: &str, context: Option<&TimeContext>) -> Option<i64> {
 }
 
 fn add(time_ns: i64, duration_ns: i64) -> Result<i64, TimeError> {
-    time_ns
-        .checked_add(duration_ns)
-        .ok_or_else(|| out_of_range(i128::from(time_ns) + i128::from(duration_ns)))
+    in_range(i128::from(time_ns) + i128::from(duration_ns))
 }
 
 fn subtract(time_ns: i64, duration_ns: i64) -> Result<i64, TimeError> {
-    time_ns
-        .checked_sub(duration_ns)
-        .ok_or_else(|| out_of_range(i128::from(time_ns) - i128::from(duration_ns)))
+    in_range(i128::from(time_ns) - i128::from(duration_ns))
 }
 
-fn out_of_range(time_ns: i128) -> TimeError {
-    let shown = jiff::Timestamp::from_nanosecond(time_ns).map_or_else(
-        |_| time_ns.to_string(),
-        |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-    );
-    if time_ns < 0 {
-        TimeError::Underflow(shown)
-    } else {
-        TimeError::Overflow(shown)
-    }
+fn in_range(time_ns: i128) -> Result<i64, TimeError> {
+    i64::try_from(time_ns).map_err(|_| computed_out_of_range(time_ns))
 }
 
 /// What InfluxDB's error messages call an expression.

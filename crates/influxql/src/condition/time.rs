@@ -37,21 +37,41 @@ pub fn parse_time(text: &str, zone: &TimeZone) -> Result<i64, TimeError> {
     if !looks_like_time(text) {
         return Err(TimeError::Invalid);
     }
-    let time = read(text, zone).ok_or(TimeError::Invalid)?;
+    let (time, offset_s) = read(text, zone).ok_or(TimeError::Invalid)?;
     match i64::try_from(time.as_nanosecond()) {
         Ok(time_ns @ ..=MAX_TIME_NS) if time_ns > MIN_TIME_NS => Ok(time_ns),
-        _ => {
-            let shown = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-            Err(if time < Timestamp::UNIX_EPOCH {
-                TimeError::Underflow(shown)
-            } else {
-                TimeError::Overflow(shown)
-            })
-        }
+        _ => Err(out_of_range(time, offset_s)),
     }
 }
 
-fn read(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+/// The error for a time that clocks `offset_s` ahead of UTC show.
+fn out_of_range(time: Timestamp, offset_s: i32) -> TimeError {
+    let offset = jiff::tz::Offset::from_seconds(offset_s).unwrap_or(jiff::tz::Offset::UTC);
+    let wall = time.to_zoned(TimeZone::fixed(offset));
+    let format = match offset_s {
+        0 => "%Y-%m-%dT%H:%M:%SZ",
+        _ => "%Y-%m-%dT%H:%M:%S%:z",
+    };
+    let shown = wall.strftime(format).to_string();
+    if time < Timestamp::UNIX_EPOCH {
+        TimeError::Underflow(shown)
+    } else {
+        TimeError::Overflow(shown)
+    }
+}
+
+/// The error for a computed time, in nanoseconds, that no point can have.
+pub(super) fn computed_out_of_range(time_ns: i128) -> TimeError {
+    let limit = if time_ns < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    };
+    out_of_range(Timestamp::from_nanosecond(time_ns).unwrap_or(limit), 0)
+}
+
+/// The moment, and how far the clocks that show it are ahead of UTC, in seconds.
+fn read(text: &str, zone: &TimeZone) -> Option<(Timestamp, i32)> {
     let (date, rest) = text.split_at_checked(10)?;
     let number = |range| {
         date.get(range)
@@ -70,9 +90,9 @@ fn read(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     if let Some(clock) = rest.strip_prefix('T') {
         let (clock, rest) = Clock::read(clock)?;
         let offset_s = read_offset(rest)?;
-        let wall = local(date, clock, &TimeZone::UTC)?;
+        let (wall, _) = local(date, clock, &TimeZone::UTC)?;
         let time_ns = wall.as_nanosecond() - i128::from(offset_s) * 1_000_000_000;
-        return Timestamp::from_nanosecond(time_ns).ok();
+        return Some((Timestamp::from_nanosecond(time_ns).ok()?, offset_s));
     }
     let clock = rest.strip_prefix(' ')?.trim_start_matches(' ');
     let (clock, rest) = Clock::read(clock)?;
@@ -100,6 +120,9 @@ impl Clock {
         let mut nanosecond = 0;
         if let Some(fraction) = text.strip_prefix(['.', ',']) {
             let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+            if digits > 9 {
+                return None;
+            }
             if digits > 0 {
                 let (fraction, rest) = fraction.split_at_checked(digits)?;
                 let nine: String = fraction
@@ -145,13 +168,16 @@ fn read_offset(text: &str) -> Option<i32> {
     (text.is_empty() && hours <= 24 && minutes < 60).then_some(sign * seconds)
 }
 
-/// The moment when clocks in `zone` show this.
-fn local(date: Date, clock: Clock, zone: &TimeZone) -> Option<Timestamp> {
+/// The moment when clocks in `zone` show this, and how far they are ahead of UTC, in seconds.
+fn local(date: Date, clock: Clock, zone: &TimeZone) -> Option<(Timestamp, i32)> {
     let shown = date.at(clock.hour, clock.minute, clock.second, clock.nanosecond);
     let as_utc = TimeZone::UTC.to_timestamp(shown).ok()?;
-    let offset_at = |time: Timestamp| i128::from(zone.to_offset(time).seconds()) * 1_000_000_000;
+    let earlier = |seconds: i32| {
+        let time_ns = as_utc.as_nanosecond() - i128::from(seconds) * 1_000_000_000;
+        Timestamp::from_nanosecond(time_ns).ok()
+    };
     // Go guesses the offset from the shown time as if it were UTC and corrects the guess once.
-    let guess_ns = as_utc.as_nanosecond() - offset_at(as_utc);
-    let guess = Timestamp::from_nanosecond(guess_ns).ok()?;
-    Timestamp::from_nanosecond(as_utc.as_nanosecond() - offset_at(guess)).ok()
+    let guess = earlier(zone.to_offset(as_utc).seconds())?;
+    let offset_s = zone.to_offset(guess).seconds();
+    Some((earlier(offset_s)?, offset_s))
 }

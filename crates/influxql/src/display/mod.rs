@@ -9,8 +9,6 @@ mod expr;
 mod select;
 mod show;
 mod statement;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 
