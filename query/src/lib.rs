@@ -1,5 +1,28 @@
 //! InfluxQL over `store`.
+//!
+//! A parsed statement comes in, pieces of a result go to a [`Sink`]. What a statement means is
+//! defined here and nowhere else, by an executor that is plain on purpose: it takes one row at a time
+//! and follows InfluxDB 1.x to the letter, error texts included. It stays as the oracle for anything
+//! faster.
+//!
+//! What always holds:
+//! * Nothing here knows of HTTP, of an output format or of an asynchronous runtime.
+//! * A result is handed over as it is made; a query that is cancelled stops within a few hundred rows.
+//! * What a client wrote is refused with an error, never with a panic.
 
+mod context;
+mod error;
+mod executor;
+mod lower;
+mod predicate;
+mod regex;
 mod result;
+mod scalar;
+mod select;
+mod show;
+mod value;
 
+pub use context::{Context, Limits};
+pub use error::Error;
+pub use executor::Executor;
 pub use result::{Gone, Level, Message, Series, Sink, Value};

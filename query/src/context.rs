@@ -1,0 +1,32 @@
+//! What a statement is run with.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// The request around a statement.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// Where unqualified names are looked up.
+    pub database: Option<String>,
+    /// The retention policy of unqualified measurements; `None` is the default one.
+    pub retention_policy: Option<String>,
+    /// What `now()` is, in nanoseconds since the epoch.
+    pub now_ns: i64,
+    /// True for a `GET`: a statement that changes something still runs, and a warning goes with it.
+    pub read_only: bool,
+    /// Set to end the statement: it stops within a few hundred rows with "query interrupted".
+    pub cancel: Arc<AtomicBool>,
+    /// What one statement may take.
+    pub limits: Limits,
+}
+
+/// What one statement may take; 0 is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Points that a `SELECT` may read (`max-select-point`).
+    pub points_max: u64,
+    /// Series that a `SELECT` may read (`max-select-series`).
+    pub series_max: usize,
+    /// Windows that a `SELECT` may make (`max-select-buckets`).
+    pub buckets_max: usize,
+}

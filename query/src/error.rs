@@ -1,0 +1,70 @@
+//! Why a statement failed, in InfluxDB's words where InfluxDB has words for it.
+
+use tandem_influxql::condition::{ConditionError, TimeError};
+use tandem_store::StoreError;
+use thiserror::Error;
+
+use crate::result::Gone;
+
+/// Why a statement failed. `Display` is what a client is told.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The statement cannot mean anything, or asks for what is not there. The text is InfluxDB's.
+    #[error("{0}")]
+    Refused(String),
+    /// The statement is good and this server cannot run it.
+    #[error("{0} is not supported yet")]
+    Unsupported(String),
+    /// Neither the statement nor the request names a database.
+    #[error("database name required")]
+    DatabaseRequired,
+    /// The query was killed, or its client went away.
+    #[error("query interrupted")]
+    Interrupted,
+    /// More series than `max-select-series`.
+    #[error("max-select-series limit exceeded: ({found}/{max})")]
+    SeriesLimit {
+        /// How many there are.
+        found: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// More windows than `max-select-buckets`.
+    #[error("max-select-buckets limit exceeded: ({found}/{max})")]
+    BucketsLimit {
+        /// How many there are.
+        found: u64,
+        /// The limit.
+        max: usize,
+    },
+    /// More points than `max-select-point`.
+    #[error("max-select-point limit exceeed: ({found}/{max})")]
+    PointsLimit {
+        /// How many were read.
+        found: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// A condition that means nothing.
+    #[error(transparent)]
+    Condition(#[from] ConditionError),
+    /// A time that is none.
+    #[error(transparent)]
+    Time(#[from] TimeError),
+    /// The store reports an error.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Error {
+    /// A refusal with InfluxDB's text.
+    pub(crate) fn refused(text: impl Into<String>) -> Self {
+        Self::Refused(text.into())
+    }
+}
+
+impl From<Gone> for Error {
+    fn from(_: Gone) -> Self {
+        Self::Interrupted
+    }
+}

@@ -1,0 +1,92 @@
+//! Runs statements against a store.
+
+use std::sync::Arc;
+
+use tandem_influxql::ast::{CreateDatabase, Statement};
+use tandem_store::{PolicySpec, Store};
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::result::{Level, Message, Sink};
+use crate::{select, show};
+
+/// Runs statements against one store. Cheap to clone, safe to share between threads; each
+/// statement runs on the thread that calls.
+#[derive(Clone, Debug)]
+pub struct Executor {
+    store: Arc<Store>,
+}
+
+impl Executor {
+    /// An executor over `store`.
+    #[must_use]
+    pub const fn new(store: Arc<Store>) -> Self {
+        Self { store }
+    }
+
+    /// Runs one statement and hands its result to `sink`, piece by piece.
+    ///
+    /// # Errors
+    /// Why the statement failed; what was handed over before stays with the sink. A statement that
+    /// changes something has changed nothing, unless the error is the store's.
+    pub fn execute(
+        &self,
+        statement: &Statement,
+        context: &Context,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Error> {
+        let store = &*self.store;
+        match statement {
+            Statement::Select(select) => select::execute(store, select, context, sink),
+            Statement::ShowDatabases => show::databases(store, sink),
+            Statement::ShowRetentionPolicies { database } => {
+                show::retention_policies(store, database.as_deref(), context, sink)
+            }
+            Statement::ShowMeasurements(show) => show::measurements(store, show, context, sink),
+            Statement::ShowTagKeys(show) => show::tag_keys(store, show, context, sink),
+            Statement::ShowTagValues(show) => show::tag_values(store, show, context, sink),
+            Statement::ShowFieldKeys(show) => show::field_keys(store, show, context, sink),
+            Statement::ShowSeries(show) => show::series(store, show, context, sink),
+            Statement::CreateDatabase(create) => {
+                warn_of_get(statement, context, sink);
+                self.create_database(create)
+            }
+            Statement::DropDatabase { name } => {
+                warn_of_get(statement, context, sink);
+                Ok(store.drop_database(name)?)
+            }
+            other => Err(Error::Unsupported(feature(other))),
+        }
+    }
+
+    fn create_database(&self, create: &CreateDatabase) -> Result<(), Error> {
+        let spec = create.policy.as_ref().map(|policy| PolicySpec {
+            name: policy.name.clone(),
+            duration_ns: policy.duration_ns,
+            shard_duration_ns: policy.shard_duration_ns,
+            replicas: policy.replication,
+        });
+        Ok(self.store.create_database(&create.name, spec.as_ref())?)
+    }
+}
+
+/// A statement that changes something should not come by `GET`; it runs, and this goes with it.
+fn warn_of_get(statement: &Statement, context: &Context, sink: &mut dyn Sink) {
+    if context.read_only {
+        let text = format!(
+            "deprecated use of '{statement}' in a read only context, please use a POST request instead"
+        );
+        sink.message(Message {
+            level: Level::Warning,
+            text,
+        });
+    }
+}
+
+/// The words that a statement begins with, as the name of what is missing.
+fn feature(statement: &Statement) -> String {
+    let text = statement.to_string();
+    let is_keyword = |word: &&str| word.bytes().all(|byte| byte.is_ascii_uppercase());
+    let words: Vec<&str> = text.split(' ').take_while(is_keyword).collect();
+    words.join(" ")
+}

@@ -1,0 +1,296 @@
+//! Conditions, split between the index and the rows.
+//!
+//! What a condition says of tags is answered by the index, as sets of series; what it says of fields
+//! has to be looked at row by row. For each series the two are put together: the condition may be
+//! settled already, or an expression over the row is left.
+//!
+//! A missing tag counts as the empty string. A comparison of a tag other than `= != =~ !~` finds no
+//! series, and two tags are "equal" where a series has both: that is what InfluxDB's index does.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use roaring::RoaringBitmap;
+use tandem_influxql::ast::{BinaryOp, DataType, Expr, VarRef};
+use tandem_model::{FieldType, SeriesId};
+use tandem_store::View;
+
+use crate::error::Error;
+use crate::lower::lower;
+use crate::regex::Regex;
+use crate::scalar::Scalar;
+
+/// What a condition leaves to check in the rows of one series.
+#[derive(Clone, Debug)]
+pub(crate) enum Residual {
+    /// No row fits.
+    Never,
+    /// Every row fits.
+    Always,
+    /// Rows for which this is true fit; slots are the condition's references.
+    When(Rc<Scalar>),
+}
+
+/// A condition on one measurement.
+#[derive(Debug)]
+pub(crate) struct Predicate {
+    node: Node,
+    /// The series of the measurement.
+    all: RoaringBitmap,
+    /// The sets that [`Node::Series`] points to.
+    sets: Vec<RoaringBitmap>,
+    /// The references that residuals read, by slot.
+    references: Vec<VarRef>,
+    /// Residuals by the truth of each set.
+    residuals: HashMap<Vec<bool>, Residual>,
+}
+
+#[derive(Debug)]
+enum Node {
+    Constant(bool),
+    /// True for the series of this set.
+    Series(usize),
+    /// Has to be looked at row by row.
+    Rows(Scalar),
+    And(Box<Node>, Box<Node>),
+    Or(Box<Node>, Box<Node>),
+}
+
+impl Predicate {
+    /// The condition on `measurement`, whose fields are `fields`; `None` is true for every row.
+    ///
+    /// # Errors
+    /// A regular expression that does not compile.
+    pub(crate) fn new(
+        condition: Option<&Expr>,
+        view: &View,
+        measurement: &[u8],
+        fields: &[(Vec<u8>, FieldType)],
+    ) -> Result<Self, Error> {
+        let mut predicate = Self {
+            node: Node::Constant(true),
+            all: view.series(measurement),
+            sets: Vec::new(),
+            references: Vec::new(),
+            residuals: HashMap::new(),
+        };
+        if let Some(condition) = condition {
+            predicate.node = Builder {
+                view,
+                measurement,
+                fields,
+                predicate: &mut predicate,
+            }
+            .node(condition)?;
+        }
+        Ok(predicate)
+    }
+
+    /// The references that residuals read, by slot.
+    pub(crate) fn references(&self) -> &[VarRef] {
+        &self.references
+    }
+
+    /// The series that may have rows that fit.
+    pub(crate) fn candidates(&self) -> RoaringBitmap {
+        self.candidates_of(&self.node)
+    }
+
+    fn candidates_of(&self, node: &Node) -> RoaringBitmap {
+        match node {
+            Node::Constant(false) => RoaringBitmap::new(),
+            Node::Constant(true) | Node::Rows(_) => self.all.clone(),
+            Node::Series(at) => self.sets[*at].clone(),
+            Node::And(a, b) => self.candidates_of(a) & self.candidates_of(b),
+            Node::Or(a, b) => self.candidates_of(a) | self.candidates_of(b),
+        }
+    }
+
+    /// What is left to check in the rows of this series.
+    pub(crate) fn residual(&mut self, id: SeriesId) -> Residual {
+        let truth: Vec<bool> = self.sets.iter().map(|set| set.contains(id.0)).collect();
+        if let Some(residual) = self.residuals.get(&truth) {
+            return residual.clone();
+        }
+        let residual = residual_of(&self.node, &truth);
+        self.residuals.insert(truth, residual.clone());
+        residual
+    }
+}
+
+fn residual_of(node: &Node, truth: &[bool]) -> Residual {
+    let both = |op, a: &Rc<Scalar>, b: &Rc<Scalar>| {
+        let (lhs, rhs) = (Box::new(a.as_ref().clone()), Box::new(b.as_ref().clone()));
+        Residual::When(Rc::new(Scalar::Binary { op, lhs, rhs }))
+    };
+    match node {
+        Node::Constant(false) => Residual::Never,
+        Node::Constant(true) => Residual::Always,
+        Node::Series(at) => {
+            if truth[*at] {
+                Residual::Always
+            } else {
+                Residual::Never
+            }
+        }
+        Node::Rows(scalar) => Residual::When(Rc::new(scalar.clone())),
+        Node::And(a, b) => match (residual_of(a, truth), residual_of(b, truth)) {
+            (Residual::Never, _) | (_, Residual::Never) => Residual::Never,
+            (Residual::Always, other) | (other, Residual::Always) => other,
+            (Residual::When(a), Residual::When(b)) => both(BinaryOp::And, &a, &b),
+        },
+        Node::Or(a, b) => match (residual_of(a, truth), residual_of(b, truth)) {
+            (Residual::Always, _) | (_, Residual::Always) => Residual::Always,
+            (Residual::Never, other) | (other, Residual::Never) => other,
+            (Residual::When(a), Residual::When(b)) => both(BinaryOp::Or, &a, &b),
+        },
+    }
+}
+
+struct Builder<'a> {
+    view: &'a View,
+    measurement: &'a [u8],
+    fields: &'a [(Vec<u8>, FieldType)],
+    predicate: &'a mut Predicate,
+}
+
+impl Builder<'_> {
+    fn node(&mut self, expr: &Expr) -> Result<Node, Error> {
+        Ok(match expr {
+            Expr::Paren(inner) => self.node(inner)?,
+            Expr::Boolean(value) => Node::Constant(*value),
+            Expr::Binary {
+                op: BinaryOp::And,
+                lhs,
+                rhs,
+            } => Node::And(Box::new(self.node(lhs)?), Box::new(self.node(rhs)?)),
+            Expr::Binary {
+                op: BinaryOp::Or,
+                lhs,
+                rhs,
+            } => Node::Or(Box::new(self.node(lhs)?), Box::new(self.node(rhs)?)),
+            Expr::Binary { op, lhs, rhs } => self.comparison(expr, *op, lhs, rhs)?,
+            _ => Node::Constant(false),
+        })
+    }
+
+    fn comparison(
+        &mut self,
+        whole: &Expr,
+        op: BinaryOp,
+        lhs: &Expr,
+        rhs: &Expr,
+    ) -> Result<Node, Error> {
+        let (key, value) = match (lhs, rhs) {
+            (Expr::Binary { .. }, _) | (_, Expr::Binary { .. }) => return self.rows(whole),
+            (Expr::VarRef(key), value) | (value, Expr::VarRef(key)) => (key, value),
+            _ => return self.rows(whole),
+        };
+        if key.name == "_name" {
+            return self.name(op, value);
+        }
+        if self.is_field(key) {
+            return self.rows(whole);
+        }
+        Ok(match value {
+            Expr::VarRef(other)
+                if self.is_field(other) || key.data_type == Some(DataType::AnyField) =>
+            {
+                return self.rows(whole);
+            }
+            Expr::VarRef(other) => {
+                let (a, b) = (self.with_tag(key), self.with_tag(other));
+                let set = if op == BinaryOp::Eq { a & b } else { a - b };
+                self.series(set)
+            }
+            Expr::String(value) => match op {
+                BinaryOp::Eq => self.tag(key, |tag| tag == value.as_bytes()),
+                BinaryOp::Neq => self.tag(key, |tag| tag != value.as_bytes()),
+                _ => Node::Constant(false),
+            },
+            Expr::Regex(pattern) => {
+                let regex = Regex::new(pattern)?;
+                match op {
+                    BinaryOp::EqRegex => self.tag(key, |tag| regex.is_match(tag)),
+                    BinaryOp::NeqRegex => self.tag(key, |tag| !regex.is_match(tag)),
+                    _ => Node::Constant(false),
+                }
+            }
+            _ => return self.rows(whole),
+        })
+    }
+
+    /// `_name` stands for the name of the measurement.
+    fn name(&self, op: BinaryOp, value: &Expr) -> Result<Node, Error> {
+        Ok(Node::Constant(match (op, value) {
+            (BinaryOp::Eq, Expr::String(name)) => name.as_bytes() == self.measurement,
+            (BinaryOp::Neq, Expr::String(name)) => name.as_bytes() != self.measurement,
+            (BinaryOp::EqRegex, Expr::Regex(pattern)) => {
+                Regex::new(pattern)?.is_match(self.measurement)
+            }
+            (BinaryOp::NeqRegex, Expr::Regex(pattern)) => {
+                !Regex::new(pattern)?.is_match(self.measurement)
+            }
+            _ => false,
+        }))
+    }
+
+    fn is_field(&self, reference: &VarRef) -> bool {
+        match reference.data_type {
+            Some(DataType::Tag) => false,
+            Some(_) => true,
+            None => self
+                .fields
+                .iter()
+                .any(|(name, _)| name == reference.name.as_bytes()),
+        }
+    }
+
+    /// The series that have the tag, whatever its value.
+    fn with_tag(&self, key: &VarRef) -> RoaringBitmap {
+        let values = self.view.tag_values(self.measurement, key.name.as_bytes());
+        values
+            .into_iter()
+            .fold(RoaringBitmap::new(), |with, (_, series)| with | series)
+    }
+
+    /// The series whose value of the tag, empty where it is missing, fits.
+    fn tag(&mut self, key: &VarRef, fits: impl Fn(&[u8]) -> bool) -> Node {
+        let mut set = RoaringBitmap::new();
+        let mut without = fits(b"").then(|| self.predicate.all.clone());
+        for (value, series) in self.view.tag_values(self.measurement, key.name.as_bytes()) {
+            if let Some(without) = &mut without {
+                *without -= &series;
+            }
+            if fits(&value) {
+                set |= series;
+            }
+        }
+        if let Some(without) = without {
+            set |= without;
+        }
+        self.series(set)
+    }
+
+    fn series(&mut self, set: RoaringBitmap) -> Node {
+        self.predicate.sets.push(set);
+        Node::Series(self.predicate.sets.len() - 1)
+    }
+
+    fn rows(&mut self, expr: &Expr) -> Result<Node, Error> {
+        let references = &mut self.predicate.references;
+        let scalar = lower(expr, &mut |expr| match expr {
+            Expr::VarRef(reference) => Some(
+                match references.iter().position(|known| known == reference) {
+                    Some(at) => at,
+                    None => {
+                        references.push(reference.clone());
+                        references.len() - 1
+                    }
+                },
+            ),
+            _ => None,
+        })?;
+        Ok(Node::Rows(scalar))
+    }
+}

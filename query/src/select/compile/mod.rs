@@ -1,0 +1,395 @@
+//! What a `SELECT` asks for, checked without looking at any data.
+//!
+//! Compiling splits time out of the condition, folds constants, reads the `GROUP BY` clause and
+//! refuses what cannot mean anything, in the order and the words of
+//! `influxdata/influxdb query/compile.go`. Names stay names: which of them are fields, which are
+//! tags, and of what type is found out by [`super::bind`].
+
+mod dimension;
+mod function;
+
+use jiff::tz::TimeZone;
+use tandem_influxql::ast::{Call, Expr, Field, Fill, Measurement, SelectStatement, Source};
+use tandem_influxql::condition::{TimeBounds, TimeContext, fold_constants, split_condition};
+use tandem_influxql::zone;
+use tandem_model::{MAX_TIME_NS, MIN_TIME_NS, TimeRange};
+
+use super::window::Interval;
+use crate::error::Error;
+use crate::scalar::Math;
+
+/// A checked `SELECT`.
+#[derive(Clone, Debug)]
+pub(crate) struct Compiled {
+    /// What is selected, without `time`; wildcards are still wildcards.
+    pub(crate) fields: Vec<Field>,
+    /// The name of the column of times.
+    pub(crate) time_name: String,
+    /// The condition without its comparisons with time.
+    pub(crate) condition: Option<Expr>,
+    /// The bounds of time as the statement gives them.
+    pub(crate) bounds: TimeBounds,
+    /// The windows.
+    pub(crate) interval: Interval,
+    /// The tags to group by.
+    pub(crate) dimensions: Vec<Dimension>,
+    /// What empty windows hold.
+    pub(crate) fill: Fill,
+    /// The order of time.
+    pub(crate) ascending: bool,
+    /// Rows per series; 0 is no limit.
+    pub(crate) limit: u64,
+    /// Rows of each series to leave out first.
+    pub(crate) offset: u64,
+    /// Series; 0 is no limit.
+    pub(crate) slimit: u64,
+    /// Series to leave out first.
+    pub(crate) soffset: u64,
+    /// The zone of windows and of printed times; `None` is UTC.
+    pub(crate) zone: Option<TimeZone>,
+    /// True when no function is called that needs more than one row.
+    pub(crate) is_raw: bool,
+    /// How many windows before the range a function may look at.
+    pub(crate) extra_intervals: i64,
+    /// What is read.
+    pub(crate) sources: Vec<CompiledSource>,
+    /// Where the result is written to.
+    pub(crate) into: Option<Measurement>,
+}
+
+/// One item of a checked `FROM` clause.
+#[derive(Clone, Debug)]
+pub(crate) enum CompiledSource {
+    /// A measurement, or all that a regular expression finds.
+    Measurement(Measurement),
+    /// A subquery.
+    Subquery(Box<Compiled>),
+}
+
+/// A tag, or several, to group by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Dimension {
+    /// The tag of this name.
+    Tag(String),
+    /// All tags.
+    All,
+    /// All tags whose names match, in the syntax of Go.
+    Matching(String),
+}
+
+/// Checks `statement`; `now()` is `now_ns`.
+///
+/// # Errors
+/// The first thing that InfluxDB would refuse.
+pub(crate) fn compile(statement: &SelectStatement, now_ns: i64) -> Result<Compiled, Error> {
+    Compiler::new(statement, now_ns, None)?.finish(statement)
+}
+
+impl Compiled {
+    /// The range of time of an outermost statement: without an upper bound, windows end now and
+    /// anything else at the end of time.
+    pub(crate) fn range(&self, now_ns: i64) -> TimeRange {
+        let end = if self.interval.is_zero() {
+            MAX_TIME_NS
+        } else {
+            now_ns
+        };
+        TimeRange::new(
+            self.bounds.min_ns.unwrap_or(MIN_TIME_NS),
+            self.bounds.max_ns.unwrap_or(end),
+        )
+    }
+}
+
+/// What the checks of the fields have found so far.
+struct Compiler {
+    now_ns: i64,
+    condition: Option<Expr>,
+    bounds: TimeBounds,
+    zone: Option<TimeZone>,
+    interval: Interval,
+    /// True when the interval is that of the statement around.
+    inherited_interval: bool,
+    dimensions: Vec<Dimension>,
+    ascending: bool,
+    extra_intervals: i64,
+    calls: usize,
+    only_selectors: bool,
+    has_distinct: bool,
+    has_auxiliary: bool,
+    /// `top` or `bottom`.
+    ranking: Option<&'static str>,
+    limit: u64,
+    /// True when the result is written and not returned.
+    has_target: bool,
+    fields: usize,
+}
+
+impl Compiler {
+    fn new(statement: &SelectStatement, now_ns: i64, parent: Option<&Self>) -> Result<Self, Error> {
+        let zone = match &statement.time_zone {
+            Some(name) => Some(
+                zone::find(name)
+                    .ok_or_else(|| Error::refused(format!("unable to find time zone {name}")))?,
+            ),
+            None => None,
+        };
+        let context = TimeContext {
+            now_ns,
+            zone: zone.clone().unwrap_or(TimeZone::UTC),
+        };
+        let (bounds, condition) = split_condition(statement.condition.as_ref(), &context)?;
+        if let Some(condition) = &condition {
+            check_condition(condition)?;
+        }
+        let (interval, dimensions) = dimension::compile(&statement.dimensions, &context)?;
+        let descending = statement.order_by.is_some_and(|order| order.descending);
+        let mut compiler = Self {
+            now_ns,
+            condition,
+            bounds,
+            zone,
+            interval,
+            inherited_interval: false,
+            dimensions,
+            ascending: !descending,
+            extra_intervals: 0,
+            calls: 0,
+            only_selectors: true,
+            has_distinct: false,
+            has_auxiliary: false,
+            ranking: None,
+            limit: statement.limit,
+            has_target: statement.into.is_some(),
+            fields: 0,
+        };
+        if let Some(parent) = parent {
+            if statement.order_by.is_some() && compiler.ascending != parent.ascending {
+                return Err(Error::refused(
+                    "subqueries must be ordered in the same direction as the query itself",
+                ));
+            }
+            compiler.ascending = parent.ascending;
+            if compiler.interval.is_zero() && !parent.interval.is_zero() {
+                compiler.interval = parent.interval;
+                compiler.inherited_interval = true;
+            }
+        }
+        Ok(compiler)
+    }
+
+    fn finish(mut self, statement: &SelectStatement) -> Result<Compiled, Error> {
+        let mut time_name = "time".to_owned();
+        let mut fields = Vec::with_capacity(statement.fields.len());
+        for field in &statement.fields {
+            if let Expr::VarRef(reference) = &field.expr
+                && reference.name == "time"
+            {
+                if let Some(alias) = &field.alias {
+                    time_name.clone_from(alias);
+                }
+                continue;
+            }
+            let expr = fold(field.expr.clone())?;
+            self.fields += 1;
+            self.check(&expr, &mut true)?;
+            fields.push(Field {
+                expr: with_distinct_calls(expr),
+                alias: field.alias.clone(),
+            });
+        }
+        self.check_fields(statement)?;
+        let mut sources = Vec::with_capacity(statement.sources.len());
+        for source in &statement.sources {
+            sources.push(match source {
+                Source::Measurement(measurement) => {
+                    CompiledSource::Measurement(measurement.clone())
+                }
+                Source::Subquery(inner) => {
+                    let compiler = Self::new(inner, self.now_ns, Some(&self))?;
+                    CompiledSource::Subquery(Box::new(compiler.finish(inner)?))
+                }
+            });
+        }
+        Ok(Compiled {
+            fields,
+            time_name,
+            condition: self.condition,
+            bounds: self.bounds,
+            interval: if self.inherited_interval {
+                Interval::default()
+            } else {
+                self.interval
+            },
+            dimensions: self.dimensions,
+            fill: statement.fill,
+            ascending: self.ascending,
+            limit: statement.limit,
+            offset: statement.offset,
+            slimit: statement.slimit,
+            soffset: statement.soffset,
+            zone: self.zone,
+            is_raw: self.calls == 0,
+            extra_intervals: self.extra_intervals,
+            sources,
+            into: statement.into.clone(),
+        })
+    }
+
+    /// Checks one expression of a field. `wildcard` tells whether a wildcard may still come; below
+    /// an operator it may not.
+    fn check(&mut self, expr: &Expr, wildcard: &mut bool) -> Result<(), Error> {
+        match expr {
+            Expr::VarRef(_) => {
+                self.has_auxiliary = true;
+                Ok(())
+            }
+            Expr::Wildcard(_) if !*wildcard => Err(Error::refused(
+                "unable to use wildcard in a binary expression",
+            )),
+            Expr::Regex(_) if !*wildcard => {
+                Err(Error::refused("unable to use regex in a binary expression"))
+            }
+            Expr::Wildcard(_) | Expr::Regex(_) => {
+                self.has_auxiliary = true;
+                Ok(())
+            }
+            Expr::Call(call) => match Math::from_name(&call.name) {
+                Some(math) => self.check_math(call, math, wildcard),
+                None => {
+                    self.calls += 1;
+                    self.check_function(call, *wildcard)
+                }
+            },
+            Expr::Distinct(_) => {
+                self.calls += 1;
+                self.has_distinct = true;
+                self.only_selectors = false;
+                Ok(())
+            }
+            Expr::Binary { lhs, rhs, .. } => {
+                *wildcard = false;
+                match (lhs.is_literal(), rhs.is_literal()) {
+                    (true, true) => Err(Error::refused(
+                        "cannot perform a binary expression on two literals",
+                    )),
+                    (true, false) => self.check(rhs, wildcard),
+                    (false, true) => self.check(lhs, wildcard),
+                    (false, false) => {
+                        self.check(lhs, wildcard)?;
+                        self.check(rhs, wildcard)
+                    }
+                }
+            }
+            Expr::Paren(inner) => self.check(inner, wildcard),
+            _ => Err(Error::refused("field must contain at least one variable")),
+        }
+    }
+
+    fn check_math(&mut self, call: &Call, math: Math, wildcard: &mut bool) -> Result<(), Error> {
+        let (expected, got) = (math.arity(), call.args.len());
+        if expected != got {
+            return Err(wrong_arity(&call.name, expected, got));
+        }
+        for arg in call.args.iter().filter(|arg| !arg.is_literal()) {
+            self.check(arg, wildcard)?;
+        }
+        Ok(())
+    }
+
+    /// Checks that the fields fit together.
+    fn check_fields(&self, statement: &SelectStatement) -> Result<(), Error> {
+        if self.fields == 0 {
+            return Err(Error::refused("at least 1 non-time field must be queried"));
+        }
+        if let Some(name) = self.ranking.filter(|_| self.calls > 1) {
+            return Err(Error::refused(format!(
+                "selector function {name}() cannot be combined with other functions"
+            )));
+        }
+        if self.calls == 0 {
+            match statement.fill {
+                Fill::None => {
+                    return Err(Error::refused("fill(none) must be used with a function"));
+                }
+                Fill::Linear => {
+                    return Err(Error::refused("fill(linear) must be used with a function"));
+                }
+                _ => {}
+            }
+            if !self.interval.is_zero() && !self.inherited_interval {
+                return Err(Error::refused(
+                    "GROUP BY requires at least one aggregate function",
+                ));
+            }
+        }
+        if self.has_distinct && (self.calls != 1 || self.has_auxiliary) {
+            return Err(Error::refused(
+                "aggregate function distinct() cannot be combined with other functions or fields",
+            ));
+        }
+        if self.has_auxiliary && !self.only_selectors {
+            return Err(Error::refused(
+                "mixing aggregate and non-aggregate queries is not supported",
+            ));
+        }
+        if self.has_auxiliary && self.calls > 1 {
+            return Err(Error::refused(
+                "mixing multiple selector functions with tags or fields is not supported",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn wrong_arity(name: &str, expected: usize, got: usize) -> Error {
+    Error::refused(format!(
+        "invalid number of arguments for {name}, expected {expected}, got {got}"
+    ))
+}
+
+/// Computes the constant parts of `expr`, `now()` aside.
+fn fold(expr: Expr) -> Result<Expr, Error> {
+    Ok(match fold_constants(expr, None)? {
+        Expr::Paren(inner) => *inner,
+        other => other,
+    })
+}
+
+/// `DISTINCT x` as the call that it means.
+fn with_distinct_calls(expr: Expr) -> Expr {
+    match expr {
+        Expr::Distinct(name) => Expr::call("distinct", vec![Expr::var(name)]),
+        Expr::Call(Call { name, args }) => Expr::Call(Call {
+            name,
+            args: args.into_iter().map(with_distinct_calls).collect(),
+        }),
+        Expr::Binary { op, lhs, rhs } => {
+            Expr::binary(op, with_distinct_calls(*lhs), with_distinct_calls(*rhs))
+        }
+        Expr::Paren(inner) => Expr::Paren(Box::new(with_distinct_calls(*inner))),
+        other => other,
+    }
+}
+
+/// Refuses functions that make no sense in a condition.
+fn check_condition(expr: &Expr) -> Result<(), Error> {
+    match expr {
+        Expr::Binary { lhs, rhs, .. } => {
+            check_condition(lhs)?;
+            check_condition(rhs)
+        }
+        Expr::Paren(inner) => check_condition(inner),
+        Expr::Call(call) => {
+            let math = Math::from_name(&call.name).ok_or_else(|| {
+                Error::refused(format!("invalid function call in condition: {expr}"))
+            })?;
+            let (expected, got) = (math.arity(), call.args.len());
+            if expected != got {
+                return Err(wrong_arity(&call.name, expected, got));
+            }
+            call.args.iter().try_for_each(check_condition)
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,220 @@
+//! `SELECT`, plainly: row at a time, one group after the other.
+//!
+//! ```text
+//! compile ── what is asked for, checked without data
+//! bind ───── names get types, wildcards are expanded
+//! plan ───── expressions over slots; series found and grouped
+//! run ────── per group: scan, merge, reduce, fill, limit, rows
+//! ```
+//!
+//! This is the meaning of a `SELECT`; anything faster must give the same result. Memory is bounded
+//! by the series of one group (a batch of rows each) and the points of one window, but for the list
+//! of series itself.
+
+mod aggregate;
+mod bind;
+mod columns;
+mod compile;
+mod cursor;
+mod fill;
+mod limit;
+mod merge;
+mod plan;
+mod point;
+mod reduce;
+mod run;
+mod scan;
+mod subquery;
+mod transform;
+mod types;
+mod window;
+
+use tandem_influxql::ast::{SelectStatement, Source};
+use tandem_model::{MAX_TIME_NS, MIN_TIME_NS, TimeRange};
+use tandem_store::Store;
+
+use self::bind::{Binder, Defaults};
+use self::compile::Compiled;
+use self::plan::GroupKey;
+use self::run::Run;
+use self::scan::Meter;
+use self::window::Options;
+use crate::context::Context;
+use crate::error::Error;
+use crate::result::{Series, Sink, Value};
+
+/// Rows that are handed to the sink at once.
+const ROWS_PER_PIECE: usize = 1_000;
+
+/// Runs `statement` and hands its rows to `sink`.
+///
+/// # Errors
+/// What InfluxDB would refuse, what this server cannot do, what the store reports. Rows may have been
+/// handed over before.
+pub(crate) fn execute(
+    store: &Store,
+    statement: &SelectStatement,
+    context: &Context,
+    sink: &mut dyn Sink,
+) -> Result<(), Error> {
+    check_sources(store, &statement.sources, context)?;
+    let compiled = compile::compile(statement, context.now_ns)?;
+    if compiled.into.is_some() {
+        return Err(Error::Unsupported("SELECT INTO".to_owned()));
+    }
+    let range = compiled.range(context.now_ns);
+    let defaults = Defaults {
+        database: context.database.as_deref(),
+        policy: context.retention_policy.as_deref(),
+    };
+    let typed = Binder::new(store, defaults, extended(range, &compiled)).bind(compiled)?;
+    let plan = plan::plan(typed, context.limits.series_max)?;
+    let compiled = &plan.level.compiled;
+    let options = Options {
+        range,
+        interval: compiled.interval,
+        zone: compiled.zone.clone(),
+        ascending: compiled.ascending,
+        fill: compiled.fill,
+        limit: compiled.limit,
+        offset: compiled.offset,
+    };
+    check_buckets(&options, compiled, context.limits.buckets_max)?;
+
+    let meter = Meter::new(&context.cancel, context.limits.points_max);
+    let mut columns = vec![compiled.time_name.clone().into_bytes()];
+    columns.extend(
+        plan.level
+            .outputs
+            .iter()
+            .map(|output| output.column.clone().into_bytes()),
+    );
+    let run = |group| Run {
+        level: &plan.level,
+        group,
+        meter: &meter,
+        now_ns: context.now_ns,
+        is_outermost: true,
+    };
+    let emit = |(key, group), sink: &mut dyn Sink| {
+        let header = header(
+            key,
+            &plan.level.group_by,
+            &columns,
+            statement.time_zone.as_deref(),
+        );
+        emit(run(group).cursor(&options)?, &header, sink)
+    };
+    if options.ascending {
+        plan.groups.iter().try_for_each(|group| emit(group, sink))
+    } else {
+        plan.groups
+            .iter()
+            .rev()
+            .try_for_each(|group| emit(group, sink))
+    }
+}
+
+/// Refuses sources in databases that are not there, before anything else is looked at.
+fn check_sources(store: &Store, sources: &[Source], context: &Context) -> Result<(), Error> {
+    for source in sources {
+        match source {
+            Source::Measurement(measurement) => {
+                if measurement.name.is_empty() && measurement.regex.is_none() {
+                    return Err(Error::refused("invalid measurement"));
+                }
+                let database = measurement
+                    .database
+                    .as_deref()
+                    .or(context.database.as_deref())
+                    .ok_or(Error::DatabaseRequired)?;
+                store.retention_policies(database)?;
+            }
+            Source::Subquery(inner) => check_sources(store, &inner.sources, context)?,
+        }
+    }
+    Ok(())
+}
+
+/// The range with the windows before it that functions such as `derivative` look at.
+fn extended(range: TimeRange, compiled: &Compiled) -> TimeRange {
+    let extra_ns = compiled
+        .interval
+        .duration_ns
+        .saturating_mul(compiled.extra_intervals);
+    if compiled.ascending {
+        TimeRange::new(
+            range.min_ns.saturating_sub(extra_ns).max(MIN_TIME_NS),
+            range.max_ns,
+        )
+    } else {
+        TimeRange::new(
+            range.min_ns,
+            range.max_ns.saturating_add(extra_ns).min(MAX_TIME_NS),
+        )
+    }
+}
+
+/// Refuses a statement that would make more windows than allowed (0: any number).
+fn check_buckets(options: &Options, compiled: &Compiled, buckets_max: usize) -> Result<(), Error> {
+    let is_open = options.range.min_ns == MIN_TIME_NS;
+    if buckets_max == 0 || compiled.is_raw || options.interval.is_zero() || is_open {
+        return Ok(());
+    }
+    let first = i128::from(options.window(options.range.min_ns).0);
+    let last = i128::from(options.window(options.range.max_ns.saturating_sub(1)).0);
+    let duration_ns = i128::from(options.interval.duration_ns);
+    let buckets = (last - first + duration_ns) / duration_ns;
+    let found = u64::try_from(buckets).unwrap_or(0);
+    if usize::try_from(found).is_ok_and(|found| found <= buckets_max) {
+        return Ok(());
+    }
+    Err(Error::BucketsLimit {
+        found,
+        max: buckets_max,
+    })
+}
+
+fn header(
+    key: &GroupKey,
+    group_by: &[String],
+    columns: &[Vec<u8>],
+    time_zone: Option<&str>,
+) -> Series {
+    let (name, values) = key;
+    let tags = group_by
+        .iter()
+        .map(|tag| tag.clone().into_bytes())
+        .zip(values.iter().cloned());
+    Series {
+        name: Some(name.clone()),
+        tags: (!group_by.is_empty()).then(|| tags.collect()),
+        columns: columns.to_vec(),
+        values: Vec::new(),
+        time_zone: time_zone.map(str::to_owned),
+    }
+}
+
+/// Hands the rows of one group to the sink, piece by piece; nothing where there is no row.
+fn emit(mut cursor: cursor::Cursor<'_>, header: &Series, sink: &mut dyn Sink) -> Result<(), Error> {
+    let mut values = Vec::new();
+    while let Some(row) = cursor.next()? {
+        let mut cells = Vec::with_capacity(row.values.len() + 1);
+        cells.push(Value::Time(row.time_ns));
+        cells.extend(row.values);
+        values.push(cells);
+        if values.len() == ROWS_PER_PIECE {
+            sink.series(Series {
+                values: std::mem::take(&mut values),
+                ..header.clone()
+            })?;
+        }
+    }
+    if !values.is_empty() {
+        sink.series(Series {
+            values,
+            ..header.clone()
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! Runs an aggregate over the windows of a group.
+//!
+//! Input comes window by window; inside of a window it may mix the series of a subquery, each of
+//! which is reduced for itself. One window is in memory at a time.
+
+use std::collections::BTreeMap;
+
+use super::aggregate::{Aggregate, Reducer};
+use super::point::{Peek, Point, Points, Stream, Tags};
+use super::window::Options;
+use crate::error::Error;
+
+/// The aggregate of each window of `input`.
+pub(crate) fn reduced<'a>(
+    input: Stream<'a>,
+    aggregate: Aggregate,
+    options: &Options,
+) -> Stream<'a> {
+    Box::new(Reduce {
+        input: Peek::new(input),
+        aggregate,
+        options: options.clone(),
+        ready: Vec::new().into_iter(),
+    })
+}
+
+struct Reduce<'a> {
+    input: Peek<'a>,
+    aggregate: Aggregate,
+    options: Options,
+    /// The points of the last window that were not handed on yet.
+    ready: std::vec::IntoIter<Point>,
+}
+
+impl Reduce<'_> {
+    /// The points of the next window; `None` at the end.
+    fn window(&mut self) -> Result<Option<Vec<Point>>, Error> {
+        let (start, end) = loop {
+            match self.input.peek()? {
+                None => return Ok(None),
+                Some(point) if point.value.is_null() => {
+                    self.input.next()?;
+                }
+                Some(point) => break self.options.window(point.time_ns),
+            }
+        };
+        let mut series: BTreeMap<Tags, Box<dyn Reducer>> = BTreeMap::new();
+        while self
+            .input
+            .peek()?
+            .is_some_and(|point| start <= point.time_ns && point.time_ns < end)
+        {
+            let Some(point) = self.input.next()? else {
+                break;
+            };
+            if point.value.is_null() {
+                continue;
+            }
+            match series.get_mut(&point.tags) {
+                Some(reducer) => reducer.add(&point),
+                None => {
+                    let mut reducer = self.aggregate.reducer();
+                    reducer.add(&point);
+                    series.insert(point.tags, reducer);
+                }
+            }
+        }
+        let mut points = Vec::new();
+        let mut emit = |(tags, mut reducer): (Tags, Box<dyn Reducer>)| {
+            points.extend(reducer.emit().into_iter().map(|reduced| Point {
+                time_ns: reduced.time_ns.unwrap_or(start),
+                tags: tags.clone(),
+                value: reduced.value,
+                aux: reduced.aux,
+            }));
+        };
+        if self.options.ascending {
+            series.into_iter().for_each(&mut emit);
+            points.sort_by_key(|point| point.time_ns);
+        } else {
+            series.into_iter().rev().for_each(&mut emit);
+            points.sort_by_key(|point| std::cmp::Reverse(point.time_ns));
+        }
+        Ok(Some(points))
+    }
+}
+
+impl Points for Reduce<'_> {
+    fn next(&mut self) -> Result<Option<Point>, Error> {
+        loop {
+            if let Some(point) = self.ready.next() {
+                return Ok(Some(point));
+            }
+            match self.window()? {
+                Some(points) => self.ready = points.into_iter(),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+/// Gives each point the time of its window.
+pub(crate) fn stamped<'a>(input: Stream<'a>, options: &Options) -> Stream<'a> {
+    Box::new(Stamp {
+        input,
+        options: options.clone(),
+    })
+}
+
+struct Stamp<'a> {
+    input: Stream<'a>,
+    options: Options,
+}
+
+impl Points for Stamp<'_> {
+    fn next(&mut self) -> Result<Option<Point>, Error> {
+        Ok(self.input.next()?.map(|mut point| {
+            point.time_ns = self.options.stamp(point.time_ns);
+            point
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tandem_influxql::ast::Fill;
+    use tandem_model::TimeRange;
+
+    use super::super::point::testing::{drain, given, point};
+    use super::super::window::Interval;
+    use super::*;
+    use crate::result::Value;
+
+    fn options(duration_ns: i64, ascending: bool) -> Options {
+        Options {
+            range: TimeRange::ALL,
+            interval: Interval {
+                duration_ns,
+                offset_ns: 0,
+            },
+            zone: None,
+            ascending,
+            fill: Fill::Null,
+            limit: 0,
+            offset: 0,
+        }
+    }
+
+    fn run(
+        aggregate: Aggregate,
+        duration_ns: i64,
+        ascending: bool,
+        points: Vec<Point>,
+    ) -> Vec<(i64, Value)> {
+        let options = options(duration_ns, ascending);
+        drain(stamped(
+            reduced(given(points), aggregate, &options),
+            &options,
+        ))
+        .into_iter()
+        .map(|p| (p.time_ns, p.value))
+        .collect()
+    }
+
+    #[test]
+    fn each_window_is_reduced_for_itself() {
+        let points = || {
+            vec![
+                point(1, 1),
+                point(9, 2),
+                point(3, 3),
+                point(25, 4),
+                point(27, ()),
+                point(31, ()),
+            ]
+        };
+        let up = run(Aggregate::Sum, 10, true, points());
+        assert_eq!(up, [(0, 6.into()), (20, 4.into())]);
+        let mut down = points();
+        down.reverse();
+        assert_eq!(
+            run(Aggregate::Count, 10, false, down),
+            [(20, 1.into()), (0, 3.into())]
+        );
+    }
+
+    #[test]
+    fn without_windows_there_is_one_result_at_the_epoch() {
+        let all = run(Aggregate::Max, 0, true, vec![point(5, 1.0), point(7, 3.0)]);
+        assert_eq!(all, [(0, 3.0.into())]);
+        assert_eq!(run(Aggregate::Max, 0, true, vec![]), []);
+    }
+
+    #[test]
+    fn series_of_a_subquery_stay_apart() {
+        let of = |host: &str, t: i64, v: i64| Point {
+            tags: Tags::new(vec![host.into()]),
+            ..point(t, v)
+        };
+        let points = vec![of("b", 1, 1), of("a", 2, 2), of("b", 3, 4)];
+        let options = options(10, true);
+        let sums = drain(reduced(given(points), Aggregate::Sum, &options));
+        let sums: Vec<_> = sums
+            .iter()
+            .map(|p| (&p.tags[0][..], p.value.clone()))
+            .collect();
+        assert_eq!(
+            sums,
+            [(b"a".as_slice(), 2.into()), (b"b".as_slice(), 5.into())]
+        );
+    }
+}

@@ -1,0 +1,447 @@
+//! From a plan to streams: which stages a statement runs through, for one group.
+//!
+//! ```text
+//! scan ─┬─ merge ── reduce ── stamp ── fill ── limit ─┬─ cursor ── rows
+//! scan ─┘   (transform: scan.. or reduce.. before it)  │
+//! rows of a subquery ── points ────────────────────────┘
+//! ```
+//!
+//! The stages and their options are those of `influxdata/influxdb query/select.go`.
+
+use std::rc::Rc;
+
+use tandem_influxql::ast::{Call, DataType, Expr, Fill, VarRef};
+use tandem_model::{MAX_TIME_NS, MIN_TIME_NS};
+
+use super::aggregate::Aggregate;
+use super::cursor::Cursor;
+use super::fill::filled;
+use super::limit::{first, limited};
+use super::merge::{by_time, by_window};
+use super::plan::{Group, Leaf, Level, PlannedSource};
+use super::point::Stream;
+use super::reduce::{reduced, stamped};
+use super::scan::{Columns, Meter, Scan};
+use super::subquery;
+use super::transform::{Transform, transformed};
+use super::window::Options;
+use crate::error::Error;
+
+/// How the points of several series come together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Merge {
+    ByTime,
+    ByWindow,
+}
+
+/// One group of a statement, or of a subquery inside of a group.
+#[derive(Clone, Copy)]
+pub(crate) struct Run<'a> {
+    /// The level that is run.
+    pub(crate) level: &'a Level,
+    /// The group of the outermost statement.
+    pub(crate) group: &'a Group,
+    /// Counts what is read.
+    pub(crate) meter: &'a Meter<'a>,
+    /// What `now()` is.
+    pub(crate) now_ns: i64,
+    /// True for the outermost statement.
+    pub(crate) is_outermost: bool,
+}
+
+impl<'a> Run<'a> {
+    /// The rows of the group.
+    pub(crate) fn cursor(self, options: &Options) -> Result<Cursor<'a>, Error> {
+        let level = self.level;
+        let references = level.references.as_slice();
+        let mut cursor = Cursor::new(level, options);
+        if level.calls.is_empty() {
+            // Nothing of what is selected exists.
+            if references
+                .iter()
+                .any(|reference| reference.data_type.is_some())
+            {
+                let points = self.rows(options)?;
+                cursor.add(None, limited(points, options, self.is_outermost));
+            }
+            return Ok(cursor);
+        }
+        let is_selector = matches!(level.calls.as_slice(), [call] if is_selector(&call.what));
+        for call in level.calls.iter().filter(|call| call.data_type.is_some()) {
+            let points = self.call(&call.what, options, is_selector)?;
+            cursor.add(Some(call), limited(points, options, self.is_outermost));
+        }
+        Ok(cursor)
+    }
+
+    /// The options of a level inside of another one, whose options are `outer`.
+    pub(crate) fn inner_options(self, outer: &Options) -> Options {
+        let compiled = &self.level.compiled;
+        let bounds = compiled.bounds.range();
+        let mut range = bounds.intersect(&outer.range);
+        if !compiled.interval.is_zero() && range.max_ns == MAX_TIME_NS {
+            range.max_ns = self.now_ns;
+        }
+        let interval = if compiled.interval.is_zero() {
+            outer.interval
+        } else {
+            compiled.interval
+        };
+        let fill = if compiled.fill == Fill::Null && !compiled.is_raw {
+            Fill::None
+        } else {
+            compiled.fill
+        };
+        Options {
+            range,
+            interval,
+            zone: compiled.zone.clone(),
+            ascending: outer.ascending,
+            fill,
+            limit: compiled.limit,
+            offset: compiled.offset,
+        }
+    }
+
+    /// The points that rows are made of when no function is called.
+    fn rows(self, options: &Options) -> Result<Stream<'a>, Error> {
+        self.sources(None, options, Merge::ByTime)
+    }
+
+    /// The points of a field.
+    fn field(
+        self,
+        reference: &VarRef,
+        options: &Options,
+        merge: Merge,
+    ) -> Result<Stream<'a>, Error> {
+        self.sources(Some(reference), options, merge)
+    }
+
+    fn sources(
+        self,
+        driver: Option<&VarRef>,
+        options: &Options,
+        merge: Merge,
+    ) -> Result<Stream<'a>, Error> {
+        let mut inputs: Vec<Stream<'a>> = Vec::new();
+        for source in &self.level.sources {
+            match source {
+                PlannedSource::Leaf(leaf) => self.scans(leaf, driver, options, &mut inputs),
+                PlannedSource::Subquery(inner) => {
+                    let inner = Run {
+                        level: inner,
+                        is_outermost: false,
+                        ..self
+                    };
+                    inputs.extend(subquery::points(self.level, inner, driver, options)?);
+                }
+            }
+        }
+        Ok(match merge {
+            Merge::ByTime => by_time(inputs, options.ascending),
+            Merge::ByWindow => by_window(inputs, options),
+        })
+    }
+
+    fn scans(
+        self,
+        leaf: &'a Leaf,
+        driver: Option<&VarRef>,
+        options: &Options,
+        inputs: &mut Vec<Stream<'a>>,
+    ) {
+        let Some(series) = self.group.series.get(&leaf.at) else {
+            return;
+        };
+        let Some(columns) = Columns::new(leaf, driver, &self.level.references) else {
+            return;
+        };
+        let columns = Rc::new(columns);
+        let scan = |series| -> Stream<'a> {
+            Box::new(Scan::new(
+                leaf,
+                columns.clone(),
+                series,
+                &self.level.group_by,
+                options,
+                self.meter,
+            ))
+        };
+        if options.ascending {
+            inputs.extend(series.iter().map(scan));
+        } else {
+            inputs.extend(series.iter().rev().map(scan));
+        }
+    }
+
+    /// The points of a function. `is_selector` is true when it is the only one of the level and
+    /// picks points instead of computing them.
+    fn call(self, call: &Call, options: &Options, is_selector: bool) -> Result<Stream<'a>, Error> {
+        let mut options = options.clone();
+        (options.limit, options.offset) = (0, 0);
+        let name = call.name.as_str();
+        let Some(argument) = call.args.first() else {
+            return Err(Error::refused(format!(
+                "invalid number of arguments for {name}, expected 1, got 0"
+            )));
+        };
+        if let Some(aggregate) = ranking(call) {
+            let points = self.ranked(call, argument, &options)?;
+            return Ok(reduced(points, aggregate, &options));
+        }
+        match name {
+            "distinct" => {
+                let points = self.input(call, argument, &options, is_selector)?;
+                return Ok(stamped(
+                    reduced(points, Aggregate::Distinct, &options),
+                    &options,
+                ));
+            }
+            "sample" => {
+                let points = self.input(call, argument, &options, is_selector)?;
+                return Ok(reduced(
+                    points,
+                    Aggregate::Sample(count_argument(call)),
+                    &options,
+                ));
+            }
+            _ => {}
+        }
+        if let Some(transform) = transform(call, &options) {
+            let mut inner = options.clone();
+            if looks_back(transform) && !options.interval.is_zero() {
+                let back_ns = options.interval.duration_ns;
+                if options.ascending {
+                    inner.range.min_ns =
+                        inner.range.min_ns.saturating_sub(back_ns).max(MIN_TIME_NS);
+                } else {
+                    inner.range.max_ns =
+                        inner.range.max_ns.saturating_add(back_ns).min(MAX_TIME_NS);
+                }
+            }
+            let points = self.input(call, argument, &inner, is_selector)?;
+            return Ok(transformed(points, transform, &options));
+        }
+        let Some(aggregate) = aggregate(call) else {
+            return Err(Error::Unsupported(format!("{name}()")));
+        };
+        let points = self.input(call, argument, &options, is_selector)?;
+        let mut points = reduced(points, aggregate, &options);
+        if !is_selector || !options.interval.is_zero() {
+            points = stamped(points, &options);
+            if !options.interval.is_zero() && options.fill != Fill::None {
+                if options.fill == Fill::Null && name == "count" {
+                    options.fill = Fill::Number(tandem_influxql::ast::FillValue::Integer(0));
+                }
+                let data_type = self
+                    .level
+                    .calls
+                    .iter()
+                    .find(|known| known.what == *call)
+                    .and_then(|c| c.data_type);
+                let data_type = data_type.or_else(|| type_of_result(name, argument));
+                points = filled(points, data_type, self.level.references.len(), &options);
+            }
+        }
+        Ok(points)
+    }
+
+    /// What a function is computed from: a field, or another function.
+    fn input(
+        self,
+        call: &Call,
+        argument: &Expr,
+        options: &Options,
+        is_selector: bool,
+    ) -> Result<Stream<'a>, Error> {
+        match argument {
+            Expr::Call(inner) => self.call(inner, options, is_selector),
+            Expr::VarRef(reference) => {
+                self.check_type(call, reference)?;
+                let end = matches!(call.name.as_str(), "first" | "last");
+                if end && options.interval.is_zero() && !self.has_subqueries() {
+                    return self.end(call.name == "first", reference, options);
+                }
+                let merge = match call.name.as_str() {
+                    "count" | "sum" | "mean" | "min" | "max" | "first" | "last" => Merge::ByWindow,
+                    _ => Merge::ByTime,
+                };
+                self.field(reference, options, merge)
+            }
+            _ => Err(Error::refused(format!(
+                "expected field argument in {}()",
+                call.name
+            ))),
+        }
+    }
+
+    fn has_subqueries(self) -> bool {
+        self.level
+            .sources
+            .iter()
+            .any(|source| matches!(source, PlannedSource::Subquery(_)))
+    }
+
+    /// What `first()` and `last()` of the whole range are picked from: two points, which is what
+    /// InfluxDB reads of the series merged by time. It shows where many series end at one time.
+    fn end(
+        self,
+        is_first: bool,
+        reference: &VarRef,
+        options: &Options,
+    ) -> Result<Stream<'a>, Error> {
+        let options = Options {
+            ascending: is_first,
+            ..options.clone()
+        };
+        let points = self.field(reference, &options, Merge::ByTime)?;
+        Ok(first(points, 2))
+    }
+
+    /// The points that `top` and `bottom` choose from: all of the field, or the best of each series
+    /// when tags are given.
+    fn ranked(self, call: &Call, argument: &Expr, options: &Options) -> Result<Stream<'a>, Error> {
+        if call.args.len() > 2 {
+            return Err(Error::Unsupported(format!("{}() with tags", call.name)));
+        }
+        let Expr::VarRef(reference) = argument else {
+            return Err(Error::refused(format!(
+                "expected first argument to be a field in {}()",
+                call.name
+            )));
+        };
+        self.check_type(call, reference)?;
+        self.field(reference, options, Merge::ByTime)
+    }
+
+    /// Refuses types that the function cannot take, in the words of InfluxDB.
+    fn check_type(self, call: &Call, reference: &VarRef) -> Result<(), Error> {
+        let name = call.name.as_str();
+        let takes_any = matches!(
+            name,
+            "count" | "first" | "last" | "mode" | "distinct" | "sample" | "elapsed"
+        );
+        let kind = match reference.data_type {
+            Some(DataType::String | DataType::Tag) if !takes_any => "string",
+            Some(DataType::Boolean) if !takes_any && !matches!(name, "min" | "max") => "boolean",
+            _ => return Ok(()),
+        };
+        let has_field = self.level.sources.iter().any(|source| match source {
+            PlannedSource::Leaf(leaf) => leaf.measurement.field(&reference.name).is_some(),
+            PlannedSource::Subquery(_) => true,
+        });
+        if !has_field {
+            return Ok(());
+        }
+        let name = match name {
+            "non_negative_derivative" => "derivative",
+            "non_negative_difference" => "difference",
+            "cumulative_sum" => "cumulative sum",
+            "moving_average" => "moving average",
+            name => name,
+        };
+        Err(Error::refused(format!(
+            "unsupported {name} iterator type: *query.{kind}InterruptIterator"
+        )))
+    }
+}
+
+/// True for functions that pick points instead of computing them.
+fn is_selector(call: &Call) -> bool {
+    matches!(
+        call.name.as_str(),
+        "first" | "last" | "min" | "max" | "percentile" | "sample" | "top" | "bottom"
+    )
+}
+
+fn type_of_result(name: &str, argument: &Expr) -> Option<DataType> {
+    match (name, argument) {
+        ("count", _) => Some(DataType::Integer),
+        ("mean" | "median" | "stddev", _) => Some(DataType::Float),
+        (_, Expr::VarRef(reference)) => reference.data_type,
+        _ => None,
+    }
+}
+
+/// The last argument of functions that keep a number of points.
+fn count_argument(call: &Call) -> usize {
+    match call.args.last() {
+        Some(Expr::Integer(count)) => usize::try_from(*count).unwrap_or(0),
+        _ => 0,
+    }
+}
+
+fn ranking(call: &Call) -> Option<Aggregate> {
+    match call.name.as_str() {
+        "top" => Some(Aggregate::Top(count_argument(call))),
+        "bottom" => Some(Aggregate::Bottom(count_argument(call))),
+        _ => None,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a percentage is small")]
+fn aggregate(call: &Call) -> Option<Aggregate> {
+    Some(match call.name.as_str() {
+        "count" => Aggregate::Count,
+        "sum" => Aggregate::Sum,
+        "mean" => Aggregate::Mean,
+        "min" => Aggregate::Min,
+        "max" => Aggregate::Max,
+        "first" => Aggregate::First,
+        "last" => Aggregate::Last,
+        "median" => Aggregate::Median,
+        "mode" => Aggregate::Mode,
+        "stddev" => Aggregate::Stddev,
+        "spread" => Aggregate::Spread,
+        "percentile" => match call.args.get(1) {
+            Some(Expr::Number(percent)) => Aggregate::Percentile(*percent),
+            Some(Expr::Integer(percent)) => Aggregate::Percentile(*percent as f64),
+            _ => return None,
+        },
+        _ => return None,
+    })
+}
+
+fn transform(call: &Call, options: &Options) -> Option<Transform> {
+    let unit_ns = |default_ns| match call.args.get(1) {
+        Some(Expr::Duration(unit_ns)) => *unit_ns,
+        _ => default_ns,
+    };
+    let rate_unit_ns = if options.interval.is_zero() {
+        1_000_000_000
+    } else {
+        options.interval.duration_ns
+    };
+    Some(match call.name.as_str() {
+        "derivative" => Transform::Derivative {
+            unit_ns: unit_ns(rate_unit_ns),
+            non_negative: false,
+        },
+        "non_negative_derivative" => Transform::Derivative {
+            unit_ns: unit_ns(rate_unit_ns),
+            non_negative: true,
+        },
+        "difference" => Transform::Difference {
+            non_negative: false,
+        },
+        "non_negative_difference" => Transform::Difference { non_negative: true },
+        "cumulative_sum" => Transform::CumulativeSum,
+        "moving_average" => Transform::MovingAverage(count_argument(call)),
+        "elapsed" => Transform::Elapsed {
+            unit_ns: unit_ns(1),
+        },
+        "integral" => Transform::Integral {
+            unit_ns: unit_ns(1_000_000_000),
+        },
+        _ => return None,
+    })
+}
+
+/// True for functions that need points from before the range to say something of its first window.
+const fn looks_back(transform: Transform) -> bool {
+    !matches!(
+        transform,
+        Transform::CumulativeSum | Transform::Integral { .. }
+    )
+}

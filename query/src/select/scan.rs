@@ -1,0 +1,340 @@
+//! Reads the rows of one series as points.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tandem_influxql::ast::{DataType, VarRef};
+use tandem_model::TimeRange;
+use tandem_store::{Order, Rows, SeriesReader};
+
+use super::plan::{Leaf, PlannedSeries, Slotted, tag_values};
+use super::point::{Point, Points, Tags};
+use super::window::Options;
+use crate::error::Error;
+use crate::result::Value;
+use crate::scalar::Scalar;
+
+/// Rows between two looks at whether the query is still wanted.
+const ROWS_PER_CHECK: u64 = 256;
+
+/// Counts what is read and stops a query that is not wanted any more.
+#[derive(Debug)]
+pub(crate) struct Meter<'a> {
+    cancel: &'a AtomicBool,
+    points: Cell<u64>,
+    points_max: u64,
+}
+
+impl<'a> Meter<'a> {
+    /// A meter that stops when `cancel` is set, or after `points_max` points (0: never).
+    pub(crate) const fn new(cancel: &'a AtomicBool, points_max: u64) -> Self {
+        Self {
+            cancel,
+            points: Cell::new(0),
+            points_max,
+        }
+    }
+
+    /// Fails when the query is not wanted any more.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.cancel.load(Ordering::Relaxed) {
+            Err(Error::Interrupted)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn count_point(&self) -> Result<(), Error> {
+        let points = self.points.get() + 1;
+        self.points.set(points);
+        if self.points_max > 0 && points > self.points_max {
+            return Err(Error::PointsLimit {
+                found: points,
+                max: self.points_max,
+            });
+        }
+        if points.is_multiple_of(ROWS_PER_CHECK) {
+            self.check()
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Where one value of a point comes from.
+#[derive(Clone, Debug, PartialEq)]
+enum From {
+    /// A field, cast to a type.
+    Field(usize, Option<DataType>),
+    /// A tag of the series, by its place among the tags that are read.
+    Tag(usize),
+    /// Nowhere.
+    Nothing,
+}
+
+/// What is read of each series of a leaf.
+#[derive(Debug)]
+pub(crate) struct Columns {
+    /// The fields to read.
+    fields: Vec<Vec<u8>>,
+    /// The tags to look up.
+    tags: Vec<String>,
+    /// The value of the point; `None` when only what is selected beside it counts.
+    driver: Option<From>,
+    aux: Vec<From>,
+    conditions: Vec<From>,
+}
+
+impl Columns {
+    /// What has to be read of `leaf` for a driver and the references beside it; `None` when the
+    /// measurement has no such field, so that no series of it has any point.
+    pub(crate) fn new(
+        leaf: &Leaf,
+        driver: Option<&VarRef>,
+        aux: &[Slotted<VarRef>],
+    ) -> Option<Self> {
+        let mut columns = Self {
+            fields: Vec::new(),
+            tags: Vec::new(),
+            driver: None,
+            aux: Vec::new(),
+            conditions: Vec::new(),
+        };
+        if let Some(driver) = driver {
+            match columns.source(leaf, driver) {
+                field @ From::Field(..) => columns.driver = Some(field),
+                _ => return None,
+            }
+        }
+        columns.aux = aux
+            .iter()
+            .map(|reference| columns.source(leaf, &reference.what))
+            .collect();
+        if driver.is_none()
+            && !columns
+                .aux
+                .iter()
+                .any(|from| matches!(from, From::Field(..)))
+        {
+            return None;
+        }
+        columns.conditions = leaf
+            .conditions
+            .iter()
+            .map(|reference| columns.source(leaf, reference))
+            .collect();
+        Some(columns)
+    }
+
+    fn source(&mut self, leaf: &Leaf, reference: &VarRef) -> From {
+        let is_field = reference.data_type != Some(DataType::Tag)
+            && leaf.measurement.field(&reference.name).is_some();
+        if is_field {
+            let name = reference.name.as_bytes();
+            let at = self
+                .fields
+                .iter()
+                .position(|field| field == name)
+                .unwrap_or_else(|| {
+                    self.fields.push(name.to_vec());
+                    self.fields.len() - 1
+                });
+            return From::Field(at, reference.data_type);
+        }
+        match reference.data_type {
+            None | Some(DataType::Tag) => {
+                self.tags.push(reference.name.clone());
+                From::Tag(self.tags.len() - 1)
+            }
+            Some(_) => From::Nothing,
+        }
+    }
+}
+
+/// The points of one series.
+pub(crate) struct Scan<'a> {
+    leaf: &'a Leaf,
+    columns: Rc<Columns>,
+    meter: &'a Meter<'a>,
+    series: &'a PlannedSeries,
+    range: TimeRange,
+    order: Order,
+    tags: Tags,
+    /// The values of the tags that the columns name, in their order; null where the series has none.
+    tag_values: Vec<Value>,
+    state: State,
+    slots: Vec<Value>,
+}
+
+/// A scan opens its series when its first point is asked for.
+enum State {
+    Closed,
+    Open {
+        reader: Box<SeriesReader>,
+        rows: Rows,
+        at: usize,
+    },
+    Done,
+}
+
+impl<'a> Scan<'a> {
+    /// The points of `series` in the range of `options`; `group_by` are the tags that they carry.
+    pub(crate) fn new(
+        leaf: &'a Leaf,
+        columns: Rc<Columns>,
+        series: &'a PlannedSeries,
+        group_by: &[String],
+        options: &Options,
+        meter: &'a Meter<'a>,
+    ) -> Self {
+        let order = if options.ascending {
+            Order::Ascending
+        } else {
+            Order::Descending
+        };
+        let tags = Tags::new(tag_values(&series.key, group_by));
+        let range = options.range;
+        let tag_value =
+            |tag: &String| match tag_values(&series.key, std::slice::from_ref(tag)).pop() {
+                Some(value) if !value.is_empty() => Value::String(value),
+                _ => Value::Null,
+            };
+        let tag_values = columns.tags.iter().map(tag_value).collect();
+        Self {
+            leaf,
+            columns,
+            meter,
+            series,
+            range,
+            order,
+            tags,
+            tag_values,
+            state: State::Closed,
+            slots: Vec::new(),
+        }
+    }
+
+    fn open(&self) -> State {
+        if self.range.is_empty() {
+            return State::Done;
+        }
+        let fields: Vec<&[u8]> = self.columns.fields.iter().map(Vec::as_slice).collect();
+        let reader =
+            self.leaf
+                .measurement
+                .view
+                .read(self.series.id, &fields, self.range, self.order);
+        State::Open {
+            reader: Box::new(reader),
+            rows: Rows::default(),
+            at: 0,
+        }
+    }
+
+    /// The point of row `at`; `None` when it has no value or does not fit the condition.
+    fn point(&mut self, rows: &Rows, at: usize) -> Option<Point> {
+        let columns = self.columns.clone();
+        let value = match &columns.driver {
+            Some(driver) => {
+                let value = self.value(driver, rows, at);
+                if value.is_null() {
+                    return None;
+                }
+                value
+            }
+            None => Value::Null,
+        };
+        let aux: Vec<Value> = columns
+            .aux
+            .iter()
+            .map(|from| self.value(from, rows, at))
+            .collect();
+        if columns.driver.is_none() {
+            let is_written = |(from, value): (&From, &Value)| {
+                matches!(from, From::Field(..)) && !value.is_null()
+            };
+            if !columns.aux.iter().zip(&aux).any(is_written) {
+                return None;
+            }
+        }
+        if let Some(residual) = &self.series.residual
+            && !self.fits(residual, rows, at)
+        {
+            return None;
+        }
+        let time_ns = *rows.times_ns.get(at)?;
+        Some(Point {
+            time_ns,
+            tags: self.tags.clone(),
+            value,
+            aux,
+        })
+    }
+
+    fn fits(&mut self, residual: &Scalar, rows: &Rows, at: usize) -> bool {
+        let mut slots = std::mem::take(&mut self.slots);
+        slots.clear();
+        slots.extend(
+            self.columns
+                .conditions
+                .iter()
+                .map(|from| self.value(from, rows, at)),
+        );
+        let fits = residual.is_true(&slots);
+        self.slots = slots;
+        fits
+    }
+
+    fn value(&self, from: &From, rows: &Rows, at: usize) -> Value {
+        match from {
+            From::Field(column, data_type) => {
+                let column = rows.columns.get(*column).and_then(Option::as_ref);
+                let value = column.and_then(|column| column.get(at)).map(Value::from);
+                match (value, data_type) {
+                    (Some(value), Some(data_type)) => value.cast(*data_type).unwrap_or(Value::Null),
+                    (value, _) => value.unwrap_or(Value::Null),
+                }
+            }
+            From::Tag(at) => self.tag_values.get(*at).cloned().unwrap_or(Value::Null),
+            From::Nothing => Value::Null,
+        }
+    }
+}
+
+impl Points for Scan<'_> {
+    fn next(&mut self) -> Result<Option<Point>, Error> {
+        loop {
+            match std::mem::replace(&mut self.state, State::Done) {
+                State::Done => return Ok(None),
+                State::Closed => self.state = self.open(),
+                State::Open {
+                    mut reader,
+                    rows,
+                    at,
+                } if at >= rows.len() => {
+                    self.meter.check()?;
+                    if let Some(rows) = reader.next()? {
+                        self.state = State::Open {
+                            reader,
+                            rows,
+                            at: 0,
+                        };
+                    }
+                }
+                State::Open { reader, rows, at } => {
+                    let point = self.point(&rows, at);
+                    self.state = State::Open {
+                        reader,
+                        rows,
+                        at: at + 1,
+                    };
+                    self.meter.count_point()?;
+                    if point.is_some() {
+                        return Ok(point);
+                    }
+                }
+            }
+        }
+    }
+}

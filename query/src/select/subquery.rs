@@ -1,0 +1,159 @@
+//! The rows of a subquery as the points of the statement around it.
+
+use tandem_influxql::ast::{DataType, Expr, VarRef};
+
+use super::cursor::{Cursor, Row};
+use super::plan::{Level, Slotted};
+use super::point::{Point, Points, Stream, Tags};
+use super::run::Run;
+use super::window::Options;
+use crate::error::Error;
+use crate::lower::lower;
+use crate::result::Value;
+use crate::scalar::Scalar;
+
+/// The points that `outer` reads from the subquery of `inner`; `None` when the subquery has no
+/// column for the driver.
+pub(crate) fn points<'a>(
+    outer: &'a Level,
+    inner: Run<'a>,
+    driver: Option<&VarRef>,
+    options: &Options,
+) -> Result<Option<Stream<'a>>, Error> {
+    let driver = match driver {
+        Some(driver) => match column(inner.level, driver) {
+            Some(column) => Some(column),
+            None => return Ok(None),
+        },
+        None => None,
+    };
+    let at = |reference: &Slotted<VarRef>| column(inner.level, &reference.what);
+    let aux = outer.references.iter().map(at).collect();
+    let (filter, filter_columns) = filter(outer, inner.level)?;
+    let rows = inner.cursor(&inner.inner_options(options))?;
+    let kept = |tag: &String| inner.level.group_by.iter().position(|known| known == tag);
+    let tags = outer.group_by.iter().filter_map(kept).collect();
+    Ok(Some(Box::new(SubqueryPoints {
+        rows,
+        driver,
+        aux,
+        filter,
+        filter_columns,
+        tags,
+    })))
+}
+
+/// Where a value of a row comes from.
+#[derive(Clone, Copy, Debug)]
+enum Column {
+    /// A column, cast to a type where that is possible.
+    Value(usize, Option<DataType>),
+    /// A tag of the series, by its place among the tags that the subquery keeps apart.
+    Tag(usize),
+}
+
+impl Column {
+    fn of(self, row: &Row) -> Value {
+        match self {
+            Self::Value(at, data_type) => {
+                let value = row.values.get(at).cloned().unwrap_or(Value::Null);
+                match data_type {
+                    Some(data_type) => value.clone().cast(data_type).unwrap_or(value),
+                    None => value,
+                }
+            }
+            Self::Tag(at) => match row.tags.get(at) {
+                Some(tag) if !tag.is_empty() => Value::String(tag.clone()),
+                _ => Value::Null,
+            },
+        }
+    }
+}
+
+/// What `reference` means in the rows of `inner`: a column of this name, or a tag that it groups by.
+fn column(inner: &Level, reference: &VarRef) -> Option<Column> {
+    if let Some(at) = inner
+        .outputs
+        .iter()
+        .position(|output| output.name == reference.name)
+    {
+        return Some(Column::Value(at, reference.data_type));
+    }
+    if !inner.dimensions.contains(&reference.name) {
+        return None;
+    }
+    tag(inner, &reference.name)
+}
+
+fn tag(inner: &Level, name: &str) -> Option<Column> {
+    inner
+        .group_by
+        .iter()
+        .position(|tag| tag == name)
+        .map(Column::Tag)
+}
+
+/// The condition of `outer` over the rows of `inner`.
+fn filter(outer: &Level, inner: &Level) -> Result<(Option<Scalar>, Vec<Option<Column>>), Error> {
+    let Some(condition) = &outer.condition else {
+        return Ok((None, Vec::new()));
+    };
+    let mut columns = Vec::new();
+    let filter = lower(condition, &mut |expr| match expr {
+        Expr::VarRef(reference) => {
+            let output = inner
+                .outputs
+                .iter()
+                .position(|output| output.column == reference.name);
+            columns.push(match output {
+                Some(at) => Some(Column::Value(at, reference.data_type)),
+                None => tag(inner, &reference.name),
+            });
+            Some(columns.len() - 1)
+        }
+        _ => None,
+    })?;
+    Ok((Some(filter), columns))
+}
+
+struct SubqueryPoints<'a> {
+    rows: Cursor<'a>,
+    driver: Option<Column>,
+    aux: Vec<Option<Column>>,
+    filter: Option<Scalar>,
+    filter_columns: Vec<Option<Column>>,
+    /// The tags that the level around keeps apart, by their place among those of the subquery.
+    tags: Vec<usize>,
+}
+
+impl Points for SubqueryPoints<'_> {
+    fn next(&mut self) -> Result<Option<Point>, Error> {
+        while let Some(row) = self.rows.next()? {
+            let value =
+                |column: &Option<Column>| column.map_or(Value::Null, |column| column.of(&row));
+            if let Some(filter) = &self.filter {
+                let slots: Vec<Value> = self.filter_columns.iter().map(value).collect();
+                if !filter.is_true(&slots) {
+                    continue;
+                }
+            }
+            let tags = self
+                .tags
+                .iter()
+                .filter_map(|at| row.tags.get(*at).cloned())
+                .collect();
+            return Ok(Some(Point {
+                time_ns: row.time_ns,
+                value: self.driver.map_or(Value::Null, |driver| match driver {
+                    Column::Value(_, Some(data_type)) => {
+                        driver.of(&row).cast(data_type).unwrap_or(Value::Null)
+                    }
+                    _ => driver.of(&row),
+                }),
+                aux: self.aux.iter().map(value).collect(),
+                tags: Tags::new(tags),
+            }));
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,142 @@
+//! `SHOW MEASUREMENTS`, and which measurements a condition on tags finds.
+
+use std::collections::BTreeSet;
+
+use tandem_influxql::ast::{BinaryOp, Expr, NameOrAll, ShowMeasurements};
+use tandem_model::TimeRange;
+use tandem_store::{PolicyChoice, Store, StoreError, View};
+
+use super::{Named, cut, database, table};
+use crate::context::Context;
+use crate::error::Error;
+use crate::regex::Regex;
+use crate::result::Sink;
+
+/// `SHOW MEASUREMENTS …`
+pub(crate) fn measurements(
+    store: &Store,
+    statement: &ShowMeasurements,
+    context: &Context,
+    sink: &mut dyn Sink,
+) -> Result<(), Error> {
+    if statement
+        .condition
+        .as_ref()
+        .is_some_and(Expr::has_time_comparison)
+    {
+        return Err(Error::refused(
+            "SHOW MEASUREMENTS doesn't support time in WHERE clause",
+        ));
+    }
+    let own = match &statement.database {
+        Some(NameOrAll::All) => {
+            return Err(Error::Unsupported("SHOW MEASUREMENTS ON *".to_owned()));
+        }
+        Some(NameOrAll::Name(name)) => Some(name.as_str()),
+        None => None,
+    };
+    let policy = match &statement.retention_policy {
+        Some(NameOrAll::Name(name)) => PolicyChoice::Named(name),
+        Some(NameOrAll::All) | None => PolicyChoice::All,
+    };
+    let view = match store.view(database(own, context)?, policy, TimeRange::ALL) {
+        Ok(view) => view,
+        // A database that is not there has no measurements.
+        Err(StoreError::DatabaseNotFound(_)) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let named = statement
+        .with_measurement
+        .iter()
+        .map(Named::name)
+        .collect::<Result<_, _>>()
+        .map(Named)?;
+    let found = match &statement.condition {
+        Some(condition) => Some(matching(condition, &view)?),
+        None => None,
+    };
+    let mut names = view.measurements();
+    names.retain(|name| {
+        named.contains(name) && found.as_ref().is_none_or(|found| found.contains(name))
+    });
+    let rows: Vec<_> = cut(names, statement.limit, statement.offset)
+        .into_iter()
+        .map(|name| vec![name])
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    Ok(sink.series(table(Some(b"measurements".to_vec()), &["name"], rows))?)
+}
+
+/// The measurements that a condition on tags finds: those with a series whose tag fits. A measurement
+/// without the tag is never found, and `!=` finds one where no series has the value.
+fn matching(condition: &Expr, view: &View) -> Result<BTreeSet<Vec<u8>>, Error> {
+    let Expr::Binary { op, lhs, rhs } = condition else {
+        return match condition {
+            Expr::Paren(inner) => matching(inner, view),
+            other => Err(Error::refused(format!(
+                "invalid condition expression: {other}"
+            ))),
+        };
+    };
+    match op {
+        BinaryOp::And => Ok(&matching(lhs, view)? & &matching(rhs, view)?),
+        BinaryOp::Or => Ok(&matching(lhs, view)? | &matching(rhs, view)?),
+        BinaryOp::Eq | BinaryOp::Neq | BinaryOp::EqRegex | BinaryOp::NeqRegex => {
+            let Expr::VarRef(tag) = &**lhs else {
+                return Err(Error::refused(format!(
+                    "left side of '{}' must be a tag key",
+                    op.as_str()
+                )));
+            };
+            let fits = Fits::new(*op, rhs)?;
+            let mut names = view.measurements();
+            names.retain(|name| {
+                if tag.name == "_name" {
+                    return fits.is_match(name) != fits.negated;
+                }
+                let values = view.tag_values(name, tag.name.as_bytes());
+                !values.is_empty()
+                    && values.iter().any(|(value, _)| fits.is_match(value)) != fits.negated
+            });
+            Ok(names.into_iter().collect())
+        }
+        _ => Err(Error::refused("invalid tag comparison operator")),
+    }
+}
+
+/// What a tag is compared with.
+struct Fits {
+    text: Vec<u8>,
+    regex: Option<Regex>,
+    negated: bool,
+}
+
+impl Fits {
+    fn new(op: BinaryOp, value: &Expr) -> Result<Self, Error> {
+        let negated = matches!(op, BinaryOp::Neq | BinaryOp::NeqRegex);
+        match value {
+            Expr::Regex(pattern) if op.is_regex() => Ok(Self {
+                text: Vec::new(),
+                regex: Some(Regex::new(pattern)?),
+                negated,
+            }),
+            Expr::String(text) if !op.is_regex() => Ok(Self {
+                text: text.clone().into_bytes(),
+                regex: None,
+                negated,
+            }),
+            _ => Err(Error::refused(format!(
+                "right side of '{}' must be a tag value string",
+                op.as_str()
+            ))),
+        }
+    }
+
+    fn is_match(&self, text: &[u8]) -> bool {
+        self.regex
+            .as_ref()
+            .map_or(self.text == text, |regex| regex.is_match(text))
+    }
+}

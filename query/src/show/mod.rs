@@ -1,0 +1,98 @@
+//! `SHOW` statements about data: databases, policies, measurements, tags, fields, series.
+//!
+//! All answer from the index and the schema; rows are never read. Columns are those that clients
+//! find by position (`influxdata/influxdb coordinator/statement_executor.go`).
+
+mod fields;
+mod measurements;
+mod policies;
+mod series;
+mod tags;
+
+use tandem_influxql::ast::{Measurement, Source};
+
+pub(crate) use fields::field_keys;
+pub(crate) use measurements::measurements;
+pub(crate) use policies::{databases, retention_policies};
+pub(crate) use series::series;
+pub(crate) use tags::{tag_keys, tag_values};
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::regex::Regex;
+use crate::result::{Series, Value};
+
+/// The database of a statement: its own or that of the request.
+fn database<'a>(own: Option<&'a str>, context: &'a Context) -> Result<&'a str, Error> {
+    own.or(context.database.as_deref())
+        .filter(|name| !name.is_empty())
+        .ok_or(Error::DatabaseRequired)
+}
+
+/// A result of strings under these columns.
+fn table(
+    name: Option<Vec<u8>>,
+    columns: &[&str],
+    rows: impl IntoIterator<Item = Vec<Vec<u8>>>,
+) -> Series {
+    Series {
+        name,
+        tags: None,
+        columns: columns
+            .iter()
+            .map(|column| column.as_bytes().to_vec())
+            .collect(),
+        values: rows
+            .into_iter()
+            .map(|row| row.into_iter().map(Value::String).collect())
+            .collect(),
+        time_zone: None,
+    }
+}
+
+/// `LIMIT` and `OFFSET`; a limit of 0 is none.
+fn cut<T>(items: Vec<T>, limit: u64, offset: u64) -> Vec<T> {
+    let skip = usize::try_from(offset).unwrap_or(usize::MAX);
+    let take = match limit {
+        0 => usize::MAX,
+        limit => usize::try_from(limit).unwrap_or(usize::MAX),
+    };
+    items.into_iter().skip(skip).take(take).collect()
+}
+
+/// The measurements that a `FROM` clause names; none named means all.
+struct Named(Vec<Name>);
+
+enum Name {
+    Exact(Vec<u8>),
+    Matching(Regex),
+}
+
+impl Named {
+    fn new(sources: &[Source]) -> Result<Self, Error> {
+        let measurement = |source: &Source| match source {
+            Source::Measurement(measurement) => Self::name(measurement),
+            Source::Subquery(_) => Err(Error::refused("subqueries are not allowed here")),
+        };
+        sources
+            .iter()
+            .map(measurement)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    fn name(measurement: &Measurement) -> Result<Name, Error> {
+        Ok(match &measurement.regex {
+            Some(pattern) => Name::Matching(Regex::new(pattern)?),
+            None => Name::Exact(measurement.name.clone().into_bytes()),
+        })
+    }
+
+    fn contains(&self, measurement: &[u8]) -> bool {
+        self.0.is_empty()
+            || self.0.iter().any(|name| match name {
+                Name::Exact(exact) => exact == measurement,
+                Name::Matching(regex) => regex.is_match(measurement),
+            })
+    }
+}

@@ -1,0 +1,204 @@
+//! `SHOW TAG KEYS` and `SHOW TAG VALUES`.
+
+use jiff::tz::TimeZone;
+use roaring::RoaringBitmap;
+use tandem_influxql::ast::{BinaryOp, Expr, KeyFilter, ShowTagKeys, ShowTagValues};
+use tandem_influxql::condition::{TimeContext, split_condition};
+use tandem_store::{PolicyChoice, Store, View};
+
+use super::{Named, cut, database, table};
+use crate::context::Context;
+use crate::error::Error;
+use crate::predicate::{Predicate, Residual};
+use crate::regex::Regex;
+use crate::result::Sink;
+
+/// `SHOW TAG KEYS …`
+pub(crate) fn tag_keys(
+    store: &Store,
+    statement: &ShowTagKeys,
+    context: &Context,
+    sink: &mut dyn Sink,
+) -> Result<(), Error> {
+    let scope = Scope::new(
+        store,
+        statement.database.as_deref(),
+        statement.condition.as_ref(),
+        context,
+    )?;
+    let named = Named::new(&statement.sources)?;
+    let filter = statement.with_key.as_ref().map(Keys::new).transpose()?;
+    for measurement in scope.view.measurements() {
+        if !named.contains(&measurement) {
+            continue;
+        }
+        let mut keys = scope.view.tag_keys(&measurement);
+        keys.retain(|key| filter.as_ref().is_none_or(|filter| filter.contains(key)));
+        if let Some(series) = scope.series(&measurement)? {
+            keys.retain(|key| {
+                let values = scope.view.tag_values(&measurement, key);
+                values
+                    .iter()
+                    .any(|(_, carriers)| !carriers.is_disjoint(&series))
+            });
+        }
+        let rows: Vec<_> = cut(keys, statement.limit, statement.offset)
+            .into_iter()
+            .map(|key| vec![key])
+            .collect();
+        if !rows.is_empty() {
+            sink.series(table(Some(measurement), &["tagKey"], rows))?;
+        }
+    }
+    Ok(())
+}
+
+/// `SHOW TAG VALUES … WITH KEY …`
+pub(crate) fn tag_values(
+    store: &Store,
+    statement: &ShowTagValues,
+    context: &Context,
+    sink: &mut dyn Sink,
+) -> Result<(), Error> {
+    let scope = Scope::new(
+        store,
+        statement.database.as_deref(),
+        statement.condition.as_ref(),
+        context,
+    )?;
+    let named = Named::new(&statement.sources)?;
+    let filter = Keys::new(&statement.with_key)?;
+    for measurement in scope.view.measurements() {
+        if !named.contains(&measurement) {
+            continue;
+        }
+        let series = scope.series(&measurement)?;
+        let mut rows = Vec::new();
+        for key in scope.view.tag_keys(&measurement) {
+            if !filter.contains(&key) {
+                continue;
+            }
+            for (value, carriers) in scope.view.tag_values(&measurement, &key) {
+                if series
+                    .as_ref()
+                    .is_none_or(|series| !carriers.is_disjoint(series))
+                {
+                    rows.push(vec![key.clone(), value]);
+                }
+            }
+        }
+        let rows = cut(rows, statement.limit, statement.offset);
+        if !rows.is_empty() {
+            sink.series(table(Some(measurement), &["key", "value"], rows))?;
+        }
+    }
+    Ok(())
+}
+
+/// Where tags are looked for: all policies of a database, in the range of the condition.
+struct Scope {
+    view: View,
+    condition: Option<Expr>,
+}
+
+impl Scope {
+    fn new(
+        store: &Store,
+        own: Option<&str>,
+        condition: Option<&Expr>,
+        context: &Context,
+    ) -> Result<Self, Error> {
+        let database = database(own, context)?;
+        let time = TimeContext {
+            now_ns: context.now_ns,
+            zone: TimeZone::UTC,
+        };
+        // The database comes first: its absence is what is told when both are wrong.
+        store.retention_policies(database)?;
+        let (bounds, condition) = split_condition(condition, &time)?;
+        if let Some(condition) = &condition {
+            check_quotes(condition)?;
+        }
+        Ok(Self {
+            view: store.view(database, PolicyChoice::All, bounds.range())?,
+            condition,
+        })
+    }
+
+    /// The series of a measurement that fit the condition; `None` without one.
+    fn series(&self, measurement: &[u8]) -> Result<Option<RoaringBitmap>, Error> {
+        let Some(condition) = &self.condition else {
+            return Ok(None);
+        };
+        let fields = self.view.fields(measurement);
+        let mut predicate = Predicate::new(Some(condition), &self.view, measurement, &fields)?;
+        let candidates = predicate.candidates();
+        let keep = |id: &u32| {
+            !matches!(
+                predicate.residual(tandem_model::SeriesId(*id)),
+                Residual::Never
+            )
+        };
+        Ok(Some(candidates.into_iter().filter(keep).collect()))
+    }
+}
+
+/// Refuses `host = "web"`, which compares two tags and was meant for a string.
+fn check_quotes(condition: &Expr) -> Result<(), Error> {
+    match condition {
+        Expr::Paren(inner) => check_quotes(inner),
+        Expr::Binary {
+            op: BinaryOp::And | BinaryOp::Or,
+            lhs,
+            rhs,
+        } => {
+            check_quotes(lhs)?;
+            check_quotes(rhs)
+        }
+        Expr::Binary {
+            op: BinaryOp::Eq | BinaryOp::Neq,
+            lhs,
+            rhs,
+        } if matches!((&**lhs, &**rhs), (Expr::VarRef(_), Expr::VarRef(_))) => {
+            Err(Error::refused(format!(
+                "bad WHERE clause for metaquery; one term must be a string literal tag value within single quotes: {condition}"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Which tag keys a `WITH KEY` clause means.
+enum Keys {
+    Listed { keys: Vec<Vec<u8>>, negated: bool },
+    Matching { regex: Regex, negated: bool },
+}
+
+impl Keys {
+    fn new(filter: &KeyFilter) -> Result<Self, Error> {
+        let listed = |keys: &[String], negated| Self::Listed {
+            keys: keys.iter().map(|key| key.clone().into_bytes()).collect(),
+            negated,
+        };
+        Ok(match filter {
+            KeyFilter::Equal(key) => listed(std::slice::from_ref(key), false),
+            KeyFilter::NotEqual(key) => listed(std::slice::from_ref(key), true),
+            KeyFilter::In(keys) => listed(keys, false),
+            KeyFilter::Match(pattern) => Self::Matching {
+                regex: Regex::new(pattern)?,
+                negated: false,
+            },
+            KeyFilter::NotMatch(pattern) => Self::Matching {
+                regex: Regex::new(pattern)?,
+                negated: true,
+            },
+        })
+    }
+
+    fn contains(&self, key: &[u8]) -> bool {
+        match self {
+            Self::Listed { keys, negated } => keys.iter().any(|listed| listed == key) != *negated,
+            Self::Matching { regex, negated } => regex.is_match(key) != *negated,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Recorded conversations with InfluxDB 1.6.7: every answer is the same, or says what is not
+//! supported yet.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::io::Read;
+
+use common::{Bench, same, shared};
+use serde_json::Value as Json;
+use tandem_model::Precision;
+use tandem_query::Context;
+
+/// The parameters of a request's path, decoded.
+fn parameters(path: &str) -> Vec<(String, String)> {
+    let query = path.split_once('?').map_or("", |(_, query)| query);
+    let decode = |text: &str| {
+        let text = text.replace('+', " ");
+        let mut bytes = Vec::new();
+        let mut rest = text.as_bytes();
+        while let Some((&byte, tail)) = rest.split_first() {
+            let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+            match (byte, hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
+                (b'%', Some(decoded)) => {
+                    bytes.push(decoded);
+                    rest = &tail[2..];
+                }
+                _ => {
+                    bytes.push(byte);
+                    rest = tail;
+                }
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(key, value)| (decode(key), decode(value)))
+        .collect()
+}
+
+/// Plays one case; the steps that differ, and whether something was not supported.
+fn play(case: &Json) -> (Vec<String>, bool) {
+    let bench = Bench::new();
+    let mut wrong = Vec::new();
+    let mut lacking = false;
+    for step in case["steps"].as_array().expect("steps") {
+        let path = step["path"].as_str().expect("a path");
+        let parameters = parameters(path);
+        let get = |key: &str| {
+            parameters
+                .iter()
+                .find(|(k, _)| k == key)
+                .map(|(_, value)| value.as_str())
+        };
+        let now_ns = i64::try_from(
+            std::time::SystemTime::UNIX_EPOCH
+                .elapsed()
+                .expect("a clock")
+                .as_nanos(),
+        )
+        .expect("a time");
+        let database = get("db").filter(|name| !name.is_empty());
+        let policy = get("rp").filter(|name| !name.is_empty());
+        if path.starts_with("/write") {
+            let precision = get("precision").map_or(Precision::Nanosecond, |p| {
+                Precision::parse_v1(p).unwrap_or_default()
+            });
+            let body = step["body"].as_str().unwrap_or_default();
+            let written = bench.write(
+                database.unwrap_or_default(),
+                policy,
+                precision,
+                now_ns,
+                body.as_bytes(),
+            );
+            // How a refusal is worded is not the matter here.
+            lacking |= written.is_err() && step["status"] == 204;
+            continue;
+        }
+        let Some(query) = get("q").filter(|_| path.starts_with("/query")) else {
+            continue;
+        };
+        let context = Context {
+            database: database.map(str::to_owned),
+            retention_policy: policy.map(str::to_owned),
+            now_ns,
+            read_only: step["method"] == "GET",
+            ..Context::default()
+        };
+        let epoch_ns = get("epoch").map(|p| Precision::parse_v1(p).unwrap_or_default().nanos());
+        let found = bench.query(query, &context, epoch_ns);
+        let expected = step["response"].as_str().expect("a response");
+        let Ok(expected) = serde_json::from_str::<Json>(expected) else {
+            continue;
+        };
+        if found.to_string().contains("is not supported yet") {
+            lacking = true;
+        } else if !same(&found, &expected) {
+            wrong.push(format!(
+                "> {query}\n  expected {expected}\n  found    {found}"
+            ));
+        }
+    }
+    (wrong, lacking)
+}
+
+#[test]
+fn recorded_conversations_hold() {
+    let Some(path) = shared("conformance/influxdb-1x.json.gz") else {
+        return;
+    };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).expect("open the conversations");
+    flate2::read::GzDecoder::new(file)
+        .read_to_string(&mut text)
+        .expect("inflate");
+    let cases: Json = serde_json::from_str(&text).expect("JSON");
+    let (mut whole, mut partly, mut wrong) = (0, BTreeSet::new(), Vec::new());
+    for case in cases.as_array().expect("a list") {
+        let name = case["name"].as_str().expect("a name");
+        let (differing, lacking) = play(case);
+        if lacking {
+            partly.insert(name);
+        } else if differing.is_empty() {
+            whole += 1;
+        }
+        if !differing.is_empty() && !lacking {
+            wrong.push(format!(
+                "{name}: {} differ\n{}",
+                differing.len(),
+                differing.join("\n")
+            ));
+        }
+    }
+    println!(
+        "{whole} hold, {} use what is not supported yet: {partly:?}",
+        partly.len()
+    );
+    assert!(
+        wrong.is_empty(),
+        "{} cases differ\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
