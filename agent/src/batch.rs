@@ -12,11 +12,11 @@ use tandem_line::Writer;
 use tandem_model::FieldValue;
 
 /// Tags that every line bears, in any order.
-pub type Tags = Arc<[(String, String)]>;
+pub(crate) type Tags = Arc<[(String, String)]>;
 
 /// Lines of line protocol.
 #[derive(Debug)]
-pub struct Batch {
+pub(crate) struct Batch {
     tags: Tags,
     time_ns: i64,
     writer: Writer,
@@ -38,7 +38,7 @@ enum Noted {
 impl Batch {
     /// An empty batch whose lines will bear `tags`.
     #[must_use]
-    pub fn new(tags: Tags) -> Self {
+    pub(crate) fn new(tags: Tags) -> Self {
         Self {
             tags,
             time_ns: 0,
@@ -50,13 +50,13 @@ impl Batch {
     }
 
     /// Empties the batch, keeping its memory; further lines bear `time_ns`.
-    pub fn start(&mut self, time_ns: i64) {
+    pub(crate) fn start(&mut self, time_ns: i64) {
         self.time_ns = time_ns;
         self.writer.clear();
     }
 
     /// Begins a line.
-    pub fn line(&mut self, measurement: &'static str) -> Line<'_> {
+    pub(crate) fn line(&mut self, measurement: &'static str) -> Line<'_> {
         self.text.clear();
         self.own_tags.clear();
         self.fields.clear();
@@ -68,13 +68,13 @@ impl Batch {
 
     /// The lines so far.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         self.writer.as_bytes()
     }
 
     /// How many lines there are.
     #[must_use]
-    pub fn lines(&self) -> u64 {
+    pub(crate) fn lines(&self) -> u64 {
         self.writer.lines() as u64
     }
 
@@ -116,42 +116,42 @@ impl Batch {
 /// One line under way; nothing is written before [`Line::finish`].
 #[derive(Debug)]
 #[must_use = "a line is written only when it is finished"]
-pub struct Line<'a> {
+pub(crate) struct Line<'a> {
     batch: &'a mut Batch,
     measurement: &'static str,
 }
 
 impl Line<'_> {
     /// Adds a tag; one with an empty value is left out.
-    pub fn tag(self, key: &'static str, value: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn tag(self, key: &'static str, value: impl AsRef<[u8]>) -> Self {
         let value = self.batch.note(value.as_ref());
         self.batch.own_tags.push((key, value));
         self
     }
 
     /// Adds a float; left out when it is not finite.
-    pub fn float(self, name: &str, value: f64) -> Self {
+    pub(crate) fn float(self, name: &str, value: f64) -> Self {
         self.field(name, Noted::Float(value))
     }
 
     /// Adds an integer.
-    pub fn signed(self, name: &str, value: i64) -> Self {
+    pub(crate) fn signed(self, name: &str, value: i64) -> Self {
         self.field(name, Noted::Signed(value))
     }
 
     /// Adds an integer; what does not fit into 63 bits becomes the largest that does.
-    pub fn unsigned(self, name: &str, value: u64) -> Self {
+    pub(crate) fn unsigned(self, name: &str, value: u64) -> Self {
         self.field(name, Noted::Unsigned(value))
     }
 
     /// Adds a string.
-    pub fn string(self, name: &str, value: &str) -> Self {
+    pub(crate) fn string(self, name: &str, value: &str) -> Self {
         let value = self.batch.note(value.as_bytes());
         self.field(name, Noted::String(value))
     }
 
     /// Writes the line, unless it has no field.
-    pub fn finish(self) {
+    pub(crate) fn finish(self) {
         self.batch.write(self.measurement);
     }
 

@@ -21,22 +21,22 @@ pub use cpu::CpuOptions;
 pub use disk::DiskOptions;
 pub use mem::{MemOptions, MemUsed};
 pub use net::NetOptions;
-pub use source::{SourceError, Troubles};
+pub(crate) use source::Troubles;
 
 use crate::batch::Batch;
 use crate::roots::Roots;
 
 /// When a gather takes place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
+pub(crate) struct Moment {
     /// The time that the lines bear: nanoseconds since 1970, rounded to the precision.
-    pub time_ns: i64,
+    pub(crate) time_ns: i64,
     /// A clock that never jumps, with any origin, for rates.
-    pub monotonic_ns: u64,
+    pub(crate) monotonic_ns: u64,
 }
 
 /// Something that can be measured on this host.
-pub trait Collector: std::fmt::Debug + Send {
+pub(crate) trait Collector: std::fmt::Debug + Send {
     /// The name in the configuration and in logs.
     fn name(&self) -> &'static str;
 

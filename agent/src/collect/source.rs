@@ -14,7 +14,7 @@ const BUFFER_BYTES_KEPT_MAX: usize = 256 << 10;
 
 /// What went wrong with one source of a collector.
 #[derive(Debug, Error)]
-pub enum SourceError {
+pub(crate) enum SourceError {
     /// A file could not be read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -51,7 +51,7 @@ impl SourceError {
 /// What went wrong during one gather of one collector: how often, and the first case in full.
 /// Everything that could be read was collected all the same.
 #[derive(Debug, Default)]
-pub struct Troubles {
+pub(crate) struct Troubles {
     first: Option<SourceError>,
     count: u64,
 }
@@ -75,13 +75,13 @@ impl Troubles {
 
     /// How many troubles there were.
     #[must_use]
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
     /// The first of them.
     #[must_use]
-    pub fn first(&self) -> Option<&SourceError> {
+    pub(crate) fn first(&self) -> Option<&SourceError> {
         self.first.as_ref()
     }
 }

@@ -74,7 +74,10 @@ fn cpu_needs_two_samples() {
     let mut cpu = cpu::Cpu::new(CpuOptions::default());
     let mut host = Host::new();
     host.gather(&mut cpu, &first, &expect![""]);
-    host.gather(&mut cpu, &second, &expect![[r#"
+    host.gather(
+        &mut cpu,
+        &second,
+        &expect![[r#"
         cpu
             cpu=cpu0
             host=web1 usage_user=30
@@ -111,13 +114,18 @@ fn cpu_needs_two_samples() {
             usage_steal=0.25
             usage_guest=5
             usage_guest_nice=0.5 1000000010000000000
-    "#]]);
+    "#]],
+    );
     // The same numbers again: no time has passed, nothing can be said.
     host.gather(&mut cpu, &second, &expect![""]);
     // Time went back, as after a restored snapshot.
-    host.gather(&mut cpu, &first, &expect![[r#"
+    host.gather(
+        &mut cpu,
+        &first,
+        &expect![[r#"
         ! 1 trouble(s), first: time of cpu0 in web1/first/proc/stat went back
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -130,7 +138,10 @@ fn cpu_times_and_active_are_there_when_asked_for() {
         report_active: true,
     });
     let mut host = Host::new();
-    host.gather(&mut cpu, &first, &expect![[r#"
+    host.gather(
+        &mut cpu,
+        &first,
+        &expect![[r#"
         cpu
             cpu=cpu-total
             host=web1 time_user=218.21
@@ -144,8 +155,12 @@ fn cpu_times_and_active_are_there_when_asked_for() {
             time_guest=1
             time_guest_nice=0.05
             time_active=305.25 1000000000000000000
-    "#]]);
-    host.gather(&mut cpu, &second, &expect![[r#"
+    "#]],
+    );
+    host.gather(
+        &mut cpu,
+        &second,
+        &expect![[r#"
         cpu
             cpu=cpu-total
             host=web1 time_user=222.21
@@ -172,7 +187,8 @@ fn cpu_times_and_active_are_there_when_asked_for() {
             usage_guest=5
             usage_guest_nice=0.5
             usage_active=29.95 1000000010000000000
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -226,7 +242,10 @@ fn mem_as_before_1_36_and_extended() {
         used: MemUsed::Classic,
         collect_extended: true,
     };
-    once(mem::Mem::new(options), &web1().0, &expect![[r#"
+    once(
+        mem::Mem::new(options),
+        &web1().0,
+        &expect![[r#"
         mem
             host=web1 total=25276510208i
             available=23868571648i
@@ -268,12 +287,16 @@ fn mem_as_before_1_36_and_extended() {
             inactive_file=479248384i
             unevictable=22581248i
             percpu=679936i 1000000000000000000
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn swap_space_and_traffic() {
-    once(swap::Swap::default(), &web1().0, &expect![[r#"
+    once(
+        swap::Swap::default(),
+        &web1().0,
+        &expect![[r#"
         swap
             host=web1 total=4294967296i
             used=1073741824i
@@ -282,12 +305,16 @@ fn swap_space_and_traffic() {
         swap
             host=web1 in=12288i
             out=286720000i 1000000000000000000
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn system_without_utmp() {
-    once(system::System::default(), &web1().0, &expect![[r#"
+    once(
+        system::System::default(),
+        &web1().0,
+        &expect![[r#"
         system
             host=web1 load1=0.3
             load5=0.25
@@ -299,24 +326,32 @@ fn system_without_utmp() {
         system
             host=web1 uptime_format="14 days
              11:07" 1000000000000000000
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn kernel_counters() {
-    once(kernel::Kernel::default(), &web1().0, &expect![[r#"
+    once(
+        kernel::Kernel::default(),
+        &web1().0,
+        &expect![[r#"
         kernel
             host=web1 entropy_avail=256i
             interrupts=258587i
             context_switches=396592i
             boot_time=1795385093i
             processes_forked=9602i 1000000000000000000
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn processes_by_state() {
-    once(processes::Processes::new(), &web1().0, &expect![[r#"
+    once(
+        processes::Processes::new(),
+        &web1().0,
+        &expect![[r#"
         processes
             host=web1 blocked=1i
             zombies=1i
@@ -330,7 +365,8 @@ fn processes_by_state() {
             total_threads=16i
             idle=2i
             parked=1i 1000000000000000000
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -338,7 +374,10 @@ fn diskio_in_two_samples() {
     let (first, second) = web1();
     let mut diskio = diskio::DiskIo::default();
     let mut host = Host::new();
-    host.gather(&mut diskio, &first, &expect![[r#"
+    host.gather(
+        &mut diskio,
+        &first,
+        &expect![[r#"
         diskio
             host=web1
             name=sda
@@ -379,8 +418,12 @@ fn diskio_in_two_samples() {
             iops_in_progress=0i
             io_time=2i
             weighted_io_time=2i 1000000000000000000
-    "#]]);
-    host.gather(&mut diskio, &second, &expect![[r#"
+    "#]],
+    );
+    host.gather(
+        &mut diskio,
+        &second,
+        &expect![[r#"
         diskio
             host=web1
             name=sda
@@ -425,7 +468,8 @@ fn diskio_in_two_samples() {
             io_time=2i
             weighted_io_time=2i
             io_util=0 1000000010000000000
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -500,7 +544,10 @@ fn net_with_host_proc_shows_all_of_the_first_process() {
     let options = NetOptions {
         legacy_protocol_stats: false,
     };
-    once(net::Net::new(options), &roots, &expect![[r#"
+    once(
+        net::Net::new(options),
+        &roots,
+        &expect![[r#"
         net
             host=web1
             interface=lo bytes_recv=1i
@@ -523,7 +570,8 @@ fn net_with_host_proc_shows_all_of_the_first_process() {
             err_out=17i
             drop_out=18i
             speed=-1i 1000000000000000000
-    "#]]);
+    "#]],
+    );
 }
 
 mod odd {
@@ -541,7 +589,10 @@ mod odd {
             collect_cpu_time: true,
             ..CpuOptions::default()
         });
-        Host::new().gather(&mut cpu, &odd(), &expect![[r#"
+        Host::new().gather(
+            &mut cpu,
+            &odd(),
+            &expect![[r#"
             cpu
                 cpu=cpu0
                 host=web1 time_user=0.1
@@ -555,12 +606,16 @@ mod odd {
                 time_guest=0
                 time_guest_nice=0 1000000000000000000
             ! 4 trouble(s), first: strange text in odd/proc/stat: cpu  1 2 3
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn mem() {
-        once(mem::Mem::new(MemOptions::default()), &odd(), &expect![[r#"
+        once(
+            mem::Mem::new(MemOptions::default()),
+            &odd(),
+            &expect![[r#"
             mem
                 host=web1 total=1024000i
                 available=102400i
@@ -597,43 +652,59 @@ mod odd {
                 write_back=0i
                 write_back_tmp=0i 1000000000000000000
             ! 3 trouble(s), first: strange text in odd/proc/meminfo: MemFree: lots kB
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn swap() {
-        once(swap::Swap::default(), &odd(), &expect![[r#"
+        once(
+            swap::Swap::default(),
+            &odd(),
+            &expect![[r#"
             swap
                 host=web1 in=0i
                 out=8192i 1000000000000000000
             ! 2 trouble(s), first: strange text in odd/proc/meminfo: MemTotal:  1000 kB\nMemFree: lots kB\nno colon here\nMemAvailable:\nBuffers: 1844674
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn system() {
-        once(system::System::default(), &odd(), &expect![[r#"
+        once(
+            system::System::default(),
+            &odd(),
+            &expect![[r#"
             system
                 host=web1 n_cpus=3i
                 n_physical_cpus=3i 1000000000000000000
             ! 2 trouble(s), first: strange text in odd/proc/loadavg: high\n
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn kernel() {
-        once(kernel::Kernel::default(), &odd(), &expect![[r#"
+        once(
+            kernel::Kernel::default(),
+            &odd(),
+            &expect![[r#"
             kernel
                 host=web1 boot_time=5i
                 disk_pages_in=7i
                 disk_pages_out=8i 1000000000000000000
             ! 3 trouble(s), first: strange text in odd/proc/sys/kernel/random/entropy_avail: \n
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn processes() {
-        once(processes::Processes::new(), &odd(), &expect![[r#"
+        once(
+            processes::Processes::new(),
+            &odd(),
+            &expect![[r#"
             processes
                 host=web1 blocked=0i
                 zombies=0i
@@ -647,12 +718,16 @@ mod odd {
                 total_threads=0i
                 idle=0i 1000000000000000000
             ! 2 trouble(s), first: strange text in odd/proc/8/stat: 8 (short) S 1 2 3\n
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn diskio() {
-        once(diskio::DiskIo::default(), &odd(), &expect![[r#"
+        once(
+            diskio::DiskIo::default(),
+            &odd(),
+            &expect![[r#"
             diskio
                 host=web1
                 name=sdc reads=1i
@@ -667,12 +742,16 @@ mod odd {
                 io_time=10i
                 weighted_io_time=11i 1000000000000000000
             ! 3 trouble(s), first: strange text in odd/proc/diskstats:    8 0 sda 1 2 3
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn net() {
-        once(net::Net::new(NetOptions::default()), &odd(), &expect![[r#"
+        once(
+            net::Net::new(NetOptions::default()),
+            &odd(),
+            &expect![[r#"
             net
                 host=web1
                 interface=eth1 bytes_recv=1i
@@ -688,7 +767,8 @@ mod odd {
                 host=web1
                 interface=all tcp_activeopens=5i 1000000000000000000
             ! 6 trouble(s), first: strange text in odd/proc/net/dev: no colon
-        "#]]);
+        "#]],
+        );
     }
 }
 

@@ -48,7 +48,7 @@ fn answer(path: &Path) -> io::Result<Usage> {
 fn check(options: DiskOptions, roots: &Roots, expected: &Expect) {
     let prober = Prober::new(Duration::from_secs(60), answer);
     let mut disk = Disk::with_prober(options, prober);
-    let mut batch = Batch::new(crate::Tags::from([]));
+    let mut batch = Batch::new(crate::batch::Tags::from([]));
     let at = Moment {
         time_ns: 1,
         monotonic_ns: 1,
@@ -64,12 +64,16 @@ fn check(options: DiskOptions, roots: &Roots, expected: &Expect) {
 #[test]
 fn the_default_leaves_out_what_holds_no_data() {
     let roots = Roots::under(&tree("web1/first"));
-    check(DiskOptions::default(), &roots, &expect![[r#"
+    check(
+        DiskOptions::default(),
+        &roots,
+        &expect![[r#"
         disk,device=sda1,fstype=ext4,mode=rw,path=/ total=107374182400i,free=64424509440i,used=21474836480i,used_percent=25,inodes_total=1000i,inodes_free=900i,inodes_used=100i,inodes_used_percent=10 0
         disk,device=dm-0,fstype=xfs,label=vg-data,mode=ro,path=/srv/my\ data total=10737418240i,free=3221225472i,used=6442450944i,used_percent=66.66666666666667,inodes_total=0i,inodes_free=0i,inodes_used=0i,inodes_used_percent=0 0
         disk,device=sda1,fstype=ext4,mode=rw,path=/mnt/bind total=107374182400i,free=64424509440i,used=21474836480i,used_percent=25,inodes_total=1000i,inodes_free=900i,inodes_used=100i,inodes_used_percent=10 0
         disk,device=fuse.x,fstype=fuse.x,mode=rw,path=/none total=1073741824i,free=0i,used=0i,used_percent=0,inodes_total=1i,inodes_free=2i,inodes_used=0i,inodes_used_percent=0 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -80,17 +84,25 @@ fn options_choose() {
         ignore_mount_opts: vec!["bind".into()],
         ..DiskOptions::default()
     };
-    check(without, &roots, &expect![[r#"
+    check(
+        without,
+        &roots,
+        &expect![[r#"
         disk,device=sda1,fstype=ext4,mode=rw,path=/ total=107374182400i,free=64424509440i,used=21474836480i,used_percent=25,inodes_total=1000i,inodes_free=900i,inodes_used=100i,inodes_used_percent=10 0
         disk,device=tmpfs,fstype=tmpfs,mode=rw,path=/run total=107374182400i,free=64424509440i,used=21474836480i,used_percent=25,inodes_total=1000i,inodes_free=900i,inodes_used=100i,inodes_used_percent=10 0
-    "#]]);
+    "#]],
+    );
     let only = DiskOptions {
         mount_points: vec!["/srv/my data".into()],
         ..DiskOptions::default()
     };
-    check(only, &roots, &expect![[r#"
+    check(
+        only,
+        &roots,
+        &expect![[r#"
         disk,device=dm-0,fstype=xfs,label=vg-data,mode=ro,path=/srv/my\ data total=10737418240i,free=3221225472i,used=6442450944i,used_percent=66.66666666666667,inodes_total=0i,inodes_free=0i,inodes_used=0i,inodes_used_percent=0 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -114,11 +126,15 @@ fn mounts_of_the_host_are_asked_under_the_prefix_and_shown_without_it() {
         "HOST_SYS" | "HOST_DEV" | "HOST_RUN" => Some("/no/such".into()),
         _ => None,
     });
-    check(DiskOptions::default(), &roots, &expect![[r#"
+    check(
+        DiskOptions::default(),
+        &roots,
+        &expect![[r#"
         disk,device=sda1,fstype=ext4,mode=rw,path=/ total=107374182400i,free=64424509440i,used=21474836480i,used_percent=25,inodes_total=1000i,inodes_free=900i,inodes_used=100i,inodes_used_percent=10 0
         disk,device=sda2,fstype=ext4,mode=rw,path=/home total=107374182400i,free=64424509440i,used=21474836480i,used_percent=25,inodes_total=1000i,inodes_free=900i,inodes_used=100i,inodes_used_percent=10 0
         disk,device=sda3,fstype=ext4,mode=rw,path=/data total=107374182400i,free=64424509440i,used=21474836480i,used_percent=25,inodes_total=1000i,inodes_free=900i,inodes_used=100i,inodes_used_percent=10 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -154,7 +170,7 @@ fn a_mount_that_hangs_is_one_trouble_and_the_others_are_reported() {
     });
     let mut disk = Disk::with_prober(DiskOptions::default(), prober);
     let roots = Roots::under(&tree("web1/first"));
-    let mut batch = Batch::new(crate::Tags::from([]));
+    let mut batch = Batch::new(crate::batch::Tags::from([]));
     let at = Moment {
         time_ns: 1,
         monotonic_ns: 1,

@@ -1,0 +1,344 @@
+//! The agent's life: one thread gathers, one sends, and both end on request.
+//!
+//! The sender has a small runtime of its own on its thread, because it syncs files: waiting for a
+//! disk there holds up nobody else. The gatherer never waits for the sender.
+
+use std::convert::Infallible;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tandem_vfs::{Clock, RealFs, SystemClock, Vfs};
+use thiserror::Error;
+use tokio::sync::oneshot;
+use tracing::info;
+
+use crate::collect::Moment;
+use crate::config::Config;
+use crate::counters::{Accounts, Counters, add};
+use crate::gather::Gatherer;
+use crate::hostname;
+use crate::inbox::Inbox;
+use crate::record::Record;
+use crate::schedule::{Schedule, Step, default_precision, round};
+use crate::sender::Sender;
+use crate::spool::Spool;
+use crate::uplink::Uplink;
+use crate::verdict::Verdict;
+
+/// How soon a clock that was set is noticed.
+const CLOCK_CHECK_PAUSE: Duration = Duration::from_secs(1);
+/// Time between the two samples of [`test`] and [`once`], as Telegraf has it.
+const SAMPLE_PAUSE: Duration = Duration::from_millis(500);
+/// How long [`test`] and [`once`] wait for a slow collector.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why an agent does not run.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    /// A setting makes no sense.
+    #[error("{0}")]
+    Config(&'static str),
+    /// The spool cannot be opened.
+    #[error("cannot open the spool in {}", data_dir.display())]
+    Spool {
+        /// The data directory.
+        data_dir: PathBuf,
+        /// Why.
+        source: tandem_seglog::Error,
+    },
+    /// The operating system refuses a thread or what a thread waits on.
+    #[error("cannot start the agent's threads")]
+    Start(#[source] io::Error),
+    /// The relays did not take the lines of [`once`].
+    #[error("{lines} lines were not written: {reason}")]
+    NotWritten {
+        /// How many.
+        lines: u64,
+        /// What the relay said, or why there is no answer.
+        reason: String,
+    },
+}
+
+/// What an agent takes from the world beside its files under [`crate::Roots`].
+#[derive(Clone, Debug)]
+pub struct World {
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Where the spool is.
+    pub vfs: Arc<dyn Vfs>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            vfs: Arc::new(RealFs),
+        }
+    }
+}
+
+/// A running agent. Dropped, it stops as with [`Agent::stop`], in the background.
+#[derive(Debug)]
+pub struct Agent {
+    counters: Arc<Counters>,
+    /// Dropped to stop the gatherer, which then closes the inbox, which stops the sender.
+    stop: Option<std::sync::mpsc::Sender<Infallible>>,
+    /// Nothing once it was seen.
+    ended: Option<oneshot::Receiver<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+fn check(config: &Config) -> Result<(), AgentError> {
+    if config.relays.is_empty() {
+        return Err(AgentError::Config(
+            "no relay is given; name one, such as http://127.0.0.1:9096",
+        ));
+    }
+    if config.interval < Config::INTERVAL_MIN {
+        return Err(AgentError::Config("the interval must be at least 100ms"));
+    }
+    if config.database.is_empty() {
+        return Err(AgentError::Config("the database has no name"));
+    }
+    Ok(())
+}
+
+fn gatherer(config: &Config, counters: &Arc<Counters>) -> Gatherer {
+    Gatherer::new(
+        config.collectors.build(),
+        config.roots.clone(),
+        &hostname::tags(config),
+        Arc::clone(counters),
+    )
+}
+
+fn precision(config: &Config) -> Duration {
+    config
+        .precision
+        .unwrap_or_else(|| default_precision(config.interval))
+}
+
+fn elapsed_ns(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Agent {
+    /// Starts an agent: opens its spool and begins to gather at the next tick.
+    ///
+    /// # Errors
+    /// See [`AgentError`]; nothing runs then.
+    pub fn start(config: Config, world: World) -> Result<Self, AgentError> {
+        check(&config)?;
+        let counters = Arc::new(Counters::default());
+        let spool = Spool::open(
+            &world.vfs,
+            &config.data_dir,
+            config.output.spool_bytes_max,
+            Arc::clone(&counters),
+        )
+        .map_err(|source| AgentError::Spool {
+            data_dir: config.data_dir.clone(),
+            source,
+        })?;
+        let inbox = Arc::new(Inbox::new(
+            config.output.memory_bytes_max,
+            Arc::clone(&counters),
+        ));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(AgentError::Start)?;
+        let (over, ended) = oneshot::channel();
+        let sending = {
+            let (inbox, counters) = (Arc::clone(&inbox), Arc::clone(&counters));
+            let uplink = Uplink::new(&config);
+            let output = config.output.clone();
+            move || {
+                let _over = over;
+                let mut sender = Sender::new(uplink, inbox, spool, output, counters);
+                runtime.block_on(sender.run());
+            }
+        };
+        let (stop, stopped) = channel();
+        let gathering = {
+            let (inbox, counters) = (Arc::clone(&inbox), Arc::clone(&counters));
+            move || {
+                let _closing = Closing(Arc::clone(&inbox));
+                gather_until(&config, &*world.clock, &inbox, &counters, &stopped);
+            }
+        };
+        let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(body)
+                .map_err(AgentError::Start)
+        };
+        let sender = spawn("agent-send", Box::new(sending))?;
+        // Where the second cannot start, the first ends with the inbox.
+        let gatherer = spawn("agent-gather", Box::new(gathering)).inspect_err(|_| inbox.close())?;
+        Ok(Self {
+            counters,
+            stop: Some(stop),
+            ended: Some(ended),
+            threads: vec![gatherer, sender],
+        })
+    }
+
+    /// The books of this run.
+    #[must_use]
+    pub fn accounts(&self) -> Accounts {
+        self.counters.read()
+    }
+
+    /// Runs until `shutdown` completes, then stops.
+    ///
+    /// # Panics
+    /// When one of the agent's threads panicked.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Accounts {
+        tokio::select! {
+            () = shutdown => {}
+            // Only a panic ends it early; stopping passes that on.
+            () = self.wait_for_end() => {}
+        }
+        self.stop().await
+    }
+
+    /// Stops gathering, sends what is left or spools it for the next start, within
+    /// [`crate::Output::stop_timeout`] and the time of one request.
+    ///
+    /// # Panics
+    /// When one of the agent's threads panicked.
+    pub async fn stop(mut self) -> Accounts {
+        self.stop.take();
+        self.wait_for_end().await;
+        for thread in self.threads.drain(..) {
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+        let accounts = self.counters.read();
+        info!("agent stopped; {accounts}");
+        accounts
+    }
+}
+
+impl Agent {
+    /// Waits until the sender has ended, which is after the gatherer.
+    async fn wait_for_end(&mut self) {
+        if let Some(ended) = &mut self.ended {
+            // An error says that the other half is gone, which is what was waited for.
+            let _ = ended.await;
+            self.ended = None;
+        }
+    }
+}
+
+/// Closes the inbox however its thread ends.
+struct Closing(Arc<Inbox>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Gathers at each tick until the other end of `stopped` is gone.
+fn gather_until(
+    config: &Config,
+    clock: &dyn Clock,
+    inbox: &Inbox,
+    counters: &Arc<Counters>,
+    stopped: &Receiver<Infallible>,
+) {
+    let mut gatherer = gatherer(config, counters);
+    let precision = precision(config);
+    let origin = Instant::now();
+    let mut schedule = Schedule::new(config.interval, clock.now_ns());
+    let mut out = Vec::new();
+    loop {
+        match schedule.step(clock.now_ns()) {
+            Step::Wait(wait) => match stopped.recv_timeout(wait.min(CLOCK_CHECK_PAUSE)) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+                Ok(never) => match never {},
+            },
+            Step::Gather(tick) => {
+                add(&counters.gathers_skipped, tick.skipped);
+                let at = Moment {
+                    time_ns: tick.time_ns(precision),
+                    monotonic_ns: elapsed_ns(origin),
+                };
+                out.clear();
+                let lines = gatherer.tick(at, &mut out);
+                if lines > 0 {
+                    inbox.push(Record {
+                        lines,
+                        time_ns: at.time_ns,
+                        body: Bytes::copy_from_slice(&out),
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Gathers twice, a moment apart, and gives the lines of the second time: with one sample alone
+/// there would be no shares of the processors.
+fn sample_twice(config: &Config, clock: &dyn Clock, counters: &Arc<Counters>) -> (Vec<u8>, u64) {
+    let mut gatherer = gatherer(config, counters);
+    let origin = Instant::now();
+    let mut out = Vec::new();
+    let mut lines = 0;
+    for pause in [Duration::ZERO, SAMPLE_PAUSE] {
+        std::thread::sleep(pause);
+        let at = Moment {
+            time_ns: round(clock.now_ns(), precision(config)),
+            monotonic_ns: elapsed_ns(origin),
+        };
+        out.clear();
+        lines = gatherer.tick(at, &mut out);
+        lines += gatherer.settle(Instant::now() + SETTLE_TIMEOUT, &mut out);
+    }
+    (out, lines)
+}
+
+/// Gathers and returns the lines, without sending anything. Takes half a second.
+#[must_use]
+pub fn test(config: &Config, world: &World) -> String {
+    let (lines, _) = sample_twice(config, &*world.clock, &Arc::default());
+    String::from_utf8_lossy(&lines).into_owned()
+}
+
+/// Gathers and sends once, past the spool; returns the number of lines written.
+///
+/// # Errors
+/// When not all lines were written.
+pub async fn once(config: &Config, world: &World) -> Result<u64, AgentError> {
+    check(config)?;
+    let gathering = {
+        let (config, clock) = (config.clone(), Arc::clone(&world.clock));
+        tokio::task::spawn_blocking(move || sample_twice(&config, &*clock, &Arc::default()))
+    };
+    let (body, lines) = gathering
+        .await
+        .map_err(|error| AgentError::Start(error.into()))?;
+    let mut uplink = Uplink::new(config);
+    let timeout = config.output.request_timeout;
+    let outcome = uplink.write(&[Bytes::from(body)], timeout).await;
+    match outcome.verdict {
+        Verdict::Written => Ok(lines),
+        Verdict::WrittenBut(rejected) => Err(AgentError::NotWritten {
+            lines: rejected,
+            reason: outcome.reason,
+        }),
+        _ => Err(AgentError::NotWritten {
+            lines,
+            reason: outcome.reason,
+        }),
+    }
+}

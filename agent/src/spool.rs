@@ -1,0 +1,237 @@
+//! The records that wait on disk while no relay answers.
+//!
+//! A log of records in `spool/` and the position up to which it was sent in `spool.cursor`, both
+//! below the data directory. What was put in survives the end of the process and of the host. It
+//! comes out in order, at least once: after a crash the records that were on their way are sent
+//! again, which changes nothing in the stores.
+//!
+//! The bytes on disk stay below a limit: the oldest records make room, and are counted. An empty
+//! spool takes next to nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tandem_seglog::{Cursor, Log, Options, Reader, Sequence};
+use tandem_vfs::Vfs;
+use tracing::{error, warn};
+
+use crate::counters::{Counters, add};
+use crate::record::Record;
+
+/// Space is freed segment by segment, so that they are a small part of the limit, within bounds.
+const SEGMENTS_PER_LIMIT: u64 = 16;
+const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+const SEGMENT_BYTES_MAX: u64 = 4 << 20;
+/// What an empty spool may keep on disk.
+const EMPTY_BYTES_MAX: u64 = 16 << 10;
+
+/// The spool of one agent.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    log: Log,
+    cursor: Cursor,
+    reader: Reader,
+    /// Read and not yet settled, in order; [`Spool::peek`] hands these out.
+    ahead: Vec<(Sequence, Record)>,
+    /// Lines that the log holds from the cursor on.
+    lines: u64,
+    bytes_max: u64,
+    counters: Arc<Counters>,
+}
+
+impl Spool {
+    /// Opens the spool in `data_dir`, which is made if missing. What is found there counts as
+    /// recovered.
+    ///
+    /// # Errors
+    /// Where the directory cannot be used, or another agent does.
+    pub(crate) fn open(
+        vfs: &Arc<dyn Vfs>,
+        data_dir: &Path,
+        bytes_max: u64,
+        counters: Arc<Counters>,
+    ) -> Result<Self, tandem_seglog::Error> {
+        let options = Options {
+            segment_bytes_max: (bytes_max / SEGMENTS_PER_LIMIT)
+                .clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX),
+            ..Options::default()
+        };
+        // The cursor's directory must exist, and the log makes its own: so the log comes first.
+        // Lines are noted by record, because the cursor is not known yet.
+        let mut found: Vec<(Sequence, u64)> = Vec::new();
+        let mut open_log = |options: Options| {
+            found.clear();
+            let dir = data_dir.join("spool");
+            Log::open(Arc::clone(vfs), &dir, options, &mut |sequence, bytes| {
+                let lines = Record::decode_header(bytes).map_or(0, |(lines, _)| lines);
+                found.push((sequence, lines));
+                Ok(())
+            })
+        };
+        let (mut log, mut recovery) = open_log(options.clone())?;
+        let cursor = Cursor::open(&**vfs, &data_dir.join("spool.cursor"))?;
+        if cursor.value() > log.next_sequence() {
+            // Someone removed the log alone: new records must not look as if they had been sent.
+            drop(log);
+            let first_sequence = cursor.value();
+            (log, recovery) = open_log(Options {
+                first_sequence,
+                ..options
+            })?;
+        }
+        for corruption in &recovery.corruptions {
+            error!("spool damaged: {corruption}");
+        }
+        let waiting = |(sequence, _): &&(Sequence, u64)| *sequence >= cursor.value();
+        let lines = found.iter().filter(waiting).map(|(_, lines)| lines).sum();
+        add(&counters.recovered, lines);
+        add(&counters.buffered, lines);
+        let mut spool = Self {
+            reader: log.reader(cursor.value()),
+            log,
+            cursor,
+            ahead: Vec::new(),
+            lines,
+            bytes_max,
+            counters,
+        };
+        spool.shrink()?;
+        Ok(spool)
+    }
+
+    /// Whether everything was sent.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cursor.value() >= self.log.next_sequence() || self.lines == 0
+    }
+
+    /// Lines that wait here.
+    #[cfg(test)]
+    pub(crate) fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// Appends a record, which is durable on `Ok`, and makes room for it where needed.
+    ///
+    /// # Errors
+    /// When it could not be written; then it is not here.
+    pub(crate) fn append(&mut self, record: &Record) -> Result<(), tandem_seglog::Error> {
+        self.make_room(record.body.len() as u64)?;
+        let ticket = self.log.append(&[&record.header(), &record.body])?;
+        self.log.commit(&ticket)?;
+        self.lines += record.lines;
+        Ok(())
+    }
+
+    /// The oldest records, at most `bytes_max` of them but at least one, as long as there are any.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub(crate) fn peek(
+        &mut self,
+        bytes_max: usize,
+    ) -> Result<impl Iterator<Item = &Record> + Clone, tandem_seglog::Error> {
+        let mut bytes: usize = self.ahead.iter().map(|(_, record)| record.body.len()).sum();
+        while self.ahead.is_empty() || bytes < bytes_max {
+            let Some((sequence, record)) = self.read_next()? else {
+                break;
+            };
+            bytes += record.body.len();
+            self.ahead.push((sequence, record));
+        }
+        let mut bytes_left = bytes_max;
+        let fitting = self
+            .ahead
+            .iter()
+            .enumerate()
+            .take_while(move |(at, (_, record))| {
+                let fits = record.body.len() <= bytes_left;
+                bytes_left = bytes_left.saturating_sub(record.body.len());
+                *at == 0 || fits
+            });
+        Ok(fitting.map(|(_, (_, record))| record))
+    }
+
+    /// Takes the first `records` of those last peeked at out for good.
+    ///
+    /// # Errors
+    /// When the position could not be stored: after a crash they may be sent again.
+    pub(crate) fn settle(&mut self, records: usize) -> Result<(), tandem_seglog::Error> {
+        let mut end = self.cursor.value();
+        for (sequence, record) in self.ahead.drain(..records.min(self.ahead.len())) {
+            self.lines = self.lines.saturating_sub(record.lines);
+            end = sequence + 1;
+        }
+        self.cursor.store(end.max(self.cursor.value()))?;
+        self.log.cut_below(end)?;
+        self.shrink()
+    }
+
+    /// The next readable record; damage is logged and passed over.
+    fn read_next(&mut self) -> Result<Option<(Sequence, Record)>, tandem_seglog::Error> {
+        loop {
+            match self.reader.next() {
+                Ok(Some((sequence, bytes))) => match Record::decode(bytes) {
+                    Some(record) => return Ok(Some((sequence, record))),
+                    None => warn!(sequence, "a spooled record of another version is left out"),
+                },
+                Ok(None) => {
+                    // All was read: lines still missing lay in damaged records.
+                    let ahead: u64 = self.ahead.iter().map(|(_, record)| record.lines).sum();
+                    let lost = self.lines.saturating_sub(ahead);
+                    self.lines = ahead;
+                    self.counters.settle(lost, &self.counters.dropped);
+                    return Ok(None);
+                }
+                Err(damage @ tandem_seglog::Error::Corrupt { .. }) => error!("spool: {damage}"),
+                Err(other) => return Err(other),
+            }
+        }
+    }
+
+    /// Drops the oldest records until `bytes` more keep within the limit.
+    fn make_room(&mut self, bytes: u64) -> Result<(), tandem_seglog::Error> {
+        let mut dropped = 0;
+        while self.log.bytes_total().saturating_add(bytes) > self.bytes_max {
+            let oldest = if self.ahead.is_empty() {
+                self.read_next()?
+            } else {
+                Some(self.ahead.remove(0))
+            };
+            let Some((sequence, record)) = oldest else {
+                // Only what was sent already is left.
+                self.log.rotate()?;
+                self.log.cut_below(self.log.next_sequence())?;
+                break;
+            };
+            if self.log.segments() == 1 {
+                self.log.rotate()?;
+            }
+            self.lines = self.lines.saturating_sub(record.lines);
+            self.counters.settle(record.lines, &self.counters.dropped);
+            dropped += record.lines;
+            self.log.cut_below(sequence + 1)?;
+        }
+        if dropped > 0 {
+            let oldest = self.ahead.first().map(|(sequence, _)| *sequence);
+            let position = oldest.unwrap_or_else(|| self.reader.position());
+            self.cursor.store(position.max(self.cursor.value()))?;
+            warn!(
+                lines = dropped,
+                "the spool is full: the oldest lines were dropped"
+            );
+        }
+        Ok(())
+    }
+
+    /// Gives the disk space of an empty spool back.
+    fn shrink(&mut self) -> Result<(), tandem_seglog::Error> {
+        if self.is_empty() && self.log.bytes_total() > EMPTY_BYTES_MAX {
+            self.log.rotate()?;
+            self.log.cut_below(self.log.next_sequence())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

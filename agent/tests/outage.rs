@@ -1,0 +1,139 @@
+//! A relay that is away loses nothing: not when the agent is restarted, not when the disk is full.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use support::{Relay, always, config, is_in_order, takes_all, times};
+use tandem_agent::{Agent, World};
+use tandem_testkit::SimFs;
+
+/// Writes among the requests of a relay, answered with success or not.
+fn writes(relay: &Relay) -> Vec<String> {
+    let requests = relay.requests().into_iter();
+    let bodies = requests.filter(|(target, _)| target.starts_with("/write"));
+    bodies
+        .flat_map(|(_, body)| body.lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_during_an_outage_loses_no_interval() {
+    let dir = tempfile::tempdir().unwrap();
+    let relay = Relay::start(takes_all());
+    let mut config = config(&[&relay], dir.path());
+    // Small requests, so that draining takes several.
+    config.output.request_bytes_max = 3000;
+    let first = Agent::start(config.clone(), World::default()).unwrap();
+    relay.wait("a line", |relay| !relay.taken().is_empty());
+    relay.answers(always(503, "away"));
+    let before = first.accounts().gathered;
+    while first.accounts().gathered < before + 10 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let first = first.stop().await;
+    assert!(first.is_balanced(), "{first}");
+    assert!(first.buffered >= 9, "{first}");
+    assert_eq!(first.written, relay.taken().len() as u64);
+    assert!(first.write_errors > 0);
+
+    let second = Agent::start(config, World::default()).unwrap();
+    assert_eq!(second.accounts().recovered, first.buffered);
+    while second.accounts().gathered < 5 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(second.accounts().written, 0);
+    relay.answers(takes_all());
+    relay.wait("all of both runs", |_| {
+        let accounts = second.accounts();
+        accounts.written >= first.buffered + 10 && accounts.buffered == 0
+    });
+    let second = second.stop().await;
+    assert!(second.is_balanced(), "{second}");
+    let taken = relay.taken();
+    assert!(is_in_order(&taken), "older lines first");
+    assert_eq!(
+        times(&taken).len() as u64,
+        first.gathered + second.gathered,
+        "every interval arrived"
+    );
+    assert_eq!((second.dropped, second.rejected), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_bad_record_among_spooled_ones_is_rejected_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let relay = Relay::start(always(500, "away"));
+    let agent = Agent::start(config(&[&relay], dir.path()), World::default()).unwrap();
+    relay.wait("some failures", |_| agent.accounts().gathered >= 6);
+    // The first line that was ever sent is the one that the relay dislikes.
+    let bad = writes(&relay)[0].clone();
+    let marker = bad.clone();
+    relay.answers(Box::new(move |body| {
+        if body.contains(&marker) {
+            (400, "unable to parse")
+        } else {
+            (204, "")
+        }
+    }));
+    relay.wait("the spool to drain", |_| {
+        let accounts = agent.accounts();
+        accounts.written >= 6 && accounts.buffered == 0
+    });
+    let accounts = agent.stop().await;
+    assert_eq!(accounts.rejected, 1, "{accounts}");
+    assert!(accounts.is_balanced(), "{accounts}");
+    assert!(!relay.taken().contains(&bad));
+    assert_eq!(accounts.written, relay.taken().len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_full_disk_memory_takes_over_and_drops_the_oldest() {
+    let relay = Relay::start(always(503, "away"));
+    let mut config = config(&[&relay], "/agent".as_ref());
+    config.output.memory_bytes_max = 8000;
+    let fs = SimFs::new(1);
+    fs.set_capacity(Some(20_000));
+    let world = World {
+        vfs: Arc::new(fs.clone()),
+        ..World::default()
+    };
+    let agent = Agent::start(config, world).unwrap();
+    relay.wait("a full disk and full memory", |_| {
+        agent.accounts().dropped >= 3
+    });
+    relay.answers(takes_all());
+    relay.wait("the rest", |_| {
+        let accounts = agent.accounts();
+        accounts.written > 0 && accounts.buffered == 0
+    });
+    let accounts = agent.stop().await;
+    assert!(accounts.is_balanced(), "{accounts}");
+    assert_eq!(accounts.written, relay.taken().len() as u64);
+    assert!(is_in_order(&relay.taken()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopping_does_not_wait_for_a_relay_that_hangs() {
+    let dir = tempfile::tempdir().unwrap();
+    // A listener that nobody serves: connecting works, answers never come.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let relay = Relay::start(takes_all());
+    let mut config = config(&[&relay], dir.path());
+    config.relays = vec![tandem_http::Url::parse(&format!("http://{address}")).unwrap()];
+    config.output.request_timeout = support::PATIENCE;
+    config.output.stop_timeout = Duration::from_millis(50);
+    let agent = Agent::start(config, World::default()).unwrap();
+    while agent.accounts().gathered < 2 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let stopping = tokio::time::timeout(support::PATIENCE / 2, agent.stop());
+    let accounts = stopping.await.expect("it stops soon");
+    assert_eq!(
+        accounts.buffered, accounts.gathered,
+        "spooled for the next start"
+    );
+    assert!(accounts.is_balanced(), "{accounts}");
+}

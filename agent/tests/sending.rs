@@ -1,0 +1,167 @@
+//! From the host's files to a relay that answers, or refuses.
+
+mod support;
+
+use std::time::Duration;
+
+use support::{Relay, always, config, is_in_order, takes_all};
+use tandem_agent::{Agent, AgentError, Config, World, once, test};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_reach_the_relay_and_the_books_balance() {
+    let dir = tempfile::tempdir().unwrap();
+    let relay = Relay::start(takes_all());
+    let mut config = config(&[&relay], dir.path());
+    config.global_tags = vec![("dc".into(), "a b".into())];
+    let agent = Agent::start(config, World::default()).unwrap();
+    relay.wait("three gathers", |relay| relay.taken().len() >= 3);
+    let accounts = agent.run(std::future::ready(())).await;
+    let taken = relay.taken();
+    assert_eq!(accounts.written, taken.len() as u64);
+    assert_eq!(accounts.gathered, accounts.written);
+    assert!(accounts.is_balanced(), "{accounts}");
+    assert_eq!(accounts.buffered, 0);
+    assert!(is_in_order(&taken));
+    for line in &taken {
+        assert!(line.starts_with("mem,dc=a\\ b,host=web1 total="), "{line}");
+        // Below a second, times are rounded to milliseconds.
+        assert!(line.ends_with("000000"), "{line}");
+    }
+    let (target, body) = &relay.requests()[0];
+    assert_eq!(target, "/query");
+    assert_eq!(body, "q=CREATE%20DATABASE%20%22telegraf%22");
+    assert_eq!(relay.requests()[1].0, "/write?db=telegraf");
+    assert_eq!(relay.kinds()[0], "application/x-www-form-urlencoded");
+    assert_eq!(relay.kinds()[1], "text/plain; charset=utf-8");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_lines_are_counted_and_not_sent_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let relay = Relay::start(always(400, "unable to parse"));
+    let agent = Agent::start(config(&[&relay], dir.path()), World::default()).unwrap();
+    relay.wait("two refused writes", |relay| relay.requests().len() >= 3);
+    relay.answers(takes_all());
+    relay.wait("a line", |relay| !relay.taken().is_empty());
+    let accounts = agent.stop().await;
+    assert!(accounts.rejected >= 2, "{accounts}");
+    assert_eq!(accounts.written, relay.taken().len() as u64);
+    assert!(accounts.is_balanced(), "{accounts}");
+    let mut bodies: Vec<String> = relay.requests().into_iter().map(|(_, body)| body).collect();
+    let sent = bodies.len();
+    bodies.sort();
+    bodies.dedup();
+    assert_eq!(bodies.len(), sent, "nothing was sent twice");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_database_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let relay = Relay::start(always(404, r#"database not found: "telegraf""#));
+    let agent = Agent::start(config(&[&relay], dir.path()), World::default()).unwrap();
+    let asked = |relay: &Relay| {
+        let requests = relay.requests();
+        requests
+            .iter()
+            .filter(|(target, _)| target == "/query")
+            .count()
+    };
+    relay.wait("a second attempt to make it", |relay| asked(relay) >= 2);
+    relay.answers(takes_all());
+    relay.wait("a line", |relay| !relay.taken().is_empty());
+    let accounts = agent.stop().await;
+    assert_eq!((accounts.rejected, accounts.dropped), (0, 0), "{accounts}");
+    assert!(accounts.is_balanced(), "{accounts}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_second_relay_takes_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (Relay::start(always(503, "away")), Relay::start(takes_all()));
+    let agent = Agent::start(config(&[&first, &second], dir.path()), World::default()).unwrap();
+    second.wait("three lines", |relay| relay.taken().len() >= 3);
+    let accounts = agent.stop().await;
+    assert_eq!(accounts.written, second.taken().len() as u64);
+    let writes = first
+        .requests()
+        .iter()
+        .filter(|(target, _)| target != "/query")
+        .count();
+    assert_eq!(writes, 1, "the one that answers is kept");
+    assert!(accounts.is_balanced(), "{accounts}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn once_sends_all_measurements_or_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let relay = Relay::start(takes_all());
+    let config = Config::new(vec![relay.url.clone()], dir.path().join("unused"));
+    let lines = once(&config, &World::default()).await.unwrap();
+    assert_eq!(lines, relay.taken().len() as u64);
+    assert!(
+        relay
+            .taken()
+            .iter()
+            .any(|line| line.starts_with("cpu,cpu=cpu-total,"))
+    );
+    relay.answers(always(503, "away"));
+    let error = once(&config, &World::default()).await.unwrap_err();
+    assert!(matches!(error, AgentError::NotWritten { .. }), "{error}");
+    assert!(error.to_string().contains("503"), "{error}");
+    assert!(
+        !dir.path().join("unused").exists(),
+        "the spool is not touched"
+    );
+}
+
+#[test]
+fn test_prints_every_measurement_of_this_host() {
+    let config = Config::new(Vec::new(), "/no/such".into());
+    let text = test(&config, &World::default());
+    for measurement in [
+        "cpu,",
+        "mem,",
+        "swap,",
+        "disk,",
+        "diskio,",
+        "net,",
+        "system,",
+        "processes,",
+        "kernel,",
+    ] {
+        let found = text.lines().any(|line| line.starts_with(measurement));
+        assert!(found, "{measurement} is missing:\n{text}");
+    }
+    assert!(
+        text.contains(",cpu=cpu-total,") && text.contains("net,") && text.contains("interface=all")
+    );
+    // At 10 s, times are rounded to seconds.
+    assert!(
+        text.lines().all(|line| line.ends_with("000000000")),
+        "{text}"
+    );
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let relay = Relay::start(takes_all());
+    let good = config(&[&relay], dir.path());
+    let refused = |config: &Config| match Agent::start(config.clone(), World::default()) {
+        Err(error) => error.to_string(),
+        Ok(_) => panic!("it started"),
+    };
+    let mut bad = good.clone();
+    bad.relays.clear();
+    assert!(refused(&bad).starts_with("no relay is given"));
+    let mut bad = good.clone();
+    bad.interval = Duration::from_millis(1);
+    assert!(refused(&bad).contains("interval"));
+    let mut bad = good.clone();
+    bad.data_dir = "/proc/none".into();
+    assert_eq!(refused(&bad), "cannot open the spool in /proc/none");
+    // A second agent on the same data.
+    let agent = Agent::start(good.clone(), World::default()).unwrap();
+    assert!(refused(&good).starts_with("cannot open the spool"));
+    drop(agent);
+}
