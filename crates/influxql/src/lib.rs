@@ -10,6 +10,20 @@
 //! Regular expressions stay as written, in the syntax of Go; time strings stay strings. What
 //! a statement means on data (which functions exist, how many arguments they take) is the
 //! business of the executor.
+//!
+//! ```
+//! use tandem_influxql::{Params, parse_query};
+//!
+//! let query = parse_query("select mean(x) from cpu where host='a'", &Params::new())?;
+//! assert_eq!(query.to_string(), "SELECT mean(x) FROM cpu WHERE host = 'a'");
+//!
+//! let error = parse_query("SELECT FROM cpu", &Params::new()).unwrap_err();
+//! assert_eq!(
+//!     error.to_string(),
+//!     "found FROM, expected identifier, string, number, bool at line 1, char 8"
+//! );
+//! # Ok::<(), tandem_influxql::ParseError>(())
+//! ```
 
 pub mod ast;
 pub mod condition;

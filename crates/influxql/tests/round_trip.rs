@@ -67,6 +67,9 @@ fn leaf() -> impl Strategy<Value = Expr> {
     ]
 }
 
+/// The level of the operators that bind tightest.
+const LEVEL_MAX: u8 = 5;
+
 /// Operators that bind alike, loosest first.
 fn ops(level: u8) -> Vec<BinaryOp> {
     match level {
@@ -129,11 +132,11 @@ fn operand(inner: BoxedStrategy<Expr>) -> BoxedStrategy<Expr> {
 }
 
 /// Chains of operands with operators of this level, the operands being of tighter levels.
-fn chain(level: u8, max: u8, inner: BoxedStrategy<Expr>) -> BoxedStrategy<Expr> {
-    if level > max {
+fn chain(level: u8, inner: BoxedStrategy<Expr>) -> BoxedStrategy<Expr> {
+    if level > LEVEL_MAX {
         return operand(inner);
     }
-    let tighter = chain(level + 1, max, inner.clone());
+    let tighter = chain(level + 1, inner);
     let op = prop::sample::select(ops(level));
     let matches = (
         prop::sample::select(vec![BinaryOp::EqRegex, BinaryOp::NeqRegex]),
@@ -155,8 +158,8 @@ fn chain(level: u8, max: u8, inner: BoxedStrategy<Expr>) -> BoxedStrategy<Expr> 
 }
 
 fn condition() -> BoxedStrategy<Expr> {
-    let base = chain(1, 5, leaf().boxed());
-    base.prop_recursive(1, 8, 2, |inner| chain(1, 5, inner.boxed()))
+    let base = chain(1, leaf().boxed());
+    base.prop_recursive(1, 8, 2, |inner| chain(1, inner.boxed()))
         .boxed()
 }
 
@@ -165,7 +168,7 @@ fn arithmetic() -> BoxedStrategy<Expr> {
     let sums = |inner: BoxedStrategy<Expr>| {
         let product = operand(inner.clone());
         let op = prop::sample::select([ops(4), ops(5)].concat());
-        (product.clone(), op, operand(inner), any::<bool>()).prop_map(|(lhs, op, rhs, alone)| {
+        (product, op, operand(inner), any::<bool>()).prop_map(|(lhs, op, rhs, alone)| {
             if alone {
                 lhs
             } else {

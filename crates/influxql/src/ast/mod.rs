@@ -7,6 +7,7 @@
 mod continuous;
 mod expr;
 mod measurement;
+mod place;
 mod schema;
 mod select;
 mod show;
