@@ -67,7 +67,6 @@
 
 #![allow(
     dead_code,
-    unused_imports,
     reason = "flush, compaction and queries come to call all of it"
 )]
 
@@ -87,8 +86,11 @@ mod writer;
 
 pub(crate) use cache::BlockCache;
 pub(crate) use error::BlockError;
+#[allow(unused_imports, reason = "named by what comes to use them")]
 pub(crate) use footer::{FileMeta, MeasurementInfo};
+#[allow(unused_imports, reason = "named by what comes to use them")]
 pub(crate) use reader::{BlockFile, SegmentStatistics, SeriesReader};
+#[allow(unused_imports, reason = "named by what comes to use them")]
 pub(crate) use statistics::{Figures, Statistics, Summary};
 pub(crate) use tandem_codec::Effort;
 pub(crate) use writer::{BlockWriter, Header};

@@ -94,6 +94,13 @@ fn read_all(bytes: Vec<u8>, model: &Model) -> Result<(), BlockError> {
     verified
 }
 
+/// Written by version 1 and never again: what a later program must still read.
+#[test]
+fn a_file_of_version_1() {
+    let (model, _) = sample();
+    read_all(include_bytes!("../golden/v1.block").to_vec(), &model).unwrap();
+}
+
 #[test]
 fn every_damaged_byte_is_found_and_nothing_wrong_is_read() {
     let (model, bytes) = sample();

@@ -9,7 +9,6 @@ use tandem_vfs::RealFs;
 
 use super::model::{Model, Owned, Row, effort, model, noise, plain, ranges, rows_of, write};
 use super::{HEADER, SECOND, START, open};
-use crate::Rows;
 use crate::block::{BlockCache, BlockError, BlockFile, BlockWriter, Effort, FileMeta};
 
 /// Compares everything that a file can be asked with the model.

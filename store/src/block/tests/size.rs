@@ -1,6 +1,6 @@
 //! How many bytes a value takes.
 
-use tandem_model::{FieldType, SeriesId, TimeRange};
+use tandem_model::{FieldType, SeriesId};
 use tandem_vfs::RealFs;
 
 use super::model::noise;
