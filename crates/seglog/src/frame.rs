@@ -1,7 +1,7 @@
 //! The frame: one record with its header. The byte map is in the crate's head.
 //!
-//! A frame is staged without its salt and durable end, which only the one who writes knows
-//! ([`seal`] fills them in); the record's own checksum is taken outside any lock.
+//! A frame is staged without its salt, its durable end and the link to the frame before, which only the
+//! one who writes knows ([`seal`] fills them in); the record's own checksum is taken outside any lock.
 
 use crate::Sequence;
 
@@ -16,7 +16,10 @@ pub(crate) const HEADER_BYTES: usize = 32;
 pub(crate) struct FrameHeader {
     pub(crate) length: u32,
     pub(crate) sequence: Sequence,
+    /// When the frame was written, all records below this were durable.
     pub(crate) durable_end: Sequence,
+    /// The checksum of the header before: of a frame, or of the segment.
+    pub(crate) previous_crc: u32,
     pub(crate) record_crc: u32,
 }
 
@@ -27,28 +30,38 @@ impl FrameHeader {
         bytes[0..4].copy_from_slice(&MARKER);
         bytes[4..8].copy_from_slice(&self.length.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.sequence.to_le_bytes());
-        bytes[16..24].copy_from_slice(&self.durable_end.to_le_bytes());
+        bytes[16..20].copy_from_slice(&self.behind_durable().to_le_bytes());
+        bytes[20..24].copy_from_slice(&self.previous_crc.to_le_bytes());
         bytes[24..28].copy_from_slice(&self.record_crc.to_le_bytes());
         let crc = crc32c::crc32c_append(salt, &bytes[..28]);
         bytes[28..32].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
 
-    /// The header in these bytes, if it was written in a segment of this salt.
-    pub(crate) fn decode(bytes: &[u8], salt: u32) -> Option<Self> {
+    /// The header in these bytes and its checksum, if it was written in a segment of this salt.
+    pub(crate) fn decode(bytes: &[u8], salt: u32) -> Option<(Self, u32)> {
         let bytes: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
         if bytes[0..4] != MARKER {
             return None;
         }
-        if crc32c::crc32c_append(salt, &bytes[..28]) != u32_at(bytes, 28) {
+        let crc = u32_at(bytes, 28);
+        if crc32c::crc32c_append(salt, &bytes[..28]) != crc {
             return None;
         }
-        Some(FrameHeader {
+        let sequence = u64_at(bytes, 8);
+        let header = FrameHeader {
             length: u32_at(bytes, 4),
-            sequence: u64_at(bytes, 8),
-            durable_end: u64_at(bytes, 16),
+            sequence,
+            durable_end: sequence.checked_sub(u64::from(u32_at(bytes, 16)))?,
+            previous_crc: u32_at(bytes, 20),
             record_crc: u32_at(bytes, 24),
-        })
+        };
+        Some((header, crc))
+    }
+
+    /// How many records of its group come before it. A group has fewer than 2^32, because its bytes are bounded.
+    fn behind_durable(&self) -> u32 {
+        u32::try_from(self.sequence.saturating_sub(self.durable_end)).unwrap_or(u32::MAX)
     }
 
     /// Bytes of the whole frame.
@@ -64,19 +77,28 @@ pub(crate) fn record_crc(parts: &[&[u8]]) -> u32 {
         .fold(0, |crc, part| crc32c::crc32c_append(crc, part))
 }
 
-/// Gives each staged frame in `frames` its durable end and its salted checksum.
-pub(crate) fn seal(mut frames: &mut [u8], salt: u32, durable_end: Sequence) {
+/// Gives each staged frame in `frames` its durable end, its link to the header before it, and its salted
+/// checksum. Returns the last header's checksum.
+pub(crate) fn seal(
+    mut frames: &mut [u8],
+    salt: u32,
+    durable_end: Sequence,
+    mut previous_crc: u32,
+) -> u32 {
     while let Some((header, rest)) = frames.split_first_chunk_mut::<HEADER_BYTES>() {
         let length = u32_at(header, 4);
         *header = FrameHeader {
             length,
             sequence: u64_at(header, 8),
             durable_end,
+            previous_crc,
             record_crc: u32_at(header, 24),
         }
         .encode(salt);
+        previous_crc = u32_at(header, 28);
         frames = rest.get_mut(length as usize..).unwrap_or_default();
     }
+    previous_crc
 }
 
 fn u32_at(bytes: &[u8; HEADER_BYTES], at: usize) -> u32 {
@@ -95,7 +117,8 @@ mod tests {
         let header = FrameHeader {
             length: u32::try_from(record.len()).unwrap(),
             sequence,
-            durable_end: 0,
+            durable_end: sequence,
+            previous_crc: 0,
             record_crc: record_crc(&[record]),
         };
         [&header.encode(0)[..], record].concat()
@@ -104,18 +127,22 @@ mod tests {
     #[test]
     fn sealing_fills_in_every_frame() {
         let mut group = [staged(7, b"one"), staged(8, b""), staged(9, b"three")].concat();
-        seal(&mut group, 0xdead_beef, 5);
+        let last_crc = seal(&mut group, 0xdead_beef, 7, 0x1234);
         let mut rest = &group[..];
+        let mut previous_crc = 0x1234;
         for (sequence, record) in [(7, &b"one"[..]), (8, b""), (9, b"three")] {
-            let header = FrameHeader::decode(rest, 0xdead_beef).unwrap();
+            let (header, crc) = FrameHeader::decode(rest, 0xdead_beef).unwrap();
             assert_eq!(header.sequence, sequence);
-            assert_eq!(header.durable_end, 5);
+            assert_eq!(header.durable_end, 7);
+            assert_eq!(header.previous_crc, previous_crc);
+            previous_crc = crc;
             let body = &rest[HEADER_BYTES..][..record.len()];
             assert_eq!(body, record);
             assert_eq!(header.record_crc, record_crc(&[record]));
             rest = &rest[HEADER_BYTES + record.len()..];
         }
         assert!(rest.is_empty());
+        assert_eq!(last_crc, previous_crc);
     }
 
     #[test]

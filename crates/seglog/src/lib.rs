@@ -43,8 +43,9 @@
 //!  0   4  marker f7 'r' 'e' 'c', to find the next frame behind damage
 //!  4   4  length of the record
 //!  8   8  sequence
-//! 16   8  durable end: when this was written, all records below it were durable. It is the
-//!         sequence of the first record of the group that was written and synced together.
+//! 16   4  how many records back the durable end is: when this was written, all below it were durable.
+//!         It is the first record of the group that was written and synced together.
+//! 20   4  checksum of the header before this one: that of the frame, or else of the segment
 //! 24   4  checksum of the record
 //! 28   4  checksum of bytes 0..28, started with the salt
 //! 32   .  the record
@@ -54,7 +55,8 @@
 //!
 //! Bytes that are no valid frame of the expected sequence are *damage* when a later valid frame, or
 //! the header of a later segment, carries a durable end above that sequence: the record had been
-//! synced. Otherwise they are a *torn tail*: the file is cut there. Damage is reported
+//! synced. Otherwise they are a *torn tail*: the file is cut there. A valid frame that does not refer to the header
+//! before it is left over from a group that failed, and ends the log like a torn one. Damage is reported
 //! ([`Corruption`]), the segment gets a second name ending in `.damaged` that outlives
 //! [`Log::cut_below`], and the scan goes on at the next marker that begins a valid frame. A damaged
 //! last segment is never written again: the log goes on in a new one.

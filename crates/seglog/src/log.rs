@@ -129,7 +129,8 @@ impl Log {
         let header = FrameHeader {
             length,
             sequence: state.next_sequence,
-            durable_end: 0,
+            durable_end: state.next_sequence,
+            previous_crc: 0,
             record_crc,
         };
         state.pending.extend_from_slice(&header.encode(0));
@@ -179,7 +180,8 @@ impl Log {
         let header = FrameHeader {
             length,
             sequence,
-            durable_end: 0,
+            durable_end: sequence,
+            previous_crc: 0,
             record_crc,
         };
         if let Some(place) = state.pending.get_mut(start..body) {

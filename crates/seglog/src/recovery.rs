@@ -203,6 +203,7 @@ struct Last {
     path: PathBuf,
     /// Where the last group begins, which no later frame proves durable.
     group_offset: u64,
+    last_crc: u32,
     /// The file is longer than what is valid.
     torn: bool,
     damaged: bool,
@@ -269,12 +270,18 @@ impl Pass<'_> {
         let mut group_offset = HEADER_BYTES;
         let mut proof = None;
         let mut torn = false;
+        // What the next frame has to refer to; unknown behind damage.
+        let mut last_crc = found.header.map(|header| header.crc());
         loop {
             if bound.is_reached(expected) {
                 break;
             }
             let frame = scan.frame_at(offset).map_err(failed)?;
-            if let Some(frame) = frame.filter(|frame| frame.header.sequence == expected) {
+            let fits = |frame: &Frame| {
+                frame.header.sequence == expected
+                    && last_crc.is_none_or(|crc| crc == frame.header.previous_crc)
+            };
+            if let Some(frame) = frame.filter(fits) {
                 let record = scan.record(&frame).map_err(failed)?;
                 (self.visit)(expected, record).map_err(|source| Error::Visit {
                     sequence: expected,
@@ -286,46 +293,41 @@ impl Pass<'_> {
                 }
                 expected += 1;
                 offset = frame.end();
+                last_crc = Some(frame.crc);
                 continue;
             }
             if offset >= scan.limit() && matches!(bound, Bound::Last | Bound::Next(None)) {
                 break;
             }
-            // Not the frame that should be here: torn, or damaged?
+            // Not the frame that should be here: torn or left over, or damaged?
             let resume = scan
                 .find(offset, expected)
                 .map_err(failed)?
                 .filter(|frame| !bound.is_reached(frame.header.sequence));
-            if let Some(frame) = resume
-                && frame.header.sequence == expected
-            {
-                // Bytes that do not belong here, and nothing lost.
-                self.report(found, Damage::Records, offset, expected..expected);
-                offset = frame.offset;
-                continue;
-            }
-            let proven = match bound {
-                Bound::Next(end) => end.or(resume.map(|frame| frame.header.sequence)),
-                Bound::Last => match proof {
-                    Some(proof) => Some(proof),
-                    None => {
-                        proof = proof_from(&mut scan, resume).map_err(failed)?;
-                        proof
-                    }
+            let lost_end = match bound {
+                // All was durable: up to the end, or as far as is known.
+                Bound::Next(end) => match resume {
+                    Some(frame) => frame.header.sequence,
+                    None => end.unwrap_or(expected),
                 },
+                Bound::Last => {
+                    if proof.is_none() {
+                        proof = Some(proof_from(&mut scan, resume).map_err(failed)?);
+                    }
+                    match proof {
+                        Some(end) if end > expected => {
+                            resume.map_or(end, |frame| end.min(frame.header.sequence))
+                        }
+                        _ => {
+                            torn = true;
+                            break;
+                        }
+                    }
+                }
             };
-            let lost_end = match (resume, proven) {
-                (_, None) if bound == Bound::Last => expected,
-                (Some(frame), Some(proven)) => frame.header.sequence.min(proven),
-                (Some(frame), None) => frame.header.sequence,
-                (None, proven) => proven.unwrap_or(expected),
-            };
-            if bound == Bound::Last && lost_end <= expected {
-                torn = true;
-                break;
-            }
             self.report(found, Damage::Records, offset, expected..lost_end);
             expected = lost_end;
+            last_crc = None;
             match resume {
                 Some(frame) if frame.header.sequence == lost_end => offset = frame.offset,
                 Some(_) => {
@@ -352,6 +354,7 @@ impl Pass<'_> {
             self.last = Some(Last {
                 path: found.path.clone(),
                 group_offset,
+                last_crc: last_crc.unwrap_or(0),
                 torn,
                 damaged,
             });
@@ -414,16 +417,20 @@ impl Pass<'_> {
     fn finish(mut self, last_id: Option<SegmentId>) -> Result<Recovered, Error> {
         let next_sequence = self.expected.unwrap_or(0).max(self.options.first_sequence);
         let reusable = match (&self.last, self.segments.back()) {
-            (Some(last), Some(segment)) => Some((self.settle(last, segment)?, *segment))
-                .filter(|_| !last.damaged && self.expected == Some(next_sequence)),
+            (Some(last), Some(segment)) => {
+                let file = self.settle(last, segment)?;
+                let active = Active {
+                    file,
+                    path: last.path.clone(),
+                    segment: *segment,
+                    last_crc: last.last_crc,
+                };
+                Some(active).filter(|_| !last.damaged && self.expected == Some(next_sequence))
+            }
             _ => None,
         };
         let active = match reusable {
-            Some((file, segment)) => Active {
-                file,
-                path: segment.id.path(self.dir),
-                segment,
-            },
+            Some(active) => active,
             None => {
                 let id = last_id.map_or_else(
                     || SegmentId {
@@ -460,13 +467,17 @@ impl Pass<'_> {
             .vfs
             .open(&last.path)
             .map_err(|e| Error::io("open", &last.path, e))?;
-        let rewritten = if last.torn && !last.damaged {
-            file.set_len(segment.bytes)
-        } else {
+        let cut = if last.damaged {
             Ok(())
-        }
-        .and_then(|()| rewrite(&*file, 0, HEADER_BYTES))
-        .and_then(|()| rewrite(&*file, last.group_offset, segment.bytes));
+        } else {
+            // By way of one byte more, so that a cut is made again that a failed sync lost: where the system takes the
+            // file to be short already, the disk may not. Without room for that byte it is the system's word.
+            let _ = file.set_len(segment.bytes + 1);
+            file.set_len(segment.bytes)
+        };
+        let rewritten = cut
+            .and_then(|()| rewrite(&*file, 0, HEADER_BYTES))
+            .and_then(|()| rewrite(&*file, last.group_offset, segment.bytes));
         rewritten.map_err(|e| Error::io("rewrite the end of", &last.path, e))?;
         file.sync_data()
             .map_err(|e| Error::io("sync", &last.path, e))?;
@@ -492,26 +503,29 @@ impl Bound {
     }
 }
 
-/// The highest durable end that a valid frame from `frame` on carries.
-fn proof_from(scan: &mut Scan, frame: Option<Frame>) -> io::Result<Option<Sequence>> {
+/// The highest durable end that a valid frame from `frame` on carries; zero if there is none.
+fn proof_from(scan: &mut Scan, frame: Option<Frame>) -> io::Result<Sequence> {
     let mut next = frame;
-    let mut proof = None;
+    let mut proof = 0;
     while let Some(frame) = next {
-        proof = proof.max(Some(frame.header.durable_end));
+        proof = frame.header.durable_end.max(proof);
         next = scan.find(frame.end(), frame.header.sequence + 1)?;
     }
     Ok(proof)
 }
 
-/// Writes the bytes in this range once more, as they are.
+/// Writes the bytes in this range once more, as they are; those behind the end of the file are not there to be written.
 fn rewrite(file: &dyn File, mut offset: u64, end: u64) -> io::Result<()> {
     let mut buf = Vec::new();
     while offset < end {
         let length = usize::try_from(end - offset).unwrap_or(COPY_BYTES);
         buf.resize(length.min(COPY_BYTES), 0);
-        file.read_exact_at(&mut buf, offset)?;
-        file.write_all_at(&buf, offset)?;
-        offset += buf.len() as u64;
+        let held = file.read_at(&mut buf, offset)?;
+        if held == 0 {
+            break;
+        }
+        file.write_all_at(buf.get(..held).unwrap_or_default(), offset)?;
+        offset += held as u64;
     }
     Ok(())
 }

@@ -20,6 +20,8 @@ const CHUNK_BYTES: u64 = 128 << 10;
 pub(crate) struct Frame {
     pub(crate) offset: u64,
     pub(crate) header: FrameHeader,
+    /// The header's checksum, to which the next frame refers.
+    pub(crate) crc: u32,
 }
 
 impl Frame {
@@ -109,11 +111,16 @@ impl Scan {
             return Ok(Probe::NoHeader);
         }
         let salt = self.salt;
-        let header = match FrameHeader::decode(self.bytes(offset, HEADER_BYTES as u64)?, salt) {
-            Some(header) if header.length <= self.record_bytes_max => header,
-            _ => return Ok(Probe::NoHeader),
+        let (header, crc) =
+            match FrameHeader::decode(self.bytes(offset, HEADER_BYTES as u64)?, salt) {
+                Some(found) if found.0.length <= self.record_bytes_max => found,
+                _ => return Ok(Probe::NoHeader),
+            };
+        let frame = Frame {
+            offset,
+            header,
+            crc,
         };
-        let frame = Frame { offset, header };
         if self.left(offset) < header.frame_bytes() {
             return Ok(Probe::BadRecord(self.limit));
         }

@@ -73,6 +73,12 @@ impl SegmentHeader {
         bytes
     }
 
+    /// The checksum that the first frame refers to.
+    pub(crate) fn crc(&self) -> u32 {
+        let [.., a, b, c, d] = self.encode();
+        u32::from_le_bytes([a, b, c, d])
+    }
+
     /// Reads the first bytes of the segment that is called `id`.
     pub(crate) fn decode(bytes: &[u8], id: SegmentId) -> Opening {
         let Some(bytes) = bytes.first_chunk::<{ HEADER_BYTES as usize }>() else {

@@ -35,6 +35,8 @@ pub(crate) struct Active {
     pub(crate) file: Arc<dyn File>,
     pub(crate) path: PathBuf,
     pub(crate) segment: Segment,
+    /// The checksum of the last durable header, to which the next frame refers.
+    pub(crate) last_crc: u32,
 }
 
 /// Writes groups to the last segment.
@@ -46,6 +48,9 @@ pub(crate) struct Writer {
     active: Active,
     /// Bytes past the durable end may have been written.
     dirty: bool,
+    /// A new segment was tried and did not come to be. Its header may be there all the same and say where the last
+    /// segment ends, so nothing more goes there.
+    must_roll: bool,
     /// The name of the next segment, settled before the first attempt to make it, so that a second
     /// attempt finds what the first one left.
     next: SegmentId,
@@ -62,6 +67,7 @@ impl Writer {
             options,
             active,
             dirty: false,
+            must_roll: false,
             next,
             ended: Vec::new(),
         }
@@ -76,15 +82,17 @@ impl Writer {
     ) -> Result<(), WriteError> {
         self.clean()?;
         let grown = self.active.segment.bytes + frames.len() as u64;
-        if !self.is_empty() && grown > self.options.segment_bytes_max {
+        let is_full = !self.is_empty() && grown > self.options.segment_bytes_max;
+        if is_full || self.must_roll {
             self.roll(durable_end)?;
         }
-        frame::seal(frames, self.active.segment.id.salt, durable_end);
         let Active {
             file,
             path,
             segment,
+            last_crc,
         } = &mut self.active;
+        let group_crc = frame::seal(frames, segment.id.salt, durable_end, *last_crc);
         self.dirty = true;
         file.write_all_at(frames, segment.bytes)
             .map_err(|e| WriteError::Refused(Error::io("append to", path, e)))?;
@@ -92,13 +100,14 @@ impl Writer {
             .map_err(|e| WriteError::Sync(Error::io("sync", path, e)))?;
         self.dirty = false;
         segment.bytes += frames.len() as u64;
+        *last_crc = group_crc;
         Ok(())
     }
 
     /// Begins a new segment, if the last one has records. All below `durable_end` is durable.
     pub(crate) fn rotate(&mut self, durable_end: Sequence) -> Result<(), WriteError> {
         self.clean()?;
-        if self.is_empty() {
+        if self.is_empty() && !self.must_roll {
             return Ok(());
         }
         self.roll(durable_end)
@@ -129,6 +138,7 @@ impl Writer {
     }
 
     fn roll(&mut self, durable_end: Sequence) -> Result<(), WriteError> {
+        self.must_roll = true;
         let begun = begin_segment(
             &*self.vfs,
             &self.dir,
@@ -137,6 +147,7 @@ impl Writer {
             durable_end,
             durable_end,
         )?;
+        self.must_roll = false;
         self.next = id_after(self.next);
         let ended = std::mem::replace(&mut self.active, begun);
         self.ended.push(ended.segment);
@@ -201,6 +212,7 @@ pub(crate) fn begin_segment(
     Ok(Active {
         file,
         path,
+        last_crc: header.crc(),
         segment: Segment {
             id,
             first_sequence,

@@ -1,0 +1,188 @@
+//! The power goes at every call of a scenario: what was acknowledged is found, in order and without a hole, and nothing that
+//! was never staged; what is found once stays found.
+
+mod support;
+
+use std::path::Path;
+
+use support::{Promises, small, try_open};
+use tandem_seglog::{Cursor, Error};
+use tandem_testkit::{Rng, SimFs};
+use tandem_vfs::Vfs;
+
+/// A short life of a log, noted as it goes: groups of several records, full segments, a rotation, a cut, a clean reopening.
+fn live(fs: &SimFs, promises: &mut Promises) -> Result<(), Error> {
+    for round in 0..3_u8 {
+        let (log, recovery, found) = try_open(fs, small())?;
+        promises.check(&recovery, &found).unwrap();
+        for step in 0..5_u8 {
+            for part in 0..=step % 3 {
+                let body = vec![round * 16 + step; 20 * usize::from(step)];
+                let ticket = log.append(&[&[part], &body])?;
+                promises.staged(ticket.sequence(), &[&[part][..], &body].concat());
+                if part == step % 3 {
+                    log.commit(&ticket)?;
+                    promises.durable_below(ticket.sequence() + 1);
+                }
+            }
+        }
+        if round == 1 {
+            log.rotate()?;
+            promises.cut = log.next_sequence() - 3;
+            log.cut_below(promises.cut)?;
+        }
+    }
+    Ok(())
+}
+
+fn with_parent(seed: u64) -> SimFs {
+    let fs = SimFs::new(seed);
+    fs.create_dir_all(Path::new("/data")).unwrap();
+    fs.sync_dir(Path::new("/")).unwrap();
+    fs
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_at_any_call() {
+    let fs = with_parent(0);
+    let before = fs.calls();
+    live(&fs, &mut Promises::default()).unwrap();
+    let calls = fs.calls() - before;
+    assert!(calls > 100, "{calls}");
+    for call in 0..calls {
+        let fs = with_parent(call);
+        let mut promises = Promises::default();
+        fs.power_off_after(call);
+        live(&fs, &mut promises).unwrap_err();
+        for seed in 0..24 {
+            let at = format!("power off at call {call}, crash {seed}");
+            let mut promises = promises.clone();
+            let fs = fs.crash(seed);
+            let (log, recovery, found) = try_open(&fs, small()).unwrap();
+            promises
+                .check(&recovery, &found)
+                .unwrap_or_else(|e| panic!("{at}: {e}"));
+            // What was visited is durable, with nothing done since.
+            drop(log);
+            let fs = fs.crash(seed);
+            let (log, recovery, again) = try_open(&fs, small()).unwrap();
+            assert_eq!((&again, &recovery.torn_tail), (&found, &None), "{at}");
+            // And the log goes on.
+            let ticket = log.append(&[b"more"]).unwrap();
+            log.commit(&ticket).unwrap();
+            promises.staged(ticket.sequence(), b"more");
+            promises.durable_below(log.durable_end());
+            drop(log);
+            let (_, recovery, found) = try_open(&fs.crash(seed), small()).unwrap();
+            promises
+                .check(&recovery, &found)
+                .unwrap_or_else(|e| panic!("{at}, later: {e}"));
+        }
+    }
+}
+
+/// Each call fails in turn, once. The program goes on where it can, opens the log again where that has stopped, and
+/// then the power goes.
+#[test]
+fn nothing_acknowledged_is_lost_when_any_call_fails() {
+    let fs = with_parent(0);
+    let before = fs.calls();
+    live(&fs, &mut Promises::default()).unwrap();
+    let calls = fs.calls() - before;
+    let mut failed = 0;
+    for call in 0..calls {
+        for seed in 0..6 {
+            let at = format!("call {call} fails, seed {seed}");
+            let fs = with_parent(seed);
+            let mut promises = Promises::default();
+            fs.fail_after(call, std::io::ErrorKind::Other);
+            failed += u32::from(live(&fs, &mut promises).is_err());
+            assert!(!fs.fault_is_pending(), "{at}");
+            let (log, recovery, found) = try_open(&fs, small()).unwrap();
+            promises
+                .check(&recovery, &found)
+                .unwrap_or_else(|e| panic!("{at}: {e}"));
+            let ticket = log.append(&[b"more"]).unwrap();
+            log.commit(&ticket).unwrap();
+            promises.staged(ticket.sequence(), b"more");
+            promises.durable_below(log.durable_end());
+            drop(log);
+            let (_, recovery, found) = try_open(&fs.crash(seed), small()).unwrap();
+            promises
+                .check(&recovery, &found)
+                .unwrap_or_else(|e| panic!("{at}, after a crash: {e}"));
+        }
+    }
+    assert!(failed > 100, "{failed}");
+}
+
+/// A directory that was made and not synced would vanish with all acknowledged records.
+#[test]
+fn the_directories_above_are_made_durable() {
+    let fs = SimFs::new(1);
+    let (log, ..) = try_open(&fs, small()).unwrap();
+    let ticket = log.append(&[b"x"]).unwrap();
+    log.commit(&ticket).unwrap();
+    for seed in 0..20 {
+        let (.., found) = try_open(&fs.crash(seed), small()).unwrap();
+        assert_eq!(found, [(1, b"x".to_vec())]);
+    }
+}
+
+#[test]
+fn a_cursor_is_at_its_last_value_or_the_one_being_stored() {
+    let path = Path::new("/data/cursor");
+    // Returns the last value acknowledged, and the one that was being stored.
+    let live = |fs: &SimFs| -> (Option<u64>, u64) {
+        let mut acknowledged = None;
+        for round in 0..3 {
+            let Ok(mut cursor) = Cursor::open(fs, path) else {
+                return (acknowledged, acknowledged.unwrap_or(0));
+            };
+            acknowledged = Some(cursor.value());
+            for step in 1..4 {
+                let value = round * 10 + step;
+                let payload = Rng::new(value).bytes(value as usize * 9);
+                if cursor.store_with(value, &payload).is_err() {
+                    return (acknowledged, value);
+                }
+                acknowledged = Some(value);
+            }
+        }
+        (acknowledged, 23)
+    };
+    let fs = with_parent(0);
+    let before = fs.calls();
+    assert_eq!(live(&fs), (Some(23), 23));
+    let calls = fs.calls() - before;
+    let verify = |fs: &SimFs, acknowledged: Option<u64>, asked: u64, at: &str| {
+        let cursor = Cursor::open(fs, path).unwrap_or_else(|e| panic!("{at}: {e}"));
+        let value = cursor.value();
+        let known = [acknowledged.unwrap_or(0), asked];
+        assert!(known.contains(&value), "{at}: {value} of {known:?}");
+        let payload = Rng::new(value).bytes(value as usize * 9);
+        assert_eq!(cursor.payload(), payload, "{at}");
+        value
+    };
+    for call in 0..calls {
+        let off = with_parent(call);
+        off.power_off_after(call);
+        let (acknowledged, asked) = live(&off);
+        let faulty = with_parent(call);
+        faulty.fail_after(call, std::io::ErrorKind::Other);
+        let (acknowledged_there, asked_there) = live(&faulty);
+        verify(
+            &faulty,
+            acknowledged_there,
+            asked_there,
+            &format!("call {call} fails"),
+        );
+        for seed in 0..24 {
+            let at = format!("call {call}, crash {seed}");
+            let fs = off.crash(seed);
+            let value = verify(&fs, acknowledged, asked, &at);
+            assert_eq!(verify(&fs.crash(seed), Some(value), value, &at), value);
+            verify(&faulty.crash(seed), acknowledged_there, asked_there, &at);
+        }
+    }
+}
