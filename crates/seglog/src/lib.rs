@@ -66,18 +66,26 @@
 //! hands out as durable is first made so: the last group is written once more in place and synced,
 //! because after a failed sync the system may show bytes that the disk never got.
 
-mod cursor;
-mod dir;
-mod error;
+// The bytes, from the inside out.
 mod frame;
+mod scan;
+mod segment;
+// Writing.
+mod commit;
 mod group;
 mod log;
 mod options;
+mod writer;
+// Reading back.
+mod quarantine;
 mod reader;
 mod recovery;
-mod scan;
-mod segment;
-mod writer;
+mod report;
+mod walk;
+// Beside the log.
+mod cursor;
+mod dir;
+mod error;
 
 pub use cursor::Cursor;
 pub use error::{Error, UserError};
@@ -85,7 +93,7 @@ pub use group::Ticket;
 pub use log::Log;
 pub use options::Options;
 pub use reader::Reader;
-pub use recovery::{Corruption, Damage, Recovery, TornTail};
+pub use report::{Corruption, Damage, Recovery, TornTail};
 
 /// The number of a record in its log, counted up by one.
 pub type Sequence = u64;

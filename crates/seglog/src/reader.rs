@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::log::Shared;
+use crate::commit::Shared;
 use crate::scan::Scan;
 use crate::segment::{HEADER_BYTES, SegmentId};
 use crate::{Error, Sequence};

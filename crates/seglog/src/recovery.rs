@@ -2,7 +2,6 @@
 //! The rules are in the crate's head.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -10,80 +9,15 @@ use std::sync::Arc;
 
 use tandem_vfs::{DirLock, File, Vfs};
 
-use crate::scan::{Frame, Scan};
+use crate::report::{Corruption, Damage, Recovery, TornTail};
+use crate::scan::Scan;
 use crate::segment::{HEADER_BYTES, Opening, Segment, SegmentHeader, SegmentId};
+use crate::walk::{Bound, Walk};
 use crate::writer::{Active, WriteError, begin_segment, id_after, random_salt};
-use crate::{Error, Options, Sequence, Visitor, dir};
+use crate::{Error, Options, Sequence, Visitor, dir, quarantine};
 
-/// Bytes copied at once when a damaged segment cannot be linked, and when the last group is written again.
+/// Bytes of the last group that are written again at once.
 const COPY_BYTES: usize = 1 << 20;
-
-/// What opening a log found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recovery {
-    /// Records visited.
-    pub records: u64,
-    /// Records of a group that a crash cut short; none of them was acknowledged.
-    pub torn_tail: Option<TornTail>,
-    /// Damage to what had been durable, oldest first. Reported at each open until the segment is cut.
-    pub corruptions: Vec<Corruption>,
-}
-
-/// Bytes cut off the end of the last segment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TornTail {
-    /// The segment.
-    pub file: PathBuf,
-    /// Where it was cut; zero where it was removed, its header never having been written whole.
-    pub offset: u64,
-    /// How much was cut.
-    pub bytes: u64,
-}
-
-/// Damage to what had been durable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Corruption {
-    /// What is damaged.
-    pub damage: Damage,
-    /// The segment concerned, or the one before a lost segment.
-    pub file: PathBuf,
-    /// Where the damage begins.
-    pub offset: u64,
-    /// The records lost; empty where none is known to be.
-    pub sequences: Range<Sequence>,
-    /// The second name under which the damaged bytes are kept; none where that failed or nothing is there to be kept.
-    pub kept: Option<PathBuf>,
-}
-
-/// What is damaged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Damage {
-    /// A segment's header; its records may all be good.
-    Header,
-    /// Records, or the bytes where they were.
-    Records,
-    /// A whole segment is not there.
-    LostSegment,
-}
-
-impl fmt::Display for Corruption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.file.display();
-        match self.damage {
-            Damage::Header => write!(f, "{file}: the segment header is damaged")?,
-            Damage::Records => write!(f, "{file}: damaged at byte {}", self.offset)?,
-            Damage::LostSegment => write!(f, "{file}: the segment behind it is lost")?,
-        }
-        if !self.sequences.is_empty() {
-            let Range { start, end } = self.sequences;
-            write!(f, ", records {start}..{end} are lost")?;
-        }
-        if let Some(kept) = &self.kept {
-            write!(f, "; kept as {}", kept.display())?;
-        }
-        Ok(())
-    }
-}
 
 /// An open log, before it is one.
 #[derive(Debug)]
@@ -204,8 +138,6 @@ struct Last {
     /// Where the last group begins, which no later frame proves durable.
     group_offset: u64,
     last_crc: u32,
-    /// The file is longer than what is valid.
-    torn: bool,
     damaged: bool,
 }
 
@@ -236,7 +168,6 @@ impl Pass<'_> {
             None => self.options.record_bytes_max,
         };
         let mut scan = Scan::new(file, found.id.salt, record_bytes_max, found.bytes);
-        let corruptions_before = self.recovery.corruptions.len();
 
         // What the log had reached when this segment was begun, and its own first number.
         let (previous_end, first_sequence) = match &found.header {
@@ -257,7 +188,7 @@ impl Pass<'_> {
             let lost = start..previous_end.max(start);
             self.report(before, Damage::LostSegment, before.bytes, lost);
         }
-        let mut expected = self.expected.unwrap_or(first_sequence).max(first_sequence);
+        let expected = self.expected.unwrap_or(first_sequence).max(first_sequence);
         self.segments.push_back(Segment {
             id: found.id,
             first_sequence: expected,
@@ -266,96 +197,44 @@ impl Pass<'_> {
             record_bytes_max,
         });
 
-        let mut offset = HEADER_BYTES;
-        let mut group_offset = HEADER_BYTES;
-        let mut proof = None;
-        let mut torn = false;
-        // What the next frame has to refer to; unknown behind damage.
-        let mut last_crc = found.header.map(|header| header.crc());
-        loop {
-            if bound.is_reached(expected) {
-                break;
-            }
-            let frame = scan.frame_at(offset).map_err(failed)?;
-            let fits = |frame: &Frame| {
-                frame.header.sequence == expected
-                    && last_crc.is_none_or(|crc| crc == frame.header.previous_crc)
-            };
-            if let Some(frame) = frame.filter(fits) {
-                let record = scan.record(&frame).map_err(failed)?;
-                (self.visit)(expected, record).map_err(|source| Error::Visit {
-                    sequence: expected,
-                    source: source.into(),
-                })?;
-                self.recovery.records += 1;
-                if frame.header.durable_end == expected {
-                    group_offset = offset;
-                }
-                expected += 1;
-                offset = frame.end();
-                last_crc = Some(frame.crc);
-                continue;
-            }
-            if offset >= scan.limit() && matches!(bound, Bound::Last | Bound::Next(None)) {
-                break;
-            }
-            // Not the frame that should be here: torn or left over, or damaged?
-            let resume = scan
-                .find(offset, expected)
-                .map_err(failed)?
-                .filter(|frame| !bound.is_reached(frame.header.sequence));
-            let lost_end = match bound {
-                // All was durable: up to the end, or as far as is known.
-                Bound::Next(end) => match resume {
-                    Some(frame) => frame.header.sequence,
-                    None => end.unwrap_or(expected),
-                },
-                Bound::Last => {
-                    if proof.is_none() {
-                        proof = Some(proof_from(&mut scan, resume).map_err(failed)?);
-                    }
-                    match proof {
-                        Some(end) if end > expected => {
-                            resume.map_or(end, |frame| end.min(frame.header.sequence))
-                        }
-                        _ => {
-                            torn = true;
-                            break;
-                        }
-                    }
-                }
-            };
-            self.report(found, Damage::Records, offset, expected..lost_end);
-            expected = lost_end;
-            last_crc = None;
-            match resume {
-                Some(frame) if frame.header.sequence == lost_end => offset = frame.offset,
-                Some(_) => {
-                    torn = true;
-                    break;
-                }
-                None => break,
-            }
+        let walk = Walk {
+            scan,
+            bound,
+            end: expected,
+            offset: HEADER_BYTES,
+            group_offset: HEADER_BYTES,
+            last_crc: found.header.map(|header| header.crc()),
+            records: 0,
+            torn: false,
+            holes: Vec::new(),
+            proof: None,
+        };
+        let walk = walk.run(&found.path, self.visit)?;
+        for hole in &walk.holes {
+            let sequences = hole.sequences.clone();
+            self.report(found, Damage::Records, hole.offset, sequences);
         }
-        self.expected = Some(expected);
+        let damaged = found.header.is_none() || !walk.holes.is_empty();
+        if damaged {
+            self.keep(found);
+        }
+        self.recovery.records += walk.records;
+        self.expected = Some(walk.end);
         if let Some(segment) = self.segments.back_mut() {
-            segment.bytes = offset;
+            segment.bytes = walk.offset;
         }
-        let damaged = self.recovery.corruptions.len() > corruptions_before;
-        self.keep_damaged(found, corruptions_before);
         if after.is_none() {
-            if torn {
+            if walk.torn {
                 self.recovery.torn_tail = Some(TornTail {
                     file: found.path.clone(),
-                    offset,
-                    bytes: found.bytes.saturating_sub(offset),
+                    offset: walk.offset,
+                    bytes: found.bytes.saturating_sub(walk.offset),
                 });
             }
             self.last = Some(Last {
                 path: found.path.clone(),
-                group_offset,
-                last_crc: last_crc.unwrap_or(0),
-                torn,
+                group_offset: walk.group_offset,
+                last_crc: walk.last_crc.unwrap_or(0),
                 damaged,
             });
         }
@@ -373,16 +252,11 @@ impl Pass<'_> {
     }
 
     /// Gives a damaged segment its second name.
-    fn keep_damaged(&mut self, found: &Found, from: usize) {
-        let news = self.recovery.corruptions.get_mut(from..);
-        let mut here = news
-            .unwrap_or_default()
-            .iter_mut()
-            .filter(|c| c.file == found.path)
-            .peekable();
-        if here.peek().is_some() {
-            let kept = keep(self.vfs, self.dir, &found.path);
-            here.for_each(|corruption| corruption.kept.clone_from(&kept));
+    fn keep(&mut self, found: &Found) {
+        let kept = quarantine::keep(self.vfs, self.dir, &found.path);
+        let all = self.recovery.corruptions.iter_mut();
+        for corruption in all.filter(|c| c.file == found.path && c.damage != Damage::LostSegment) {
+            corruption.kept.clone_from(&kept);
         }
     }
 
@@ -488,32 +362,6 @@ impl Pass<'_> {
     }
 }
 
-/// Where a segment's records end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bound {
-    /// Another segment follows; below this number, if its header tells, all was durable when it was begun.
-    Next(Option<Sequence>),
-    /// This is the last one: what frames prove, and nothing else.
-    Last,
-}
-
-impl Bound {
-    fn is_reached(self, sequence: Sequence) -> bool {
-        matches!(self, Bound::Next(Some(end)) if sequence >= end)
-    }
-}
-
-/// The highest durable end that a valid frame from `frame` on carries; zero if there is none.
-fn proof_from(scan: &mut Scan, frame: Option<Frame>) -> io::Result<Sequence> {
-    let mut next = frame;
-    let mut proof = 0;
-    while let Some(frame) = next {
-        proof = frame.header.durable_end.max(proof);
-        next = scan.find(frame.end(), frame.header.sequence + 1)?;
-    }
-    Ok(proof)
-}
-
 /// Writes the bytes in this range once more, as they are; those behind the end of the file are not there to be written.
 fn rewrite(file: &dyn File, mut offset: u64, end: u64) -> io::Result<()> {
     let mut buf = Vec::new();
@@ -528,44 +376,4 @@ fn rewrite(file: &dyn File, mut offset: u64, end: u64) -> io::Result<()> {
         offset += held as u64;
     }
     Ok(())
-}
-
-/// Keeps the bytes of a damaged segment under a second name, as a link or else a copy. What cannot be kept is no
-/// reason not to open: the segment itself stays until it is cut.
-fn keep(vfs: &dyn Vfs, dir: &Path, path: &Path) -> Option<PathBuf> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".damaged");
-    let kept = PathBuf::from(name);
-    let linked = match vfs.hard_link(path, &kept) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(_) => copy(vfs, path, &kept),
-        Ok(()) => Ok(()),
-    };
-    linked.and_then(|()| vfs.sync_dir(dir)).ok()?;
-    Some(kept)
-}
-
-fn copy(vfs: &dyn Vfs, from: &Path, to: &Path) -> io::Result<()> {
-    let source = vfs.open_read(from)?;
-    let target = vfs.create_new(to)?;
-    let mut buf = vec![0; COPY_BYTES];
-    let mut offset = 0;
-    let copied = loop {
-        let result = match source.read_at(&mut buf, offset) {
-            Ok(0) => break target.sync_data(),
-            Ok(n) => target
-                .write_all_at(buf.get(..n).unwrap_or_default(), offset)
-                .map(|()| n as u64),
-            Err(e) => Err(e),
-        };
-        match result {
-            Ok(n) => offset += n,
-            Err(e) => break Err(e),
-        }
-    };
-    if copied.is_err() {
-        // A part of a copy is worth nothing and would pass for the whole at the next open.
-        let _ = vfs.remove_file(to);
-    }
-    copied
 }

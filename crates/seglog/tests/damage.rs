@@ -78,7 +78,7 @@ fn check_damaged(fs: &SimFs, whole: &[Record], at: &str) {
             Ok(Some(record)) => read.push(record),
             Ok(None) => break,
             Err(Error::Corrupt { sequences, .. }) => {
-                assert!(sequences.clone().all(reported), "{at}")
+                assert!(sequences.clone().all(reported), "{at}");
             }
             Err(e) => panic!("{at}: {e}"),
         }
@@ -106,12 +106,11 @@ fn every_changed_byte_is_noticed_and_costs_one_record() {
         .into_iter()
         .map(|path| (read(&fs, &path), path));
     for ((bytes, path), at) in files.collect::<Vec<_>>().iter().zip(0..) {
-        for offset in 0..bytes.len() {
+        for (offset, byte) in bytes.iter().enumerate() {
             for flip in [0x01, 0x80, 0xff] {
                 let fs = fs.crash(7);
                 let file = fs.open(path).unwrap();
-                file.write_all_at(&[bytes[offset] ^ flip], offset as u64)
-                    .unwrap();
+                file.write_all_at(&[byte ^ flip], offset as u64).unwrap();
                 file.sync_data().unwrap();
                 check_damaged(
                     &fs,

@@ -101,7 +101,7 @@ fn staging_without_committing_is_bounded() {
     };
     let (log, ..) = try_open(&fs, options).unwrap();
     let tickets: Vec<_> = (0..100).map(|_| log.append(&[&[7; 68]]).unwrap()).collect();
-    assert_eq!(log.durable_end(), 100 - 100 % 10 + 1 - 10);
+    assert_eq!(log.durable_end(), 91);
     for ticket in &tickets {
         log.commit(ticket).unwrap();
     }
