@@ -165,11 +165,19 @@ impl Agent {
             }
         };
         let (stop, stopped) = channel();
+        let schedule = Schedule::new(config.interval, world.clock.now_ns());
         let gathering = {
             let (inbox, counters) = (Arc::clone(&inbox), Arc::clone(&counters));
             move || {
                 let _closing = Closing(Arc::clone(&inbox));
-                gather_until(&config, &*world.clock, &inbox, &counters, &stopped);
+                gather_until(
+                    &config,
+                    &*world.clock,
+                    &inbox,
+                    &counters,
+                    schedule,
+                    &stopped,
+                );
             }
         };
         let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
@@ -253,12 +261,12 @@ fn gather_until(
     clock: &dyn Clock,
     inbox: &Inbox,
     counters: &Arc<Counters>,
+    mut schedule: Schedule,
     stopped: &Receiver<Infallible>,
 ) {
     let mut gatherer = gatherer(config, counters);
     let precision = precision(config);
     let origin = Instant::now();
-    let mut schedule = Schedule::new(config.interval, clock.now_ns());
     let mut out = Vec::new();
     loop {
         match schedule.step(clock.now_ns()) {
@@ -307,7 +315,8 @@ fn sample_twice(config: &Config, clock: &dyn Clock, counters: &Arc<Counters>) ->
     (out, lines)
 }
 
-/// Gathers and returns the lines, without sending anything. Takes half a second.
+/// Gathers and returns the lines, without sending anything. Blocks for half a second, and longer
+/// where a mount hangs.
 #[must_use]
 pub fn test(config: &Config, world: &World) -> String {
     let (lines, _) = sample_twice(config, &*world.clock, &Arc::default());

@@ -28,7 +28,7 @@ const STACK_BYTES: usize = 256 << 10;
 pub(crate) struct Gatherer {
     slots: Vec<Slot>,
     roots: Arc<Roots>,
-    idle_workers: Vec<Sender<Job>>,
+    idle_workers: Vec<Sender<Box<Job>>>,
     done: Receiver<Done>,
     finished: Sender<Done>,
     counters: Arc<Counters>,
@@ -39,11 +39,12 @@ pub(crate) struct Gatherer {
 struct Slot {
     name: &'static str,
     /// Nothing while the collector is on a worker.
-    resting: Option<(Box<dyn Collector>, Batch)>,
+    resting: Option<Box<Job>>,
     troubles: Throttle,
     timeouts: Throttle,
 }
 
+/// A collector with all that it needs on a worker.
 #[derive(Debug)]
 struct Job {
     slot: usize,
@@ -52,13 +53,13 @@ struct Job {
     at: Moment,
     /// The worker's own queue: it comes back with the job, so that an idle worker does not keep
     /// itself alive.
-    worker: Option<Sender<Job>>,
+    worker: Option<Sender<Box<Job>>>,
 }
 
 #[derive(Debug)]
 enum Done {
     Gathered {
-        job: Job,
+        job: Box<Job>,
         result: Result<(), Troubles>,
     },
     Panicked,
@@ -83,12 +84,21 @@ impl Gatherer {
         counters: Arc<Counters>,
     ) -> Self {
         let (finished, done) = channel();
-        let slots = collectors.into_iter().map(|collector| Slot {
-            name: collector.name(),
-            resting: Some((collector, Batch::new(Arc::clone(tags)))),
-            troubles: Throttle::default(),
-            timeouts: Throttle::default(),
-        });
+        let slots = collectors
+            .into_iter()
+            .enumerate()
+            .map(|(slot, collector)| Slot {
+                name: collector.name(),
+                resting: Some(Box::new(Job {
+                    slot,
+                    collector,
+                    batch: Batch::new(Arc::clone(tags)),
+                    at: Moment::default(),
+                    worker: None,
+                })),
+                troubles: Throttle::default(),
+                timeouts: Throttle::default(),
+            });
         Self {
             slots: slots.collect(),
             roots: Arc::new(roots),
@@ -132,7 +142,7 @@ impl Gatherer {
         let Some(slot) = self.slots.get_mut(index) else {
             return 0;
         };
-        let Some((collector, batch)) = slot.resting.take() else {
+        let Some(mut job) = slot.resting.take() else {
             add(&self.counters.gather_timeouts, 1);
             if let Some(silent) = slot.timeouts.speak(Instant::now()) {
                 let collector = slot.name;
@@ -143,18 +153,12 @@ impl Gatherer {
             }
             return 0;
         };
-        let job = Job {
-            slot: index,
-            collector,
-            batch,
-            at,
-            worker: None,
-        };
+        job.at = at;
         if let Err((job, error)) = self.dispatch(job) {
             add(&self.counters.gather_errors, 1);
             warn!(collector = job.collector.name(), %error, "no thread to gather on");
             if let Some(slot) = self.slots.get_mut(index) {
-                slot.resting = Some((job.collector, job.batch));
+                slot.resting = Some(job);
             }
             return 0;
         }
@@ -176,7 +180,7 @@ impl Gatherer {
         }
     }
 
-    fn dispatch(&mut self, mut job: Job) -> Result<(), (Job, io::Error)> {
+    fn dispatch(&mut self, mut job: Box<Job>) -> Result<(), (Box<Job>, io::Error)> {
         let worker = match self.idle_workers.pop() {
             Some(worker) => worker,
             None => match self.start_worker() {
@@ -190,8 +194,8 @@ impl Gatherer {
             .map_err(|unsent| (unsent.0, io::Error::other("the worker ended")))
     }
 
-    fn start_worker(&self) -> io::Result<Sender<Job>> {
-        let (worker, jobs) = channel::<Job>();
+    fn start_worker(&self) -> io::Result<Sender<Box<Job>>> {
+        let (worker, jobs) = channel();
         let finished = self.finished.clone();
         let roots = Arc::clone(&self.roots);
         std::thread::Builder::new()
@@ -203,10 +207,10 @@ impl Gatherer {
 
     /// Puts a collector that is done back in its place; which one, and how many lines it made.
     fn take(&mut self, done: Done, out: &mut Vec<u8>) -> (usize, u64) {
-        let Done::Gathered { job, result } = done else {
+        let Done::Gathered { mut job, result } = done else {
             panic!("a collector panicked");
         };
-        self.idle_workers.extend(job.worker);
+        self.idle_workers.extend(job.worker.take());
         let Some(slot) = self.slots.get_mut(job.slot) else {
             return (job.slot, 0);
         };
@@ -226,13 +230,13 @@ impl Gatherer {
             }
         }
         out.extend_from_slice(job.batch.as_bytes());
-        let lines = job.batch.lines();
-        slot.resting = Some((job.collector, job.batch));
-        (job.slot, lines)
+        let (index, lines) = (job.slot, job.batch.lines());
+        slot.resting = Some(job);
+        (index, lines)
     }
 }
 
-fn work(jobs: &Receiver<Job>, finished: &Sender<Done>, roots: &Roots) {
+fn work(jobs: &Receiver<Box<Job>>, finished: &Sender<Done>, roots: &Roots) {
     let _alarm = Alarm(finished.clone());
     while let Ok(mut job) = jobs.recv() {
         job.batch.start(job.at.time_ns);

@@ -40,7 +40,7 @@ impl Verdict {
             404 if contains(body, b"database not found") => Self::NoDatabase,
             401 | 403 | 404 | 407 | 408 | 425 | 429 => Self::Later,
             413 => Self::TooLarge,
-            400..500 => Self::Refused,
+            _ if status.is_client_error() => Self::Refused,
             _ => Self::Later,
         }
     }

@@ -2,10 +2,12 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use support::{Relay, always, config, is_in_order, takes_all};
 use tandem_agent::{Agent, AgentError, Config, World, once, test};
+use tandem_testkit::ManualClock;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lines_reach_the_relay_and_the_books_balance() {
@@ -140,6 +142,30 @@ fn test_prints_every_measurement_of_this_host() {
         text.lines().all(|line| line.ends_with("000000000")),
         "{text}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gathers_follow_a_clock_that_is_turned() {
+    let dir = tempfile::tempdir().unwrap();
+    let relay = Relay::start(takes_all());
+    let mut config = config(&[&relay], dir.path());
+    config.interval = Config::INTERVAL;
+    let clock = Arc::new(ManualClock::new(1_000_003_000_000_000));
+    let world = World {
+        clock: clock.clone(),
+        ..World::default()
+    };
+    let agent = Agent::start(config, world).unwrap();
+    clock.advance(Duration::from_millis(7_300));
+    relay.wait("the first tick", |relay| relay.taken().len() == 1);
+    clock.advance(Duration::from_secs(35));
+    relay.wait("the tick after some missed ones", |relay| {
+        relay.taken().len() == 2
+    });
+    let accounts = agent.stop().await;
+    assert_eq!(accounts.gathers_skipped, 2, "at 20 and 30 s");
+    let times: Vec<i64> = support::times(&relay.taken()).into_iter().collect();
+    assert_eq!(times, [1_000_010_000_000_000, 1_000_045_000_000_000]);
 }
 
 #[test]

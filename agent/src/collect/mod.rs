@@ -27,7 +27,7 @@ use crate::batch::Batch;
 use crate::roots::Roots;
 
 /// When a gather takes place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Moment {
     /// The time that the lines bear: nanoseconds since 1970, rounded to the precision.
     pub(crate) time_ns: i64,
