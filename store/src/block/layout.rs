@@ -80,9 +80,10 @@ mod tests {
 
     #[test]
     fn long_series_are_cut_evenly_and_short_ones_share() {
-        assert_eq!(pages([8640].into_iter()), [1728; 5]);
-        assert_eq!(pages([360; 10].into_iter()), [1800, 1800]);
+        assert_eq!(pages([8640].into_iter()), [2160; 4]);
+        assert_eq!(pages([360; 12].into_iter()), [2160, 2160]);
         assert_eq!(pages([900, 1500].into_iter()), [1200, 1200]);
+        assert_eq!(pages([1100, 1500].into_iter()), [1100, 1500]);
         assert_eq!(pages([10].into_iter()), [10]);
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A file holds rows of one shard, sorted by measurement, series id and time. The rows of a
 //! measurement form one sequence, cut into *chunks* of at most [`CHUNK_ROWS_MAX`] rows and those
-//! into *pages* of 1,024 to 2,048; short series share a page, long ones take many. Each column
+//! into *pages* of 1,080 to 2,160; short series share a page, long ones take many. Each column
 //! (the times, and every field) learns its encoding once for a chunk and can then be decoded page
 //! by page, so that one series' field over a short time costs a page of times and one of values.
 //!
@@ -84,6 +84,7 @@ mod statistics;
 mod verify;
 mod writer;
 
+#[allow(unused_imports, reason = "named by what comes to use them")]
 pub(crate) use cache::BlockCache;
 pub(crate) use error::BlockError;
 #[allow(unused_imports, reason = "named by what comes to use them")]
@@ -100,8 +101,8 @@ const MAGIC: [u8; 8] = *b"tandemB\x01";
 /// Bytes after the footer.
 const TRAILER_LEN: usize = 8 + MAGIC.len() + 4;
 
-/// Rows of a page at most.
-const PAGE_ROWS_MAX: usize = 2048;
+/// Rows of a page at most: six hours of a point every 10 s, so that such a day is four even pages.
+const PAGE_ROWS_MAX: usize = 2160;
 /// Rows of a page at least, where there are more to come.
 const PAGE_ROWS_MIN: usize = PAGE_ROWS_MAX / 2;
 /// Bytes of strings in a page, all columns together, unless one row has more.

@@ -288,6 +288,24 @@ mod tests {
     }
 
     #[test]
+    fn figures_are_what_they_say() {
+        let found = Statistics::of(&Values::Integer(vec![9, 3, 1, 2, 9]), 1..4, 10, 30);
+        let figures = Figures {
+            min: 1,
+            max: 3,
+            sum: 6,
+            first: 3,
+            last: 2,
+        };
+        assert_eq!(found.summary, Some(Summary::Integer(figures)));
+        assert_eq!((found.count, found.first_ns, found.last_ns), (3, 10, 30));
+        let wrapped = Statistics::of(&Values::Integer(vec![i64::MAX, 1]), 0..2, 10, 30);
+        assert!(matches!(wrapped.summary, Some(Summary::Integer(f)) if f.sum == i64::MIN));
+        let nan = Statistics::of(&Values::Float(vec![1.0, f64::NAN]), 0..2, 10, 30);
+        assert_eq!(nan.summary, None);
+    }
+
+    #[test]
     fn statistics_are_small() {
         let values = Values::Integer((0..360).map(|n| 40 + n % 7).collect());
         assert!(check(&values, 0) <= 12);

@@ -120,7 +120,7 @@ impl Source<'_> {
                 }
             }
         }
-        let statistics = column.statistics(self.file, segments)?;
+        let statistics = column.statistics(self.file, segments)?.to_vec();
         let (mut row, mut entry) = (0, 0);
         for (segment, found) in segments.iter().zip(statistics) {
             let ones = |rows: &[bool]| rows.iter().filter(|is_written| **is_written).count();

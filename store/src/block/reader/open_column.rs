@@ -41,6 +41,8 @@ pub(in crate::block) struct OpenColumn {
     /// Pieces read ahead, and where the first begins.
     ahead: (u64, Vec<u8>),
     page: Option<(usize, Arc<Page>)>,
+    /// Those of each segment of the chunk, once they were asked for.
+    statistics: Option<Vec<Statistics>>,
 }
 
 /// A page, decoded.
@@ -120,6 +122,19 @@ impl ColumnIndex {
             })
         })
     }
+
+    fn decode_statistics(&self, segments: &[Span]) -> Result<Vec<Statistics>, Damage> {
+        let Some(field_type) = self.decoder.field_type() else {
+            return Ok(Vec::new());
+        };
+        let mut input = Input::new(&self.statistics, "statistics");
+        let mut all = Vec::with_capacity(segments.len());
+        for segment in segments {
+            all.push(Statistics::decode(&mut input, segment, field_type)?);
+        }
+        input.end()?;
+        Ok(all)
+    }
 }
 
 impl Weigh for ColumnIndex {
@@ -149,6 +164,7 @@ impl OpenColumn {
             column,
             ahead: (0, Vec::new()),
             page: None,
+            statistics: None,
         }
     }
 
@@ -217,23 +233,18 @@ impl OpenColumn {
 
     /// The statistics of each segment of the chunk.
     pub(in crate::block) fn statistics(
-        &self,
+        &mut self,
         file: &BlockFile,
         segments: &[Span],
-    ) -> Result<Vec<Statistics>, BlockError> {
-        let decode = || {
-            let Some(field_type) = self.index.decoder.field_type() else {
-                return Ok(Vec::new());
-            };
-            let mut input = Input::new(&self.index.statistics, "statistics");
-            let mut all = Vec::with_capacity(segments.len());
-            for segment in segments {
-                all.push(Statistics::decode(&mut input, segment, field_type)?);
-            }
-            input.end()?;
-            Ok(all)
+    ) -> Result<&[Statistics], BlockError> {
+        let all = match self.statistics.take() {
+            Some(all) => all,
+            None => self
+                .index
+                .decode_statistics(segments)
+                .map_err(|damage| damage.at(file.path(), self.index.head_offset))?,
         };
-        decode().map_err(|damage: Damage| damage.at(file.path(), self.index.head_offset))
+        Ok(self.statistics.insert(all))
     }
 }
 

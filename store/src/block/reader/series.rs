@@ -103,21 +103,21 @@ impl<'a> SeriesReader<'a> {
         };
         for (chunk, rows) in self.chunks(&entry) {
             self.open_chunk(chunk)?;
-            let Some(open) = &self.chunk else { continue };
+            let (file, Some(open)) = (self.source.file, &mut self.chunk) else {
+                continue;
+            };
             let segments = &open.index.head.segments;
-            let columns = open.columns.iter().map(|column| match column {
-                Some(column) => column.statistics(self.source.file, segments).map(Some),
+            let columns = open.columns.iter_mut().map(|column| match column {
+                Some(column) => column.statistics(file, segments).map(Some),
                 None => Ok(None),
             });
-            let columns: Vec<_> = columns.collect::<Result<_, _>>()?;
+            let columns: Vec<Option<&[Statistics]>> = columns.collect::<Result<_, _>>()?;
             let first = segments.partition_point(|segment| segment.rows.start < rows.start);
-            for (at, segment) in segments.iter().enumerate().skip(first) {
+            let segments = segments.iter().enumerate().skip(first);
+            for (at, segment) in segments.take_while(|(_, s)| s.rows.end <= rows.end) {
                 let whole = TimeRange::new(segment.first_ns, segment.last_ns);
-                if segment.rows.end > rows.end {
-                    break;
-                }
                 if range.intersect(&whole) == whole {
-                    let fields = columns.iter().map(|all| all.as_ref()?.get(at).cloned());
+                    let fields = columns.iter().map(|all| (*all)?.get(at).cloned());
                     found.push(SegmentStatistics {
                         range: whole,
                         rows: segment.rows.len(),
