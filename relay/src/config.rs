@@ -1,0 +1,110 @@
+//! How a relay runs. The struct of the run, not of the file: the binary fills it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tandem_http::{Limits, Url};
+
+/// One backend.
+#[derive(Clone, Debug)]
+pub struct BackendConfig {
+    /// Its name: the identity of its queue on disk and its name in logs. Letters, digits, `-`, `_`
+    /// and `.`, not starting with a dot; a backend that gets another name gets another queue.
+    pub name: String,
+    /// Where it is. May change from run to run, the queue stays.
+    pub url: Url,
+}
+
+/// How a relay runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Who gets every batch; at least one, names distinct. The first is the primary: where answers
+    /// of the same kind differ in text, the client sees that of the first.
+    pub backends: Vec<BackendConfig>,
+    /// Holds one directory for each backend, named as it.
+    pub data_dir: PathBuf,
+    /// Bounds of the listener.
+    pub limits: Limits,
+    /// Bytes of a body as it comes; more is answered with 413.
+    pub body_bytes_max: usize,
+    /// Bytes of a gzip body when inflated; more is answered with 413.
+    pub inflated_bytes_max: usize,
+    /// Bytes of all bodies held in memory, for their clients or for a slow backend. A request that
+    /// finds no room for [`Limits::request_wait`] is answered with 503.
+    pub memory_bytes_max: usize,
+    /// How long a client may pause in the middle of a body.
+    pub body_stall_max: Duration,
+    /// How long a backend may take before the batch goes to its log as well, so that the client
+    /// need not wait for it.
+    pub hedge_delay: Duration,
+    /// How long a write to a backend may take in all, and for how long one that broke off may
+    /// still be applied there. Not less than the backend's own write timeout (InfluxDB: 10 s).
+    pub write_timeout: Duration,
+    /// How long opening a connection to a backend may take.
+    pub connect_timeout: Duration,
+    /// Connections to one backend.
+    pub connections_max: usize,
+    /// Bytes on disk of one backend's log; a batch that would go beyond is answered with 503.
+    pub queue_bytes_max: u64,
+    /// Bytes on disk of the batches that one backend refused for good after their clients had
+    /// their 204. When it is reached, such a batch stays at the head of the queue.
+    pub dead_bytes_max: u64,
+    /// The first pause of the drainer after a failure; doubles with each, and is scattered by half.
+    pub retry_delay_min: Duration,
+    /// The longest pause of the drainer.
+    pub retry_delay_max: Duration,
+    /// How often each backend gets a line in the log.
+    pub report_interval: Duration,
+}
+
+impl Config {
+    /// InfluxDB's `max-body-size`.
+    pub const BODY_BYTES_MAX: usize = 25_000_000;
+    /// Default of [`Config::inflated_bytes_max`].
+    pub const INFLATED_BYTES_MAX: usize = 64 << 20;
+    /// Default of [`Config::memory_bytes_max`].
+    pub const MEMORY_BYTES_MAX: usize = 256 << 20;
+    /// Default of [`Config::body_stall_max`].
+    pub const BODY_STALL_MAX: Duration = Duration::from_secs(10);
+    /// Default of [`Config::hedge_delay`].
+    pub const HEDGE_DELAY: Duration = Duration::from_millis(250);
+    /// Default of [`Config::write_timeout`].
+    pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+    /// Default of [`Config::connect_timeout`].
+    pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+    /// Default of [`Config::connections_max`].
+    pub const CONNECTIONS_MAX: usize = 16;
+    /// Default of [`Config::queue_bytes_max`].
+    pub const QUEUE_BYTES_MAX: u64 = 8 << 30;
+    /// Default of [`Config::dead_bytes_max`].
+    pub const DEAD_BYTES_MAX: u64 = 1 << 30;
+    /// Default of [`Config::retry_delay_min`].
+    pub const RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
+    /// Default of [`Config::retry_delay_max`].
+    pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(5);
+    /// Default of [`Config::report_interval`].
+    pub const REPORT_INTERVAL: Duration = Duration::from_secs(60);
+
+    /// Every bound at its default.
+    #[must_use]
+    pub fn new(backends: Vec<BackendConfig>, data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            backends,
+            data_dir: data_dir.into(),
+            limits: Limits::default(),
+            body_bytes_max: Self::BODY_BYTES_MAX,
+            inflated_bytes_max: Self::INFLATED_BYTES_MAX,
+            memory_bytes_max: Self::MEMORY_BYTES_MAX,
+            body_stall_max: Self::BODY_STALL_MAX,
+            hedge_delay: Self::HEDGE_DELAY,
+            write_timeout: Self::WRITE_TIMEOUT,
+            connect_timeout: Self::CONNECT_TIMEOUT,
+            connections_max: Self::CONNECTIONS_MAX,
+            queue_bytes_max: Self::QUEUE_BYTES_MAX,
+            dead_bytes_max: Self::DEAD_BYTES_MAX,
+            retry_delay_min: Self::RETRY_DELAY_MIN,
+            retry_delay_max: Self::RETRY_DELAY_MAX,
+            report_interval: Self::REPORT_INTERVAL,
+        }
+    }
+}

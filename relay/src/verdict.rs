@@ -1,0 +1,78 @@
+//! What a backend's answer to a batch means.
+//!
+//! Status alone does not tell: InfluxDB answers 400 both when it stored nothing and when it stored
+//! all but one line, and 500 when the retention policy is missing, which no retry mends
+//! (`influxdata/influxdb services/httpd/handler.go` `serveWrite`).
+
+use tandem_http::StatusCode;
+
+/// What a backend did with a batch that it answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// All of it is stored.
+    Stored,
+    /// The good lines are stored; the rest is lost and the answer says so.
+    Partial,
+    /// Nothing is stored, and the same batch may pass once somebody has made a database or a
+    /// retention policy, or mended a password.
+    Hold,
+    /// Nothing is stored, and the same batch will never pass.
+    Dead,
+    /// Nothing can be said of it; it is to be sent again.
+    Retry,
+}
+
+/// The verdict of an answer.
+pub(crate) fn verdict(status: StatusCode, body: &[u8]) -> Verdict {
+    match status.as_u16() {
+        200..=299 => Verdict::Stored,
+        400 if contains(body, b"partial write") => Verdict::Partial,
+        401 | 403 | 404 => Verdict::Hold,
+        500 if contains(body, b"retention policy not found") => Verdict::Hold,
+        408 | 429 => Verdict::Retry,
+        400..=499 => Verdict::Dead,
+        _ => Verdict::Retry,
+    }
+}
+
+fn contains(body: &[u8], text: &[u8]) -> bool {
+    body.windows(text.len()).any(|window| window == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_and_body_decide() {
+        use Verdict::*;
+        for (status, body, want) in [
+            (204, "", Stored),
+            (200, "", Stored),
+            (
+                400,
+                r#"{"error":"partial write: field type conflict: … dropped=1"}"#,
+                Partial,
+            ),
+            (
+                400,
+                r#"{"error":"unable to parse 'm': missing fields"}"#,
+                Dead,
+            ),
+            (400, r#"{"error":"field type conflict"}"#, Dead),
+            (401, r#"{"error":"authorization failed"}"#, Hold),
+            (403, "", Hold),
+            (404, r#"{"error":"database not found: \"x\""}"#, Hold),
+            (413, "", Dead),
+            (422, "", Dead),
+            (429, "", Retry),
+            (500, r#"{"error":"retention policy not found: x"}"#, Hold),
+            (500, r#"{"error":"timeout"}"#, Retry),
+            (503, "", Retry),
+            (302, "", Retry),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(verdict(status, body.as_bytes()), want, "{status} {body}");
+        }
+    }
+}
