@@ -1,1 +1,21 @@
-//! Placeholder head.
+//! A store's HTTP side: the API of InfluxDB 1.x on 8086 and 8087, and the browser page on 8083 and
+//! 8084 with the same API beside it.
+//!
+//! What always holds:
+//! * An answer of 204 to a write means that the points are durable and readable.
+//! * Whatever a client sends, what it can make this room hold has a maximum ([`Config`]); beyond it
+//!   the answer is 413 or 503, never a silent drop.
+//! * The store and the query executor block; they run on threads that may, and the event loop only
+//!   moves bytes.
+//! * Texts, key order and number formats are InfluxDB's, byte for byte.
+
+mod api;
+mod config;
+mod counters;
+mod output;
+pub mod page;
+mod server;
+
+pub use config::Config;
+pub use counters::{Counter, Counters};
+pub use server::{Listeners, Server};

@@ -1,0 +1,174 @@
+//! The `params` of a query: a JSON object of what `$name` stands for.
+
+use serde_json::{Number, Value};
+use tandem_influxql::{ParamValue, Params, Scalar};
+
+/// Reads the parameter's text.
+///
+/// # Errors
+/// InfluxDB's text, which is Go's.
+pub(super) fn parse(text: &str) -> Result<Params, String> {
+    let mut params = Params::new();
+    let value: Value = serde_json::from_str(text).map_err(|error| {
+        format!(
+            "error parsing query parameters: {}",
+            syntax_error(text, &error)
+        )
+    })?;
+    let entries = match value {
+        Value::Null => return Ok(params),
+        Value::Object(entries) => entries,
+        other => {
+            let kind = kind(&other);
+            let into = "Go value of type map[string]interface {}";
+            return Err(format!(
+                "error parsing query parameters: json: cannot unmarshal {kind} into {into}"
+            ));
+        }
+    };
+    for (name, value) in entries {
+        let bound = match value {
+            Value::Object(object) => object_value(object),
+            Value::Array(_) => {
+                ParamValue::Invalid("unable to bind parameter with type []interface {}".to_owned())
+            }
+            Value::Null => {
+                ParamValue::Invalid("unable to bind parameter with type <nil>".to_owned())
+            }
+            value => scalar(value)?.into(),
+        };
+        params.insert(name, bound);
+    }
+    Ok(params)
+}
+
+fn object_value(object: serde_json::Map<String, Value>) -> ParamValue {
+    let mut entries = object.into_iter();
+    let (Some((kind, value)), None) = (entries.next(), entries.next()) else {
+        return ParamValue::Invalid(
+            "bound object parameter value must have exactly one entry".to_owned(),
+        );
+    };
+    match scalar(value) {
+        Ok(value) => ParamValue::typed(&kind, value),
+        Err(text) => ParamValue::Invalid(text),
+    }
+}
+
+fn scalar(value: Value) -> Result<Scalar, String> {
+    match value {
+        Value::String(text) => Ok(Scalar::String(text)),
+        Value::Bool(value) => Ok(Scalar::Boolean(value)),
+        Value::Number(number) => self::number(&number),
+        other => Err(format!(
+            "unable to bind parameter with a nested {}",
+            kind(&other)
+        )),
+    }
+}
+
+fn number(number: &Number) -> Result<Scalar, String> {
+    if let Some(value) = number.as_i64() {
+        return Ok(Scalar::Integer(value));
+    }
+    match number.as_f64() {
+        Some(value) if !number.is_u64() => Ok(Scalar::Float(value)),
+        _ => {
+            let why = "strconv.ParseInt: parsing";
+            Err(format!(
+                "error parsing json value: {why} \"{number}\": value out of range"
+            ))
+        }
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+fn syntax_error(text: &str, error: &serde_json::Error) -> String {
+    if error.is_eof() {
+        return if text.trim().is_empty() {
+            "EOF".to_owned()
+        } else {
+            "unexpected EOF".to_owned()
+        };
+    }
+    let line = text
+        .lines()
+        .nth(error.line().saturating_sub(1))
+        .unwrap_or_default();
+    let rest = line
+        .get(error.column().saturating_sub(1)..)
+        .unwrap_or_default();
+    match rest.chars().next() {
+        Some(found) => format!("invalid character '{found}' looking for beginning of value"),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused(text: &str, expected: &str) {
+        assert_eq!(parse(text).unwrap_err(), expected);
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused_in_the_words_of_go() {
+        let of = |kind| {
+            format!(
+                "error parsing query parameters: json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
+            )
+        };
+        refused("[1]", &of("array"));
+        refused("\"x\"", &of("string"));
+        refused("1", &of("number"));
+        refused(
+            "{\"h\":\"a\"",
+            "error parsing query parameters: unexpected EOF",
+        );
+        refused(
+            "x",
+            "error parsing query parameters: invalid character 'x' looking for beginning of value",
+        );
+        refused(
+            "{\"h\":18446744073709551615}",
+            "error parsing json value: strconv.ParseInt: parsing \"18446744073709551615\": value out of range",
+        );
+    }
+
+    #[test]
+    fn values_take_their_places() {
+        let text = r#"{"s":"a'b","i":3,"f":1.5,"b":true,"d":{"duration":"5m"},"r":{"regex":"^x"}}"#;
+        let params = parse(text).unwrap();
+        let query = "SELECT f FROM m WHERE h = $s AND i = $i AND f = $f AND b = $b AND h =~ $r GROUP BY time($d)";
+        let parsed = tandem_influxql::parse_query(query, &params).unwrap();
+        assert_eq!(
+            parsed.statements[0].to_string(),
+            "SELECT f FROM m WHERE h = 'a\\'b' AND i = 3 AND f = 1.5 AND b = true AND h =~ /^x/ GROUP BY time(5m)"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_bound_is_an_error_only_where_it_is_used() {
+        let params = parse(r#"{"l":[1],"n":null,"two":{"a":1,"b":2},"deep":{"int":[1]}}"#).unwrap();
+        assert!(tandem_influxql::parse_query("SHOW DATABASES", &params).is_ok());
+        for name in ["l", "n", "two", "deep"] {
+            let query = format!("SELECT f FROM m WHERE h = ${name}");
+            assert!(
+                tandem_influxql::parse_query(&query, &params).is_err(),
+                "{name}"
+            );
+        }
+    }
+}

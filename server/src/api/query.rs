@@ -1,0 +1,214 @@
+//! `/query`: statements in, results out while they are computed.
+//!
+//! A query runs on a thread of its own. It ends when its client goes away, also in the middle of a
+//! computation that has not written anything yet. What goes wrong while it runs is part of an answer
+//! with status 200.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use tandem_http::{
+    Body, HeaderValue, Incoming, Method, Params, Response, StatusCode, empty, header, read_body,
+};
+use tandem_influxql::{ast::Query, parse_query};
+use tandem_query::{Context, Executor, Gone, Message, Series, Sink};
+use tokio::sync::oneshot;
+use tracing::info;
+
+use super::{Api, Ask, bind_params, finished, now_ns, write::body_error};
+use crate::output::{Epoch, Opening, Outlet, Output, Style};
+
+/// What a statement that comes after a failed one is answered with.
+const NOT_EXECUTED: &str = "not executed";
+
+impl Api {
+    pub(super) async fn query(&self, ask: &Ask, body: &mut Incoming) -> Response<Body> {
+        let begun = Instant::now();
+        self.counters.queries.add(1);
+        let response = match self.run_query(ask, body).await {
+            Ok(response) | Err(response) => response,
+        };
+        self.counters
+            .query_ns
+            .add(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        response
+    }
+
+    async fn run_query(
+        &self,
+        ask: &Ask,
+        body: &mut Incoming,
+    ) -> Result<Response<Body>, Response<Body>> {
+        let bad = |text: &str| ask.error(StatusCode::BAD_REQUEST, text);
+        let params = self.form(ask, body).await?;
+        let text = params
+            .get("q")
+            .map(str::trim)
+            .filter(|text| !text.is_empty());
+        let text = text.ok_or_else(|| bad("missing required parameter \"q\""))?;
+        let bound = match params.get_filled("params") {
+            Some(json) => bind_params::parse(json).map_err(|text| bad(&text))?,
+            None => tandem_influxql::Params::new(),
+        };
+        let query = parse_query(text, &bound)
+            .map_err(|error| bad(&format!("error parsing query: {error}")))?;
+
+        let is = |name, value| params.get(name) == Some(value);
+        let chunk_rows = params
+            .get("chunk_size")
+            .and_then(|text| text.parse().ok())
+            .filter(|&rows| rows > 0);
+        let chunk_rows = chunk_rows
+            .unwrap_or(self.config.chunk_rows)
+            .min(self.config.chunk_rows_max);
+        let style = Style {
+            format: ask.format,
+            pretty: ask.pretty,
+            epoch: Epoch::parse(params.get("epoch").unwrap_or_default()),
+            chunk_rows: is("chunked", "true").then_some(chunk_rows),
+        };
+        let gone = Arc::new(AtomicBool::new(false));
+        let context = Context {
+            database: params.get_filled("db").map(str::to_owned),
+            retention_policy: params.get_filled("rp").map(str::to_owned),
+            now_ns: now_ns(),
+            read_only: ask.method == Method::GET,
+            cancel: gone.clone(),
+            limits: self.config.query_limits,
+        };
+
+        let place = self.turn(&self.queries, 1, ask).await?;
+        let executor = self.executor.clone();
+        if is("async", "true") {
+            tokio::task::spawn_blocking(move || {
+                run_unheard(&executor, &query, &context);
+                drop(place);
+            });
+            return Ok(empty(StatusCode::NO_CONTENT));
+        }
+
+        let accepts = ask.headers.get_all(header::ACCEPT_ENCODING).iter();
+        let gzip = accepts
+            .filter_map(|value| value.to_str().ok())
+            .any(|value| value.contains("gzip"));
+        let (opening, opened) = oneshot::channel();
+        let (counters, stall_max) = (self.counters.clone(), self.config.reader_stall_max);
+        let flag = gone.clone();
+        let running = tokio::task::spawn_blocking(move || {
+            let output = Output::new(style, Outlet::new(opening, gzip, stall_max, flag));
+            if let Ok(bytes) = run(&executor, &query, &context, output) {
+                counters.query_bytes.add(bytes);
+            }
+            drop(place);
+        });
+        let guard = SetOnDrop(Some(gone));
+        let body = match opened.await {
+            Ok(Opening::Whole(bytes)) => Body::from(bytes),
+            Ok(Opening::Stream(body)) => body,
+            // The thread has ended without an answer.
+            Err(_) => {
+                finished(running).await;
+                return Err(ask.error(StatusCode::INTERNAL_SERVER_ERROR, "query interrupted"));
+            }
+        };
+        guard.disarm();
+        let mut response = Response::new(body);
+        if gzip {
+            response
+                .headers_mut()
+                .insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        Ok(response)
+    }
+
+    /// The parameters: those of a form body first, then those of the URL.
+    async fn form(&self, ask: &Ask, body: &mut Incoming) -> Result<Params, Response<Body>> {
+        let content_type = ask
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        let media_type = content_type
+            .and_then(|value| value.split(';').next())
+            .map(str::trim);
+        let is_form = media_type
+            .is_some_and(|kind| kind.eq_ignore_ascii_case("application/x-www-form-urlencoded"));
+        if ask.method != Method::POST || !is_form {
+            return Ok(ask.params.clone());
+        }
+        let payload = read_body(body, self.config.body_bytes_max, self.config.body_stall_max).await;
+        let form = payload
+            .map_err(|error| body_error(ask, &error))?
+            .into_bytes();
+        let mut params = Params::parse(&String::from_utf8_lossy(&form));
+        params.append(&ask.params);
+        Ok(params)
+    }
+}
+
+/// Runs the statements one after another. After one that failed the others are not executed, and
+/// each of them says so, so that results and statements stay paired.
+fn run(
+    executor: &Executor,
+    query: &Query,
+    context: &Context,
+    mut output: Output,
+) -> Result<u64, tandem_http::Gone> {
+    let mut failed = false;
+    for (id, statement) in query.statements.iter().enumerate() {
+        output.begin(id);
+        let error = if failed {
+            Some(NOT_EXECUTED.to_owned())
+        } else {
+            executor
+                .execute(statement, context, &mut output)
+                .err()
+                .map(|error| error.to_string())
+        };
+        failed |= error.is_some();
+        output.end(error)?;
+    }
+    output.finish()
+}
+
+/// Runs the statements of a request that wants no answer.
+fn run_unheard(executor: &Executor, query: &Query, context: &Context) {
+    for statement in &query.statements {
+        if let Err(error) = executor.execute(statement, context, &mut Unheard) {
+            info!(%error, "a query that runs in the background failed");
+            return;
+        }
+    }
+}
+
+/// Takes results that nobody asked for.
+struct Unheard;
+
+impl Sink for Unheard {
+    fn series(&mut self, _: Series) -> Result<(), Gone> {
+        Ok(())
+    }
+
+    fn message(&mut self, _: Message) {}
+}
+
+/// Sets its flag when it is dropped before it is disarmed: the client went away.
+struct SetOnDrop(Option<Arc<AtomicBool>>);
+
+impl SetOnDrop {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for SetOnDrop {
+    fn drop(&mut self) {
+        if let Some(flag) = &self.0 {
+            flag.store(true, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The bounds of a store's API, with documented defaults.
+
+use std::time::Duration;
+
+use tandem_http::Limits;
+
+/// How a [`crate::Server`] behaves.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Connections, heads and stopping.
+    pub limits: Limits,
+    /// The version that is announced (`X-Influxdb-Version`, `/ping`, `/health`).
+    pub version: String,
+    /// Bytes of a request's body as it comes over the network; more is answered with 413.
+    pub body_bytes_max: usize,
+    /// Bytes of a body after gunzip; more is answered with 413.
+    pub inflated_bytes_max: usize,
+    /// Bytes of all bodies that are held at once, as they come; more wait for `queue_wait`, then get
+    /// 503. A body of unknown length counts as the largest one.
+    pub bodies_bytes_max: usize,
+    /// How long a sender may pause within a body.
+    pub body_stall_max: Duration,
+    /// Writes that are applied at once; more wait for `queue_wait`, then get 503.
+    pub writes_max: usize,
+    /// Queries that are computed at once; more wait for `queue_wait`, then get 503.
+    pub queries_max: usize,
+    /// What one statement may read; without bounds by default, as in InfluxDB.
+    pub query_limits: tandem_query::Limits,
+    /// How long a write or query waits for its turn.
+    pub queue_wait: Duration,
+    /// How long a reader may take nothing of an answer before its query is ended.
+    pub reader_stall_max: Duration,
+    /// Rows of a document in a chunked answer when the request does not say.
+    pub chunk_rows: usize,
+    /// Rows of a document in a chunked answer at most, whatever the request says.
+    pub chunk_rows_max: usize,
+}
+
+impl Config {
+    /// Default of [`Config::version`]: the one whose clients are promised to work.
+    pub const VERSION: &str = "1.8.10";
+    /// Default of [`Config::body_bytes_max`], that of InfluxDB.
+    pub const BODY_BYTES_MAX: usize = 25_000_000;
+    /// Default of [`Config::inflated_bytes_max`]; InfluxDB has no such bound.
+    pub const INFLATED_BYTES_MAX: usize = 100_000_000;
+    /// Default of [`Config::bodies_bytes_max`].
+    pub const BODIES_BYTES_MAX: usize = 256 << 20;
+    /// Default of [`Config::body_stall_max`].
+    pub const BODY_STALL_MAX: Duration = Duration::from_secs(30);
+    /// Default of [`Config::writes_max`].
+    pub const WRITES_MAX: usize = 16;
+    /// Default of [`Config::queries_max`].
+    pub const QUERIES_MAX: usize = 32;
+    /// Default of [`Config::queue_wait`]; below the 10 s after which a relay's write gives up.
+    pub const QUEUE_WAIT: Duration = Duration::from_secs(5);
+    /// Default of [`Config::reader_stall_max`].
+    pub const READER_STALL_MAX: Duration = Duration::from_secs(60);
+    /// Default of [`Config::chunk_rows`], that of InfluxDB.
+    pub const CHUNK_ROWS: usize = 10_000;
+    /// Default of [`Config::chunk_rows_max`].
+    pub const CHUNK_ROWS_MAX: usize = 1_000_000;
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            version: Self::VERSION.to_owned(),
+            body_bytes_max: Self::BODY_BYTES_MAX,
+            inflated_bytes_max: Self::INFLATED_BYTES_MAX,
+            bodies_bytes_max: Self::BODIES_BYTES_MAX,
+            body_stall_max: Self::BODY_STALL_MAX,
+            writes_max: Self::WRITES_MAX,
+            queries_max: Self::QUERIES_MAX,
+            query_limits: tandem_query::Limits::default(),
+            queue_wait: Self::QUEUE_WAIT,
+            reader_stall_max: Self::READER_STALL_MAX,
+            chunk_rows: Self::CHUNK_ROWS,
+            chunk_rows_max: Self::CHUNK_ROWS_MAX,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! A store's listeners: the API, and the page with the API beside it.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use tandem_http::{Drained, serve};
+use tandem_store::Store;
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+
+use crate::{
+    Config, Counters,
+    api::{Api, Mount},
+};
+
+/// The open listeners that a server takes over ([`tandem_http::bind`] opens them).
+#[derive(Debug)]
+pub struct Listeners {
+    /// For the API: 8086, or 8087 for the backup.
+    pub api: TcpListener,
+    /// For the page: 8083, or 8084 for the backup.
+    pub page: Option<TcpListener>,
+}
+
+/// A store that answers over HTTP. Dropped, it ends at once; [`Server::stop`] ends it gently.
+#[derive(Debug)]
+pub struct Server {
+    api_addr: SocketAddr,
+    page_addr: Option<SocketAddr>,
+    counters: Arc<Counters>,
+    stopping: watch::Sender<bool>,
+    listeners: JoinSet<Drained>,
+}
+
+impl Server {
+    /// Begins to serve `store`, on the current tokio runtime.
+    ///
+    /// # Errors
+    /// When a listener cannot tell its address.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start(listeners: Listeners, store: Arc<Store>, config: Config) -> io::Result<Self> {
+        let api_addr = listeners.api.local_addr()?;
+        let page_addr = listeners
+            .page
+            .as_ref()
+            .map(TcpListener::local_addr)
+            .transpose()?;
+        let (stopping, stopped) = watch::channel(false);
+        let limits = config.limits.clone();
+        let api = Arc::new(Api::new(store, config));
+        let mut tasks = JoinSet::new();
+        let mounted = [
+            (Some(listeners.api), Mount::Api),
+            (listeners.page, Mount::Page),
+        ];
+        for (listener, mount) in mounted
+            .into_iter()
+            .filter_map(|(listener, mount)| Some((listener?, mount)))
+        {
+            let serving = api.clone();
+            let handler = move |request, peer| {
+                let api = serving.clone();
+                async move { api.handle(mount, request, peer).await }
+            };
+            let mut stopped = stopped.clone();
+            let stop = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
+            tasks.spawn(serve(listener, handler, limits.clone(), stop));
+        }
+        Ok(Self {
+            api_addr,
+            page_addr,
+            counters: api.counters(),
+            stopping,
+            listeners: tasks,
+        })
+    }
+
+    /// Where the API listens.
+    #[must_use]
+    pub fn api_addr(&self) -> SocketAddr {
+        self.api_addr
+    }
+
+    /// Where the page listens.
+    #[must_use]
+    pub fn page_addr(&self) -> Option<SocketAddr> {
+        self.page_addr
+    }
+
+    /// What it has done.
+    #[must_use]
+    pub fn counters(&self) -> Arc<Counters> {
+        self.counters.clone()
+    }
+
+    /// Completes never, unless a handler panics: then with the same panic.
+    ///
+    /// # Panics
+    /// As said.
+    pub async fn failed(&mut self) {
+        while let Some(ended) = self.listeners.join_next().await {
+            pass_panic_on(ended);
+        }
+    }
+
+    /// Takes no new request, lets those in flight end within the deadline of the limits, and tells
+    /// how many it had to cut off. What was acknowledged is in the store.
+    ///
+    /// # Panics
+    /// When a handler has panicked.
+    pub async fn stop(mut self) -> Drained {
+        self.stopping.send_replace(true);
+        let mut cut_off = 0;
+        while let Some(ended) = self.listeners.join_next().await {
+            cut_off += pass_panic_on(ended).map_or(0, |drained| drained.cut_off);
+        }
+        Drained { cut_off }
+    }
+}
+
+fn pass_panic_on(ended: Result<Drained, tokio::task::JoinError>) -> Option<Drained> {
+    match ended.map_err(tokio::task::JoinError::try_into_panic) {
+        Ok(drained) => Some(drained),
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_cancelled)) => None,
+    }
+}
