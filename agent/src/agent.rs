@@ -20,7 +20,7 @@ use tracing::info;
 use crate::collect::Moment;
 use crate::config::Config;
 use crate::counters::{Accounts, Counters, add};
-use crate::gather::Gatherer;
+use crate::gather::{Gatherer, PATIENCE};
 use crate::hostname;
 use crate::inbox::Inbox;
 use crate::record::Record;
@@ -113,6 +113,7 @@ fn gatherer(config: &Config, counters: &Arc<Counters>) -> Gatherer {
         config.collectors.build(),
         config.roots.clone(),
         &hostname::tags(config),
+        PATIENCE,
         Arc::clone(counters),
     )
 }

@@ -19,7 +19,7 @@ use crate::roots::Roots;
 use crate::throttle::Throttle;
 
 /// How long the others wait for one collector at a tick.
-const PATIENCE: Duration = Duration::from_millis(100);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 /// Enough for any collector: their buffers are on the heap.
 const STACK_BYTES: usize = 256 << 10;
 
@@ -28,6 +28,7 @@ const STACK_BYTES: usize = 256 << 10;
 pub(crate) struct Gatherer {
     slots: Vec<Slot>,
     roots: Arc<Roots>,
+    patience: Duration,
     idle_workers: Vec<Sender<Box<Job>>>,
     done: Receiver<Done>,
     finished: Sender<Done>,
@@ -81,6 +82,7 @@ impl Gatherer {
         collectors: Vec<Box<dyn Collector>>,
         roots: Roots,
         tags: &Tags,
+        patience: Duration,
         counters: Arc<Counters>,
     ) -> Self {
         let (finished, done) = channel();
@@ -102,6 +104,7 @@ impl Gatherer {
         Self {
             slots: slots.collect(),
             roots: Arc::new(roots),
+            patience,
             idle_workers: Vec::new(),
             done,
             finished,
@@ -162,7 +165,7 @@ impl Gatherer {
             }
             return 0;
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         let mut lines = 0;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -287,7 +290,13 @@ mod tests {
     fn gatherer(collectors: Vec<Box<dyn Collector>>) -> (Gatherer, Arc<Counters>) {
         let counters = Arc::new(Counters::default());
         let roots = Roots::default();
-        let gatherer = Gatherer::new(collectors, roots, &Tags::from([]), counters.clone());
+        let gatherer = Gatherer::new(
+            collectors,
+            roots,
+            &Tags::from([]),
+            PATIENCE * 5,
+            counters.clone(),
+        );
         (gatherer, counters)
     }
 

@@ -45,7 +45,7 @@ pub(crate) struct Sender {
 
 /// Where the records of a request came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum From {
+enum Origin {
     Memory,
     Spool,
 }
@@ -188,7 +188,7 @@ impl Sender {
     }
 
     /// Sends records one by one until one must wait.
-    async fn send_each(&mut self, from: From, records: &[Record], timeout: Duration) {
+    async fn send_each(&mut self, from: Origin, records: &[Record], timeout: Duration) {
         for record in records {
             let body = [record.body.clone()];
             let outcome = self.uplink.write(&body, timeout).await;
@@ -206,12 +206,12 @@ impl Sender {
     }
 
     /// The oldest records that fit into one request.
-    fn oldest(&mut self) -> Result<(From, Vec<Record>), tandem_seglog::Error> {
+    fn oldest(&mut self) -> Result<(Origin, Vec<Record>), tandem_seglog::Error> {
         if !self.spool.is_empty() {
             let records = self.spool.peek(self.output.request_bytes_max)?;
             let records: Vec<Record> = records.cloned().collect();
             if !records.is_empty() {
-                return Ok((From::Spool, records));
+                return Ok((Origin::Spool, records));
             }
         }
         let mut bytes_left = self.output.request_bytes_max;
@@ -222,11 +222,11 @@ impl Sender {
         };
         let fitting = self.memory.iter().enumerate().take_while(fits);
         let records = fitting.map(|(_, record)| record.clone()).collect();
-        Ok((From::Memory, records))
+        Ok((Origin::Memory, records))
     }
 
     /// Takes settled records out of where they came from and books their lines.
-    fn account(&mut self, from: From, records: &[Record], verdict: Verdict, reason: &str) {
+    fn account(&mut self, from: Origin, records: &[Record], verdict: Verdict, reason: &str) {
         let lines: u64 = records.iter().map(|record| record.lines).sum();
         let rejected = match verdict {
             Verdict::Written => 0,
@@ -247,8 +247,8 @@ impl Sender {
         }
         self.not_before = Instant::now();
         match from {
-            From::Memory => drop(self.memory.drain(..records.len())),
-            From::Spool => {
+            Origin::Memory => drop(self.memory.drain(..records.len())),
+            Origin::Spool => {
                 if let Err(error) = self.spool.settle(records.len()) {
                     error!("the spool's position is not stored, lines may be sent again: {error}");
                 }

@@ -172,7 +172,8 @@ mod tests {
     fn prober() -> (Prober, std::sync::mpsc::SyncSender<()>) {
         let (wake, sleeping) = sync_channel(0);
         let sleeping = Mutex::new(sleeping);
-        let prober = Prober::new(Duration::from_millis(20), move |path| {
+        // Long enough for a busy machine to answer in time.
+        let prober = Prober::new(Duration::from_millis(250), move |path| {
             if path.starts_with("/dead") {
                 let _ = sleeping.lock().unwrap().recv();
             }

@@ -159,7 +159,7 @@ fn a_label_known_to_udev_is_a_tag() {
 fn a_mount_that_hangs_is_one_trouble_and_the_others_are_reported() {
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&asked);
-    let prober = Prober::new(Duration::from_millis(10), move |path| {
+    let prober = Prober::new(Duration::from_millis(250), move |path| {
         if path == Path::new("/net") {
             counter.fetch_add(1, Ordering::Relaxed);
             loop {
