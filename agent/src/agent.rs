@@ -217,8 +217,8 @@ impl Agent {
         self.stop().await
     }
 
-    /// Stops gathering, sends what is left or spools it for the next start, within
-    /// [`crate::Output::stop_timeout`] and the time of one request.
+    /// Stops gathering, sends what is left or spools it for the next start: a request under way
+    /// and the last one have [`crate::Output::stop_timeout`] each.
     ///
     /// # Panics
     /// When one of the agent's threads panicked.

@@ -116,7 +116,9 @@ impl Sender {
     async fn finish(&mut self) {
         self.take_in();
         if self.failures == 0 && self.spool.is_empty() && !self.memory.is_empty() {
-            self.send_some(self.output.stop_timeout).await;
+            let timeout = self.output.stop_timeout;
+            // Over all relays: what is not settled by then is spooled.
+            let _ = tokio::time::timeout(timeout, self.send_some(timeout)).await;
         }
         self.spool_memory();
     }

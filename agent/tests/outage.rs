@@ -23,8 +23,9 @@ async fn a_restart_during_an_outage_loses_no_interval() {
     let dir = tempfile::tempdir().unwrap();
     let relay = Relay::start(takes_all());
     let mut config = config(&[&relay], dir.path());
-    // Small requests, so that draining takes several.
+    // Draining takes several requests and intervals: new lines come while older ones wait.
     config.output.request_bytes_max = 3000;
+    config.output.drain_bytes_per_second = 20_000;
     let first = Agent::start(config.clone(), World::default()).unwrap();
     relay.wait("a line", |relay| !relay.taken().is_empty());
     relay.answers(always(503, "away"));
