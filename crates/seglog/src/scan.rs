@@ -172,3 +172,79 @@ impl Scan {
             .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tandem_testkit::{Rng, SimFs};
+    use tandem_vfs::Vfs;
+
+    use super::*;
+
+    const SALT: u32 = 77;
+
+    fn frame(sequence: Sequence, record: &[u8]) -> Vec<u8> {
+        let header = FrameHeader {
+            length: u32::try_from(record.len()).unwrap(),
+            sequence,
+            durable_end: sequence,
+            previous_crc: 0,
+            record_crc: frame::record_crc(&[record]),
+        };
+        [&header.encode(SALT)[..], record].concat()
+    }
+
+    fn scan(bytes: &[u8], record_bytes_max: u32) -> Scan {
+        let file = SimFs::new(0).create_new(Path::new("f")).unwrap();
+        file.write_all_at(bytes, 0).unwrap();
+        Scan::new(file, SALT, record_bytes_max, bytes.len() as u64)
+    }
+
+    #[test]
+    fn a_frame_is_found_wherever_it_lies() {
+        let record = Rng::new(1).bytes(1000);
+        let frame = frame(5, &record);
+        // Around the places where one read ends and the next begins.
+        for middle in [0, 1, 100, CHUNK_BYTES, 2 * CHUNK_BYTES] {
+            for offset in middle.saturating_sub(40)..middle + 8 {
+                let mut bytes = vec![frame::MARKER[0]; offset as usize];
+                bytes.extend_from_slice(&frame);
+                let mut scan = scan(&bytes, 1000);
+                let found = scan.find(0, 0).unwrap().unwrap();
+                assert_eq!(found.offset, offset);
+                assert_eq!(scan.record(&found).unwrap(), record);
+                assert_eq!(found.end(), bytes.len() as u64);
+                assert!(scan.find(0, 6).unwrap().is_none(), "not below the minimum");
+            }
+        }
+    }
+
+    #[test]
+    fn a_length_above_the_limit_is_not_believed() {
+        let bytes = frame(1, &[0; 10]);
+        assert!(scan(&bytes, 10).frame_at(0).unwrap().is_some());
+        assert!(scan(&bytes, 9).frame_at(0).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_damaged_record_costs_no_other() {
+        let mut bytes = [frame(1, b"one"), frame(2, b"two"), frame(3, b"three")].concat();
+        bytes[35 + 32] ^= 1;
+        let mut scan = scan(&bytes, 100);
+        let first = scan.find(0, 0).unwrap().unwrap();
+        assert_eq!(first.header.sequence, 1);
+        assert!(scan.frame_at(first.end()).unwrap().is_none());
+        let next = scan.find(first.end(), 2).unwrap().unwrap();
+        assert_eq!((next.header.sequence, next.offset), (3, 70));
+    }
+
+    #[test]
+    fn a_record_cut_short_is_none() {
+        let bytes = [frame(1, b"one"), frame(2, b"two")].concat();
+        for length in 35..bytes.len() {
+            let mut scan = scan(&bytes[..length], 100);
+            assert!(scan.find(35, 0).unwrap().is_none());
+        }
+    }
+}

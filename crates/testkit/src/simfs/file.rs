@@ -51,6 +51,10 @@ impl Contents {
     }
 
     pub(super) fn set_len(&mut self, len: u64) {
+        if len == self.cached.len() as u64 {
+            // Nothing to do, as far as the system knows: after a failed sync the disk may differ.
+            return;
+        }
         self.cached.resize(len as usize, 0);
         self.reserved_bytes = self.reserved_bytes.min(len);
         self.unsynced.push(Change::SetLen(len));
