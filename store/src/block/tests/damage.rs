@@ -1,15 +1,16 @@
 //! Damaged files: an error or the right rows.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 use tandem_model::{FieldType, SeriesId, TimeRange};
-use tandem_vfs::File;
+use tandem_testkit::SimFs;
+use tandem_vfs::{File, Vfs};
 
-use super::model::{Model, noise, plain, value, write};
+use super::model::{Model, noise, plain, try_write, value, write};
 use super::{SECOND, START};
 use crate::block::{BlockError, BlockFile, Effort, MAGIC, TRAILER_LEN, piece};
 
@@ -146,6 +147,46 @@ fn another_version_is_named() {
         matches!(error, BlockError::Version { version: 9, .. }),
         "{error}"
     );
+}
+
+/// Writes the sample on a file system of its own.
+fn write_to(fs: &SimFs, model: &Model) -> Result<(), BlockError> {
+    try_write(fs, Path::new("/a.block"), model, Effort::Hot, 100).map(drop)
+}
+
+#[test]
+fn a_call_that_fails_fails_the_writer() {
+    let (model, _) = sample();
+    let fs = SimFs::new(1);
+    write_to(&fs, &model).unwrap();
+    let calls = fs.calls();
+    assert!(calls > 4);
+    for kind in [io::ErrorKind::StorageFull, io::ErrorKind::Other] {
+        for call in 0..calls {
+            let fs = SimFs::new(call);
+            fs.fail_after(call, kind);
+            match write_to(&fs, &model) {
+                Err(BlockError::Io { source, .. }) => assert_eq!(source.kind(), kind),
+                other => panic!("call {call} failed and the writer said {other:?}"),
+            }
+        }
+    }
+}
+
+/// Zero-length files after power loss made databases unwritable elsewhere.
+#[test]
+fn what_was_finished_survives_power_loss() {
+    let (model, _) = sample();
+    let fs = SimFs::new(1);
+    write_to(&fs, &model).unwrap();
+    fs.sync_dir(Path::new("/")).unwrap();
+    for seed in 0..20 {
+        let fs = fs.crash(seed);
+        let file = fs.open_read(Path::new("/a.block")).unwrap();
+        let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        read_all(bytes, &model).unwrap();
+    }
 }
 
 proptest! {

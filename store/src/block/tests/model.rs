@@ -5,10 +5,10 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use tandem_model::{FieldType, FieldValue, SeriesId};
-use tandem_vfs::RealFs;
+use tandem_vfs::{RealFs, Vfs};
 
 use super::{HEADER, SECOND, START};
-use crate::block::{BlockWriter, Effort, FileMeta};
+use crate::block::{BlockError, BlockWriter, Effort, FileMeta};
 use crate::{Bitmap, Column, Rows, Validity, Values};
 
 /// A value that owns its bytes and compares bit by bit.
@@ -92,19 +92,28 @@ pub(super) fn plain(rows: &Rows) -> Vec<Row> {
 
 /// Writes the model; rows of a series come in batches of `batch`.
 pub(super) fn write(path: &Path, model: &Model, effort: Effort, batch: usize) -> FileMeta {
-    let mut writer = BlockWriter::create(&RealFs, path, HEADER, effort).unwrap();
+    try_write(&RealFs, path, model, effort, batch).unwrap()
+}
+
+/// As [`write`], to any file system.
+pub(super) fn try_write(
+    vfs: &dyn Vfs,
+    path: &Path,
+    model: &Model,
+    effort: Effort,
+    batch: usize,
+) -> Result<FileMeta, BlockError> {
+    let mut writer = BlockWriter::create(vfs, path, HEADER, effort)?;
     for (name, (fields, series)) in &model.measurements {
-        writer.measurement(name, fields).unwrap();
+        writer.measurement(name, fields)?;
         let types: Vec<FieldType> = fields.iter().map(|(_, t)| *t).collect();
         for (id, rows) in series {
             for rows in rows.chunks(batch) {
-                writer
-                    .series(SeriesId(*id), &rows_of(&types, rows))
-                    .unwrap();
+                writer.series(SeriesId(*id), &rows_of(&types, rows))?;
             }
         }
     }
-    writer.finish().unwrap()
+    writer.finish()
 }
 
 pub(super) fn value(field_type: FieldType, bits: u64) -> Owned {

@@ -10,6 +10,7 @@ use tandem_vfs::RealFs;
 use super::model::{Model, Owned, Row, effort, model, noise, plain, ranges, rows_of, write};
 use super::{HEADER, SECOND, START, open};
 use crate::block::{BlockCache, BlockError, BlockFile, BlockWriter, Effort, FileMeta};
+use crate::{Column, Rows, Validity, Values};
 
 /// Compares everything that a file can be asked with the model.
 fn compare(file: &BlockFile, model: &Model, ranges: &[(u32, u32)]) {
@@ -149,6 +150,36 @@ fn a_series_over_several_chunks() {
         (u32::MAX / 5, u32::MAX),
     ];
     round_trip(&model, Effort::Hot, 70_000, &ranges);
+}
+
+#[test]
+fn wide_measurements_have_short_chunks() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.block");
+    let mut writer = BlockWriter::create(&RealFs, &path, HEADER, Effort::Hot).unwrap();
+    let fields = (0..500).map(|at| (format!("f{at}").into_bytes(), FieldType::Boolean));
+    writer
+        .measurement(b"m", &fields.collect::<Vec<_>>())
+        .unwrap();
+    let mut rows = Rows {
+        times_ns: (0..10_000).collect(),
+        columns: vec![None; 500],
+    };
+    rows.columns[77] = Some(Column {
+        values: Values::Boolean((0..10_000).map(|at| at % 1000 < 3).collect()),
+        validity: Validity::All,
+    });
+    writer.series(SeriesId(1), &rows).unwrap();
+    let meta = writer.finish().unwrap();
+    assert_eq!((meta.rows, meta.values), (10_000, 10_000));
+    let file = open(&path);
+    file.verify().unwrap();
+    assert!(file.measurements()[0].chunks.len() > 1);
+    let found = file
+        .read(0, SeriesId(1), &[b"f76", b"f77"], TimeRange::ALL)
+        .unwrap();
+    assert_eq!(found.times_ns, rows.times_ns);
+    assert_eq!(found.columns, [None, rows.columns[77].clone()]);
 }
 
 #[test]
