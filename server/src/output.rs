@@ -16,6 +16,7 @@ use tandem_query::{Message, Series, Sink};
 
 pub(crate) use self::{
     accept::Format,
+    json::Chunks,
     outlet::{Opening, Outlet},
     time::Epoch,
 };
@@ -37,19 +38,19 @@ pub(crate) struct Style {
 /// Writes the answer of one request: for each statement [`Output::begin`], what the executor hands
 /// over as to a [`Sink`], and [`Output::end`].
 pub(crate) enum Output {
-    Json(JsonOutput),
+    Json(Box<JsonOutput>),
     Csv(CsvOutput),
 }
 
 impl Output {
     pub(crate) fn new(style: Style, outlet: Outlet) -> Self {
         match style.format {
-            Format::Json => Self::Json(JsonOutput::new(
+            Format::Json => Self::Json(Box::new(JsonOutput::new(
                 outlet,
                 style.pretty,
                 style.epoch,
                 style.chunk_rows,
-            )),
+            ))),
             Format::Csv { .. } => Self::Csv(CsvOutput::new(
                 outlet,
                 style.epoch,
@@ -59,9 +60,9 @@ impl Output {
     }
 
     /// Begins the result of statement `id`.
-    pub(crate) fn begin(&mut self, id: usize) {
+    pub(crate) fn begin(&mut self, id: usize, chunks: Chunks) {
         match self {
-            Self::Json(json) => json.begin(id),
+            Self::Json(json) => json.begin(id, chunks),
             Self::Csv(csv) => csv.begin(),
         }
     }

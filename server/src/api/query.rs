@@ -15,13 +15,16 @@ use std::{
 use tandem_http::{
     Body, HeaderValue, Incoming, Method, Params, Response, StatusCode, empty, header, read_body,
 };
-use tandem_influxql::{ast::Query, parse_query};
+use tandem_influxql::{
+    ast::{Query, Statement},
+    parse_query,
+};
 use tandem_query::{Context, Executor, Gone, Message, Series, Sink};
 use tokio::sync::oneshot;
 use tracing::info;
 
 use super::{Api, Ask, bind_params, finished, now_ns, write::body_error};
-use crate::output::{Epoch, Opening, Outlet, Output, Style};
+use crate::output::{Chunks, Epoch, Opening, Outlet, Output, Style};
 
 /// What a statement that comes after a failed one is answered with.
 const NOT_EXECUTED: &str = "not executed";
@@ -160,7 +163,7 @@ fn run(
 ) -> Result<u64, tandem_http::Gone> {
     let mut failed = false;
     for (id, statement) in query.statements.iter().enumerate() {
-        output.begin(id);
+        output.begin(id, chunks(statement));
         let error = if failed {
             Some(NOT_EXECUTED.to_owned())
         } else {
@@ -173,6 +176,19 @@ fn run(
         output.end(error)?;
     }
     output.finish()
+}
+
+/// How InfluxDB cuts the answer to this kind of statement: what it runs as a `SELECT` by rows
+/// (influxdata/influxdb coordinator/statement_executor.go).
+fn chunks(statement: &Statement) -> Chunks {
+    match statement {
+        Statement::Select(_)
+        | Statement::Explain(_)
+        | Statement::ShowFieldKeys(_)
+        | Statement::ShowSeries(_) => Chunks::Rows,
+        Statement::ShowTagKeys(_) | Statement::ShowTagValues(_) => Chunks::Series,
+        _ => Chunks::Whole,
+    }
 }
 
 /// Runs the statements of a request that wants no answer.

@@ -30,10 +30,23 @@ pub(crate) struct JsonOutput {
     unsupported: Option<&'static str>,
 }
 
+/// How the answer to a statement is cut into documents when a chunked answer is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Chunks {
+    /// After so many rows, and after each series.
+    #[default]
+    Rows,
+    /// After each series, without saying that more follows.
+    Series,
+    /// Not at all.
+    Whole,
+}
+
 /// What of the current statement has been written.
 #[derive(Default)]
 struct Statement {
     id: usize,
+    chunks: Chunks,
     /// Where its result begins in the buffer, and the punctuation there; `None` once it has left.
     mark: Option<(usize, Option<Layout>)>,
     /// Its result object is open.
@@ -72,13 +85,14 @@ impl JsonOutput {
     }
 
     /// Begins the result of statement `id`.
-    pub(crate) fn begin(&mut self, id: usize) {
+    pub(crate) fn begin(&mut self, id: usize, chunks: Chunks) {
         let mark = (
             self.outlet.buffer().len(),
             self.results.then_some(self.layout),
         );
         self.statement = Statement {
             id,
+            chunks,
             mark: Some(mark),
             ..Statement::default()
         };
@@ -98,8 +112,11 @@ impl JsonOutput {
             .is_some_and(|open| same_series(&open.head, &series));
         if !goes_on {
             self.end_series(false);
-            if self.chunk_rows.is_some() && self.statement.list {
-                self.end_document(true)?;
+            if self.chunk_rows.is_some()
+                && self.statement.list
+                && self.statement.chunks != Chunks::Whole
+            {
+                self.end_document(self.statement.chunks == Chunks::Rows)?;
             }
             self.begin_series(series, zone);
         }
@@ -352,7 +369,8 @@ impl JsonOutput {
 
     fn chunk_is_full(&self) -> bool {
         let rows = self.statement.series.as_ref().map_or(0, |open| open.rows);
-        self.chunk_rows.is_some_and(|chunk_rows| rows >= chunk_rows)
+        self.statement.chunks == Chunks::Rows
+            && self.chunk_rows.is_some_and(|chunk_rows| rows >= chunk_rows)
     }
 
     fn continue_in_next_document(&mut self) -> Result<(), Gone> {

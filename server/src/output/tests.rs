@@ -45,7 +45,7 @@ fn check(style: Style, statements: &[Step], expected: &str) {
     );
     let mut output = Output::new(style, outlet);
     for (id, statement) in statements.iter().enumerate() {
-        output.begin(id);
+        output.begin(id, Chunks::Rows);
         statement(&mut output);
     }
     output.finish().unwrap();
@@ -365,7 +365,7 @@ fn run_streaming(
         let writing = tokio::task::spawn_blocking(move || {
             let outlet = Outlet::new(opening, false, Duration::from_secs(5), Arc::default());
             let mut output = Output::new(style, outlet);
-            output.begin(0);
+            output.begin(0, Chunks::Rows);
             write(&mut output);
             output.finish().unwrap();
         });

@@ -139,7 +139,6 @@ async fn the_same_bytes() {
         ("/write?db=db", "m v=\nk v=1 1\nk"),
         ("/write?db=db", "m v=\"s\" 5"),
         ("/write?db=db", "m,h=a v=1 x"),
-        ("/write?db=db", "m v=1 1\r\n"),
         (
             "/write?db=db",
             "m,=a v=1 1\nm,a= v=1\nm,a v=1\n,a=b v=1\nm,a=b=c v=1",
