@@ -39,7 +39,7 @@ pub(crate) struct Style {
 /// over as to a [`Sink`], and [`Output::end`].
 pub(crate) enum Output {
     Json(Box<JsonOutput>),
-    Csv(CsvOutput),
+    Csv(Box<CsvOutput>),
 }
 
 impl Output {
@@ -51,11 +51,11 @@ impl Output {
                 style.epoch,
                 style.chunk_rows,
             ))),
-            Format::Csv { .. } => Self::Csv(CsvOutput::new(
+            Format::Csv { .. } => Self::Csv(Box::new(CsvOutput::new(
                 outlet,
                 style.epoch,
                 style.chunk_rows.is_some(),
-            )),
+            ))),
         }
     }
 
