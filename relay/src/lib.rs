@@ -31,6 +31,7 @@ mod batch;
 mod config;
 mod drain;
 mod hint;
+mod identity;
 mod lane;
 mod queue;
 mod receive;

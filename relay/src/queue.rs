@@ -25,11 +25,11 @@ use tandem_vfs::Vfs;
 use thiserror::Error;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use tracing::{error, warn};
-use uuid::Uuid;
+use tracing::error;
 
 use crate::batch::{Batch, Head};
 use crate::hint::{self, Record};
+use crate::identity::identity;
 use crate::lane::{Lanes, Turn};
 
 /// Segments of a log; smaller ones where the log's bound is small.
@@ -168,10 +168,7 @@ impl Queue {
             return Err(QueueError::Name(name.to_owned()));
         }
         let dir = data_dir.join(name);
-        vfs.create_dir_all(&dir).map_err(io_error("make", &dir))?;
-        restrict(&dir);
-        vfs.sync_dir(data_dir).map_err(io_error("sync", data_dir))?;
-        let id = identity(&**vfs, &dir)?;
+        let id = identity(&**vfs, data_dir, &dir)?;
         let mut cursor = Cursor::open(&**vfs, &dir.join("cursor"))?;
         if cursor.payload().is_empty() {
             cursor.store_with(cursor.value(), id.as_bytes())?;
@@ -427,66 +424,5 @@ impl Queue {
 
     fn lock_cursor(&self) -> MutexGuard<'_, Cursor> {
         self.cursor.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Names the queues below `data_dir` that belong to none of `names`. They are left alone.
-pub(crate) fn warn_of_strangers(vfs: &dyn Vfs, data_dir: &Path, names: &[&str]) {
-    for found in vfs.read_dir(data_dir).unwrap_or_default() {
-        let is_queue = vfs.exists(&data_dir.join(&found).join("id"));
-        if is_queue && !names.contains(&found.as_str()) {
-            warn!(queue = %found, "no backend has this name; its queue is kept and not drained");
-        }
-    }
-}
-
-/// The UUID of the queue in `dir`; durable.
-fn identity(vfs: &dyn Vfs, dir: &Path) -> Result<String, QueueError> {
-    let path = dir.join("id");
-    if vfs.exists(&path) {
-        let file = vfs.open_read(&path).map_err(io_error("open", &path))?;
-        let mut text = [0; 64];
-        let held = file
-            .read_at(&mut text, 0)
-            .map_err(io_error("read", &path))?;
-        let text = String::from_utf8_lossy(text.get(..held).unwrap_or_default());
-        return match Uuid::parse_str(text.trim()) {
-            Ok(id) => Ok(id.to_string()),
-            Err(e) => Err(io_error("understand", &path)(io::Error::other(e))),
-        };
-    }
-    let id = Uuid::new_v4().to_string();
-    let fresh = dir.join("id.new");
-    if vfs.exists(&fresh) {
-        vfs.remove_file(&fresh)
-            .map_err(io_error("remove", &fresh))?;
-    }
-    let file = vfs.create_new(&fresh).map_err(io_error("make", &fresh))?;
-    file.write_all_at(format!("{id}\n").as_bytes(), 0)
-        .and_then(|()| file.sync_data())
-        .map_err(io_error("write", &fresh))?;
-    vfs.rename(&fresh, &path)
-        .and_then(|()| vfs.sync_dir(dir))
-        .map_err(io_error("rename", &fresh))?;
-    Ok(id)
-}
-
-/// Hints hold passwords: only the owner may look. A file system without such rights is no error.
-fn restrict(dir: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    if dir.exists() {
-        let rights = std::fs::Permissions::from_mode(0o700);
-        if let Err(error) = std::fs::set_permissions(dir, rights) {
-            warn!(dir = %dir.display(), %error, "cannot close the queue's directory to others");
-        }
-    }
-}
-
-fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> QueueError {
-    let path = path.to_owned();
-    move |source| QueueError::Io {
-        action,
-        path,
-        source,
     }
 }

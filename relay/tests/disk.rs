@@ -1,0 +1,143 @@
+//! When the disk fails: what was acknowledged is safe, what is not is told, and nothing sticks.
+
+mod support;
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use support::{Fake, Mode, Running};
+use tandem_relay::Config;
+use tandem_testkit::{Rng, SimFs};
+use tandem_vfs::SystemClock;
+
+const DIR: &str = "/relay";
+
+async fn start(fs: &SimFs, fakes: &[&Fake], adjust: impl FnOnce(&mut Config)) -> Running {
+    let (vfs, clock) = (Arc::new(fs.clone()), Arc::new(SystemClock));
+    Running::start_in(vfs, clock, Path::new(DIR), fakes, |config| {
+        config.write_timeout = Duration::from_millis(100);
+        adjust(config);
+    })
+    .await
+}
+
+fn body(n: usize) -> String {
+    format!("m,host=a v={n},s=\"{}\" 1", "x".repeat(500))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_503_for_what_needs_it_and_nothing_for_what_does_not() {
+    let fs = SimFs::new(1);
+    let (a, mut b) = (Fake::start().await, Fake::start().await);
+    let relay = start(&fs, &[&a, &b], |_| {}).await;
+    fs.set_capacity(Some(fs.used_bytes() + 3000));
+    b.down().await;
+    let mut acknowledged = Vec::new();
+    while relay.write(&body(acknowledged.len())).await == 204 {
+        acknowledged.push(body(acknowledged.len()));
+        assert!(acknowledged.len() < 100, "the disk never fills");
+    }
+    assert!(!acknowledged.is_empty());
+    assert_eq!(relay.write(&body(0)).await, 503);
+    b.up().await;
+    relay.is_live(1).await;
+    assert_eq!(b.stored_bodies(), acknowledged);
+    // The disk is still full, and nothing needs it.
+    assert_eq!(relay.write("m,host=a v=1 1").await, 204);
+    assert_eq!(b.stored_bodies().len(), acknowledged.len() + 1);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_slow_backend_and_a_full_disk_the_client_waits_for_the_backend() {
+    let fs = SimFs::new(2);
+    let (a, b) = (Fake::start().await, Fake::start().await);
+    let relay = start(&fs, &[&a, &b], |config| {
+        config.hedge_delay = Duration::from_millis(10);
+        config.write_timeout = support::SOON;
+    })
+    .await;
+    fs.set_capacity(Some(fs.used_bytes()));
+    b.mode(Mode::Hang);
+    let first = body(1);
+    let (status, ()) = tokio::join!(relay.write(&first), async {
+        b.gets(1).await;
+        support::until("the log was tried", || {
+            relay.relay.status()[1].refused_batches == 1
+        })
+        .await;
+        b.mode(Mode::Store);
+    });
+    assert_eq!(status, 204);
+    // Its lanes are free again.
+    assert_eq!(relay.write(&body(2)).await, 204);
+    assert_eq!(b.stored_bodies(), [body(1), body(2)]);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_sync_stops_acknowledging_through_the_log_and_a_restart_mends_it() {
+    let fs = SimFs::new(3);
+    let (a, mut b) = (Fake::start().await, Fake::start().await);
+    let relay = start(&fs, &[&a, &b], |_| {}).await;
+    b.down().await;
+    assert_eq!(relay.write(&body(1)).await, 204);
+    // A spill is a write and a sync: the second call of the next one.
+    fs.fail_after(1, ErrorKind::Other);
+    assert_eq!(relay.write(&body(2)).await, 503);
+    assert!(!fs.fault_is_pending());
+    assert_eq!(
+        relay.write(&body(3)).await,
+        503,
+        "the log is stopped for good"
+    );
+    relay.kill();
+    let relay = start(&fs.crash(7), &[&a, &b], |_| {}).await;
+    assert_eq!(relay.write(&body(4)).await, 204);
+    b.up().await;
+    relay.is_live(1).await;
+    let stored = b.stored_bodies();
+    assert_eq!(stored.first(), Some(&body(1)));
+    assert_eq!(stored.last(), Some(&body(4)));
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_power_cut_at_any_call_loses_nothing_that_was_acknowledged() {
+    for seed in 0..40 {
+        let mut rng = Rng::new(seed);
+        let mut fs = SimFs::new(seed);
+        let (a, mut b) = (Fake::start().await, Fake::start().await);
+        let mut acknowledged = Vec::new();
+        let mut sent = 0;
+        for _ in 0..3 {
+            b.down().await;
+            let relay = start(&fs, &[&a, &b], |_| {}).await;
+            fs.power_off_after(rng.within(1..40));
+            let up_after = rng.below(12);
+            for n in 0..10 {
+                if n == up_after {
+                    b.up().await;
+                }
+                sent += 1;
+                if relay.write(&body(sent)).await == 204 {
+                    acknowledged.push(body(sent));
+                }
+            }
+            relay.kill();
+            if up_after >= 10 {
+                b.up().await;
+            }
+            fs = fs.crash(rng.next_u64());
+        }
+        let relay = start(&fs, &[&a, &b], |_| {}).await;
+        relay.is_live(1).await;
+        let stored = b.stored_bodies();
+        for body in &acknowledged {
+            assert!(stored.contains(body), "seed {seed}: lost {body}");
+        }
+        relay.stop().await;
+    }
+}

@@ -1,0 +1,329 @@
+//! A relay in a runtime of its own, so that it can be killed, and backends that do as they are told.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tandem_http::{
+    Answer, Body, Call, Client, ClientConfig, HeaderValue, Incoming, Limits, Request, Response,
+    StatusCode, Url, empty, error_json, header, read_body, serve,
+};
+use tandem_relay::{BackendConfig, Config, Relay};
+use tandem_testkit::ManualClock;
+use tandem_vfs::{Clock, RealFs, SystemClock, Vfs};
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+
+/// Nothing in these tests takes longer.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// What a backend does with a write.
+#[derive(Clone, Debug)]
+pub(crate) enum Mode {
+    /// Stores it, 204.
+    Store,
+    /// Stores nothing, this status and text.
+    Refuse(u16, &'static str),
+    /// Stores it and says that some of it is lost.
+    Partial,
+    /// Neither stores nor answers until the mode changes; then stores, 204.
+    Hang,
+}
+
+/// A write as a backend got it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Write {
+    pub(crate) query: String,
+    pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) content_type: Option<HeaderValue>,
+    pub(crate) content_encoding: Option<HeaderValue>,
+    pub(crate) body: Bytes,
+}
+
+#[derive(Debug)]
+struct Shared {
+    mode: watch::Sender<Mode>,
+    arrived: Mutex<Vec<(std::time::Instant, Write)>>,
+    stored: Mutex<Vec<Write>>,
+}
+
+/// A backend.
+pub(crate) struct Fake {
+    pub(crate) addr: SocketAddr,
+    shared: Arc<Shared>,
+    stop: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
+}
+
+impl Fake {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let mut fake = Self {
+            addr,
+            shared: Arc::new(Shared {
+                mode: watch::Sender::new(Mode::Store),
+                arrived: Mutex::default(),
+                stored: Mutex::default(),
+            }),
+            stop: None,
+        };
+        fake.serve(listener);
+        fake
+    }
+
+    fn serve(&mut self, listener: TcpListener) {
+        let shared = self.shared.clone();
+        let handler = move |request, _| answer(shared.clone(), request);
+        let (stop, stopped) = oneshot::channel();
+        let limits = Limits {
+            stop_deadline: Duration::ZERO,
+            ..Limits::default()
+        };
+        let task = tokio::spawn(async move {
+            serve(listener, handler, limits, async {
+                let _ = stopped.await;
+            })
+            .await;
+        });
+        self.stop = Some((stop, task));
+    }
+
+    /// Closes port and connections.
+    pub(crate) async fn down(&mut self) {
+        let (stop, task) = self.stop.take().unwrap();
+        stop.send(()).unwrap();
+        task.await.unwrap();
+    }
+
+    pub(crate) async fn up(&mut self) {
+        let listener = TcpListener::bind(self.addr).await.unwrap();
+        self.serve(listener);
+    }
+
+    pub(crate) fn mode(&self, mode: Mode) {
+        self.shared.mode.send_replace(mode);
+    }
+
+    /// What it has stored, in order.
+    pub(crate) fn stored(&self) -> Vec<Write> {
+        self.shared.stored.lock().unwrap().clone()
+    }
+
+    pub(crate) fn stored_bodies(&self) -> Vec<String> {
+        let stored = self.stored();
+        let text = |write: &Write| String::from_utf8(write.body.to_vec()).unwrap();
+        stored.iter().map(text).collect()
+    }
+
+    /// Every write that reached it, stored or not, and when.
+    pub(crate) fn arrived(&self) -> Vec<(std::time::Instant, Write)> {
+        self.shared.arrived.lock().unwrap().clone()
+    }
+
+    /// Waits until it has stored so many writes.
+    pub(crate) async fn stores(&self, count: usize) {
+        until(&format!("{count} writes are stored"), || {
+            self.stored().len() >= count
+        })
+        .await;
+    }
+
+    pub(crate) async fn gets(&self, count: usize) {
+        until(&format!("{count} writes have arrived"), || {
+            self.arrived().len() >= count
+        })
+        .await;
+    }
+}
+
+async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
+    assert_eq!(request.uri().path(), "/write");
+    let (head, body) = request.into_parts();
+    let Ok(payload) = read_body(body, 64 << 20, SOON).await else {
+        return empty(StatusCode::BAD_REQUEST);
+    };
+    let header = |name| head.headers.get(name).cloned();
+    let write = Write {
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        authorization: header(header::AUTHORIZATION),
+        content_type: header(header::CONTENT_TYPE),
+        content_encoding: header(header::CONTENT_ENCODING),
+        body: payload.into_bytes(),
+    };
+    let now = std::time::Instant::now();
+    shared.arrived.lock().unwrap().push((now, write.clone()));
+    let mut modes = shared.mode.subscribe();
+    let mode = modes.borrow().clone();
+    if let Mode::Hang = mode {
+        // Goes on even when the caller has given up: a store does, too.
+        let (answered, answer) = oneshot::channel();
+        tokio::spawn(async move {
+            let _ = modes.wait_for(|mode| !matches!(mode, Mode::Hang)).await;
+            shared.stored.lock().unwrap().push(write);
+            let _ = answered.send(());
+        });
+        let _ = answer.await;
+        return empty(StatusCode::NO_CONTENT);
+    }
+    match mode {
+        Mode::Store | Mode::Hang => {
+            shared.stored.lock().unwrap().push(write);
+            empty(StatusCode::NO_CONTENT)
+        }
+        Mode::Partial => {
+            shared.stored.lock().unwrap().push(write);
+            let text = "partial write: field type conflict dropped=1";
+            error_json(StatusCode::BAD_REQUEST, text)
+        }
+        Mode::Refuse(status, text) => error_json(StatusCode::from_u16(status).unwrap(), text),
+    }
+}
+
+/// Waits for a condition, and says which one if it never comes.
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < SOON, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// A relay that can be killed.
+pub(crate) struct Running {
+    pub(crate) relay: Relay,
+    runtime: tokio::runtime::Runtime,
+    stop: oneshot::Sender<()>,
+    client: Client,
+}
+
+impl Running {
+    /// A relay before `backends`, named `a`, `b` and so on, with its queues in `dir`.
+    pub(crate) async fn start(
+        dir: &Path,
+        backends: &[&Fake],
+        adjust: impl FnOnce(&mut Config),
+    ) -> Self {
+        Self::start_in(
+            Arc::new(RealFs),
+            Arc::new(SystemClock),
+            dir,
+            backends,
+            adjust,
+        )
+        .await
+    }
+
+    pub(crate) async fn start_in(
+        vfs: Arc<dyn Vfs>,
+        clock: Arc<dyn Clock>,
+        dir: &Path,
+        backends: &[&Fake],
+        adjust: impl FnOnce(&mut Config),
+    ) -> Self {
+        let backends = backends.iter().zip(["a", "b", "c"]);
+        let backends = backends.map(|(fake, name)| BackendConfig {
+            name: name.into(),
+            url: Url::parse(&format!("http://{}", fake.addr)).unwrap(),
+        });
+        let mut config = Config::new(backends.collect(), dir);
+        // Long enough that only a test that asks for it sees a hedge.
+        config.hedge_delay = SOON;
+        // After a broken connection, and after a kill, nothing moves for so long.
+        config.write_timeout = Duration::from_millis(500);
+        config.retry_delay_min = Duration::from_millis(2);
+        config.retry_delay_max = Duration::from_millis(20);
+        adjust(&mut config);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let begun = std::time::Instant::now();
+        loop {
+            let (stop, stopped) = oneshot::channel::<()>();
+            let (config, vfs, clock) = (config.clone(), vfs.clone(), clock.clone());
+            let starting = runtime.spawn(async move {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let stopped = async {
+                    let _ = stopped.await;
+                };
+                Relay::start(config, vfs, clock, listener, stopped).await
+            });
+            match starting.await.unwrap() {
+                Ok(relay) => {
+                    return Self {
+                        relay,
+                        runtime,
+                        stop,
+                        client: Client::new(ClientConfig {
+                            request_timeout: SOON,
+                            ..ClientConfig::default()
+                        }),
+                    };
+                }
+                // One that was killed may need a moment to let go of its directories.
+                Err(error) => assert!(begun.elapsed() < SOON, "{error:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// As `kill -9`: nothing is flushed, nothing is told.
+    pub(crate) fn kill(self) {
+        self.runtime.shutdown_background();
+    }
+
+    /// As SIGTERM.
+    pub(crate) async fn stop(self) {
+        let Self {
+            relay,
+            runtime,
+            stop,
+            ..
+        } = self;
+        stop.send(()).unwrap();
+        relay.stopped().await;
+        runtime.shutdown_background();
+    }
+
+    pub(crate) async fn send(&self, call: Call) -> Answer {
+        let url = Url::parse(&format!("http://{}", self.relay.local_addr())).unwrap();
+        self.client.send(&url, call).await.unwrap()
+    }
+
+    /// Writes to database `d` and gives the status.
+    pub(crate) async fn write(&self, body: &str) -> u16 {
+        self.write_to("db=d", body).await.status.as_u16()
+    }
+
+    pub(crate) async fn write_to(&self, query: &str, body: &str) -> Answer {
+        let body = vec![Bytes::copy_from_slice(body.as_bytes())];
+        self.send(Call::post(format!("/write?{query}"), body, true))
+            .await
+    }
+
+    /// The condition of the backend with this index.
+    pub(crate) fn condition(&self, index: usize) -> tandem_relay::Condition {
+        self.relay.status()[index].condition
+    }
+
+    pub(crate) async fn is_live(&self, index: usize) {
+        until("the backend is live", || {
+            let status = &self.relay.status()[index];
+            status.condition == tandem_relay::Condition::Live && status.queued_batches == 0
+        })
+        .await;
+    }
+}
+
+pub(crate) fn text(answer: &Answer) -> String {
+    String::from_utf8(answer.body.clone().into_bytes().to_vec()).unwrap()
+}
+
+pub(crate) fn manual_clock(now_ns: i64) -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(now_ns))
+}
