@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::answer::Outcome;
 use crate::batch::{Batch, Head};
-use crate::lane::{Lanes, Turn};
+use crate::lane::{Lanes, Place, Turn};
 use crate::queue::{Queue, Settle, SpillError};
 use crate::report::{Condition, Report};
 use crate::verdict::{Verdict, verdict};
@@ -81,11 +81,11 @@ pub(crate) struct Landing {
 }
 
 impl Backend {
-    /// Brings a batch to the backend, or to its log. Not to be dropped before it ends.
-    pub(crate) async fn write(self: Arc<Self>, batch: Arc<Batch>) -> Attempt {
+    /// Brings a batch that has queued up to the backend, or to its log. Not to be dropped before it
+    /// ends.
+    pub(crate) async fn write(self: Arc<Self>, batch: Arc<Batch>, place: Place) -> Attempt {
         let hedge_at = Instant::now() + self.hedge_delay;
-        let lanes = batch.head.lanes;
-        match self.lanes.enter(lanes, self.turn_wait_max).await {
+        match self.lanes.turn(place, self.turn_wait_max).await {
             None => Attempt::Failed("it is busy with earlier writes to the same series".into()),
             Some(Turn::Spill) => {
                 let why = "earlier batches are in its queue";
@@ -122,10 +122,11 @@ impl Backend {
         self.lanes.landed(batch.head.lanes);
     }
 
-    /// Takes a hint back.
-    pub(crate) async fn cancel(self: &Arc<Self>, sequence: Sequence) {
+    /// Takes a hint back; `landed` when its live write has been answered.
+    pub(crate) async fn cancel(self: &Arc<Self>, sequence: Sequence, landed: bool) {
         let backend = self.clone();
-        let cancelled = tokio::task::spawn_blocking(move || backend.queue.cancel(sequence)).await;
+        let task = tokio::task::spawn_blocking(move || backend.queue.cancel(sequence, landed));
+        let cancelled = task.await;
         if let Ok(Err(error)) = cancelled {
             // It is not sent by this process; the next one may send it once more, in its place.
             self.report
@@ -238,7 +239,7 @@ impl Backend {
                 if landing.verdict == Verdict::Partial {
                     self.report.partial(&landing.text);
                 }
-                self.cancel(sequence).await;
+                self.cancel(sequence, true).await;
             }
             _ => {
                 let settle = landing.ghost_until.map_or(Settle::Now, Settle::At);

@@ -155,16 +155,16 @@ impl Drainer {
                 return Err(Stopped);
             }
             match backend.queue.due(sequence) {
-                None => return Ok(()),
-                Some(Settle::InFlight) => {
+                (Settle::InFlight, _) => {
                     self.wait(None).await;
                     continue;
                 }
-                Some(Settle::At(at)) if at > Instant::now() => {
+                (Settle::At(at), _) if at > Instant::now() => {
                     self.wait(Some(at)).await;
                     continue;
                 }
-                Some(_) => {}
+                (_, true) => {}
+                (_, false) => return Ok(()),
             }
             backend.lanes.clear_of_flights(head.lanes).await;
             let landing = backend.send(head, vec![body.clone()]).await;

@@ -44,6 +44,14 @@ struct State {
     next_id: u64,
 }
 
+/// A place in the queue before the lanes. To be handed to [`Lanes::turn`]: one that has its turn
+/// and is dropped blocks its lanes.
+#[derive(Debug)]
+pub(crate) struct Place {
+    id: u64,
+    turn: oneshot::Receiver<Turn>,
+}
+
 #[derive(Debug)]
 struct Waiter {
     id: u64,
@@ -52,33 +60,37 @@ struct Waiter {
 }
 
 impl Lanes {
-    /// Waits for a turn in the lanes of `mask`; `None` when there is none within `wait_max`.
-    pub(crate) async fn enter(&self, mask: u64, wait_max: Duration) -> Option<Turn> {
-        let (id, mut turn) = {
-            let mut state = self.lock();
-            let (sender, receiver) = oneshot::channel();
-            let id = state.next_id;
-            state.next_id += 1;
-            state.waiters.push_back(Waiter {
-                id,
-                mask,
-                turn: sender,
-            });
-            state.give_turns();
-            (id, receiver)
-        };
-        if let Ok(Ok(turn)) = tokio::time::timeout(wait_max, &mut turn).await {
+    /// Queues up in the lanes of `mask`. Whoever writes to several backends does this for all of
+    /// them before anyone else does it for one, so that all see the same order.
+    pub(crate) fn queue_up(&self, mask: u64) -> Place {
+        let (sender, turn) = oneshot::channel();
+        let mut state = self.lock();
+        let id = state.next_id;
+        state.next_id += 1;
+        state.waiters.push_back(Waiter {
+            id,
+            mask,
+            turn: sender,
+        });
+        state.give_turns();
+        Place { id, turn }
+    }
+
+    /// Waits for the turn of one that has queued up; `None` when it does not come within
+    /// `wait_max`: the place is given up then.
+    pub(crate) async fn turn(&self, mut place: Place, wait_max: Duration) -> Option<Turn> {
+        if let Ok(Ok(turn)) = tokio::time::timeout(wait_max, &mut place.turn).await {
             return Some(turn);
         }
         let mut state = self.lock();
         let before = state.waiters.len();
-        state.waiters.retain(|waiter| waiter.id != id);
+        state.waiters.retain(|waiter| waiter.id != place.id);
         if state.waiters.len() < before {
             // Those behind it may have waited for it alone.
             state.give_turns();
             return None;
         }
-        turn.try_recv().ok()
+        place.turn.try_recv().ok()
     }
 
     /// A batch on the wire was answered, and needs no hint.
@@ -232,6 +244,12 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(5);
     const NOW: Duration = Duration::ZERO;
+
+    impl Lanes {
+        async fn enter(&self, mask: u64, wait_max: Duration) -> Option<Turn> {
+            self.turn(self.queue_up(mask), wait_max).await
+        }
+    }
 
     #[tokio::test]
     async fn batches_that_share_a_lane_take_turns_in_order_of_arrival() {

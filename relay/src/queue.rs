@@ -34,6 +34,8 @@ use crate::lane::{Lanes, Turn};
 
 /// Segments of a log; smaller ones where the log's bound is small.
 const SEGMENT_BYTES_MAX: u64 = 16 << 20;
+/// Longer than any batch: bodies have their own bounds.
+const RECORD_BYTES_MAX: u32 = 1 << 30;
 /// A drained log that is larger than this gets a new, empty segment.
 const IDLE_BYTES_MAX: u64 = 1 << 20;
 
@@ -183,6 +185,7 @@ impl Queue {
         let from = cursor.value().max(1);
         let options = |bytes_max: u64, first_sequence| Options {
             segment_bytes_max: SEGMENT_BYTES_MAX.min(bytes_max / 8),
+            record_bytes_max: RECORD_BYTES_MAX,
             first_sequence,
             ..Options::default()
         };
@@ -279,8 +282,12 @@ impl Queue {
                 let mut state = self.lock();
                 state.stagings += 1;
                 let staging = state.stagings;
-                state.unsettled.insert(sequence, (staging, settle));
+                // A number that a failed staging had before may carry that one's marks.
+                state.unsettled.remove(&sequence);
                 state.cancelled.remove(&sequence);
+                if settle != Settle::Now {
+                    state.unsettled.insert(sequence, (staging, settle));
+                }
                 staging
             };
             match turn {
@@ -325,29 +332,47 @@ impl Queue {
 
     /// The live write of a hint has come to an end.
     pub(crate) fn settle(&self, sequence: Sequence, settle: Settle) {
-        if let Some((_, state)) = self.lock().unsettled.get_mut(&sequence) {
-            *state = settle;
+        let mut state = self.lock();
+        if settle == Settle::Now {
+            state.unsettled.remove(&sequence);
+        } else if let Some((_, current)) = state.unsettled.get_mut(&sequence) {
+            *current = settle;
         }
+        drop(state);
         self.wake.notify_one();
     }
 
     /// Takes a hint back: it is not sent. Durable on `Ok`. Blocks.
-    pub(crate) fn cancel(&self, sequence: Sequence) -> Result<(), tandem_seglog::Error> {
-        self.lock().cancelled.insert(sequence);
+    ///
+    /// Unless its live write has `landed`, that still has to settle before the hint is passed:
+    /// until then it is in the way of whatever shares a lane with it.
+    pub(crate) fn cancel(
+        &self,
+        sequence: Sequence,
+        landed: bool,
+    ) -> Result<(), tandem_seglog::Error> {
+        {
+            let mut state = self.lock();
+            state.cancelled.insert(sequence);
+            if landed {
+                state.unsettled.remove(&sequence);
+            }
+        }
+        self.wake.notify_one();
         let ticket = self.log.append(&[&hint::encode_cancel(sequence)])?;
-        let outcome = self.log.commit(&ticket);
-        self.settle(sequence, Settle::Now);
-        outcome
+        self.log.commit(&ticket)?;
+        self.wake.notify_one();
+        Ok(())
     }
 
-    /// When a hint may be sent; `None` when it must not be.
-    pub(crate) fn due(&self, sequence: Sequence) -> Option<Settle> {
+    /// When a hint may be dealt with, and whether it is to be sent then.
+    pub(crate) fn due(&self, sequence: Sequence) -> (Settle, bool) {
         let state = self.lock();
-        if state.cancelled.contains(&sequence) {
-            return None;
-        }
         let settle = state.unsettled.get(&sequence);
-        Some(settle.map_or(Settle::Now, |(_, settle)| *settle))
+        (
+            settle.map_or(Settle::Now, |(_, settle)| *settle),
+            !state.cancelled.contains(&sequence),
+        )
     }
 
     /// Waits for a spill, a settling or a cancel after the last call.

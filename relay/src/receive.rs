@@ -92,8 +92,12 @@ impl Receiver {
         if announced > self.body_bytes_max {
             return Err(ReceiveError::TooLarge);
         }
-        let memory = self.reserve(body.size_hint().upper(), gzip).await?;
-        let body = self.read(body, announced).await?;
+        let mut memory = self.charge(announced).await?;
+        let body = self.read(body, announced, &mut memory).await?;
+        if gzip {
+            let inflated = body.len().saturating_mul(INFLATION);
+            memory.merge(self.charge(inflated.min(self.inflated_bytes_max)).await?);
+        }
         let received_ns = self.now_ns();
         let mut head = Head {
             query: query.to_owned(),
@@ -121,6 +125,8 @@ impl Receiver {
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
         };
+        let kept: usize = body.iter().map(Bytes::len).sum();
+        drop(memory.split(memory.num_permits().saturating_sub(charges(kept))));
         Ok(Batch {
             head,
             body,
@@ -128,25 +134,9 @@ impl Receiver {
         })
     }
 
-    /// Charges a body to the budget: its announced length, or the longest there is, and what it
-    /// may inflate to.
-    async fn reserve(
-        &self,
-        upper: Option<u64>,
-        gzip: bool,
-    ) -> Result<OwnedSemaphorePermit, ReceiveError> {
-        let bytes = upper.map_or(self.body_bytes_max, |upper| {
-            usize::try_from(upper)
-                .unwrap_or(usize::MAX)
-                .min(self.body_bytes_max)
-        });
-        let inflated = if gzip {
-            bytes.saturating_mul(INFLATION).min(self.inflated_bytes_max)
-        } else {
-            0
-        };
-        let charges = (bytes + inflated) / CHARGE_BYTES + 1;
-        let charges = u32::try_from(charges).unwrap_or(u32::MAX);
+    /// Charges so many bytes to the budget.
+    async fn charge(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ReceiveError> {
+        let charges = u32::try_from(charges(bytes)).unwrap_or(u32::MAX);
         let acquiring = self.memory.clone().acquire_many_owned(charges);
         match tokio::time::timeout(self.memory_wait, acquiring).await {
             Ok(Ok(permit)) => Ok(permit),
@@ -154,8 +144,13 @@ impl Receiver {
         }
     }
 
-    /// Reads the body into one buffer.
-    async fn read(&self, body: &mut Incoming, announced: usize) -> Result<Bytes, ReceiveError> {
+    /// Reads the body into one buffer. One whose length was not announced is charged as it grows.
+    async fn read(
+        &self,
+        body: &mut Incoming,
+        announced: usize,
+        memory: &mut OwnedSemaphorePermit,
+    ) -> Result<Bytes, ReceiveError> {
         let mut buffer = Vec::with_capacity(announced);
         let mut body = pin!(body);
         loop {
@@ -173,6 +168,10 @@ impl Receiver {
                     return Err(ReceiveError::TooLarge);
                 }
                 buffer.extend_from_slice(data);
+                let owed = charges(buffer.capacity()).saturating_sub(memory.num_permits());
+                if owed > 0 {
+                    memory.merge(self.charge(owed * CHARGE_BYTES).await?);
+                }
             }
         }
     }
@@ -182,6 +181,11 @@ impl Receiver {
         let now = self.clock.now_ns();
         self.latest_ns.fetch_max(now, Ordering::Relaxed).max(now)
     }
+}
+
+/// The charge for so many bytes.
+const fn charges(bytes: usize) -> usize {
+    bytes / CHARGE_BYTES + 1
 }
 
 /// Scans a body and fills in the time of receipt where a line has none.

@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tandem_http::{Client, ClientConfig, Drained, RequestIds, serve};
@@ -119,6 +119,7 @@ impl Relay {
                 latest_ns: AtomicI64::new(i64::MIN),
             },
             ids: RequestIds::new(),
+            order: Mutex::new(()),
         });
         let answering = service.clone();
         let handler = move |request, _peer| answering.clone().answer(request);

@@ -1,7 +1,7 @@
 //! The HTTP side: what a client of InfluxDB's `/write` and `/ping` expects, and `/health` and
 //! `/status` for operators.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tandem_http::{
@@ -12,6 +12,7 @@ use tandem_http::{
 use crate::answer::{Decision, Outcome, Reply, decide};
 use crate::backend::{Attempt, Backend};
 use crate::batch::Batch;
+use crate::lane::Place;
 use crate::receive::{ReceiveError, Receiver};
 use crate::report::BackendStatus;
 
@@ -37,6 +38,8 @@ pub(crate) struct Service {
     pub(crate) backends: Vec<Arc<Backend>>,
     pub(crate) receiver: Receiver,
     pub(crate) ids: RequestIds,
+    /// Held while a batch queues up at all backends.
+    pub(crate) order: Mutex<()>,
 }
 
 impl Service {
@@ -102,10 +105,65 @@ impl Service {
             }
         };
         // A client that goes away must not leave the batch at one backend only.
-        let fan_out = tokio::spawn(fan_out(self.backends.clone(), batch));
+        let service = self.clone();
+        let fan_out = tokio::spawn(async move { service.fan_out(batch).await });
         match fan_out.await {
             Ok(response) => response,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    /// Brings a batch to every backend at once and decides what the client is told.
+    async fn fan_out(&self, batch: Arc<Batch>) -> Response<Body> {
+        let places: Vec<_> = {
+            // Two batches that share a series have the same order everywhere, or the stores differ.
+            let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+            let lanes = batch.head.lanes;
+            let queue_up = |backend: &Arc<Backend>| backend.lanes.queue_up(lanes);
+            self.backends.iter().map(queue_up).collect()
+        };
+        let write = |(backend, place): (&Arc<Backend>, Place)| {
+            tokio::spawn(backend.clone().write(batch.clone(), place))
+        };
+        let tasks: Vec<_> = self.backends.iter().zip(places).map(write).collect();
+        let mut attempts = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            match task.await {
+                Ok(attempt) => attempts.push(attempt),
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
+        let outcomes: Vec<Outcome> = attempts.iter().map(Attempt::outcome).collect();
+        let Decision {
+            reply,
+            keep_held,
+            cancel_hints,
+        } = decide(&outcomes);
+        let mut lost = Vec::new();
+        for (backend, attempt) in self.backends.iter().zip(&attempts) {
+            match attempt {
+                Attempt::Refused(_, answer) if keep_held => {
+                    let text =
+                        String::from_utf8_lossy(&answer.body.clone().into_bytes()).into_owned();
+                    if let Err(error) = backend.keep(&batch, text.trim()).await {
+                        lost.push(format!("{}: {}; {error}", backend.name, text.trim()));
+                    }
+                }
+                Attempt::Refused(..) => backend.let_go(&batch),
+                Attempt::Hinted(sequence) if cancel_hints => backend.cancel(*sequence, false).await,
+                Attempt::Failed(why) => lost.push(format!("{}: {why}", backend.name)),
+                Attempt::Stored | Attempt::Partial(_) | Attempt::Hinted(_) => {}
+            }
+        }
+        let passed = match reply {
+            Reply::Pass(index) => attempts.get(index),
+            Reply::NoContent if lost.is_empty() => return empty(StatusCode::NO_CONTENT),
+            Reply::NoContent | Reply::Unavailable => None,
+        };
+        match passed {
+            Some(Attempt::Refused(_, answer)) => pass(answer),
+            Some(Attempt::Partial(answer)) if lost.is_empty() => pass(answer),
+            _ => unavailable(&format!("tandem relay: {}", lost.join("; "))),
         }
     }
 
@@ -115,52 +173,6 @@ impl Service {
             .or_else(|| headers.get(REQUEST_ID))
             .cloned()
             .or_else(|| HeaderValue::try_from(self.ids.next_id()).ok())
-    }
-}
-
-/// Brings a batch to every backend at once and decides what the client is told.
-async fn fan_out(backends: Vec<Arc<Backend>>, batch: Arc<Batch>) -> Response<Body> {
-    let tasks: Vec<_> = backends
-        .iter()
-        .map(|backend| tokio::spawn(backend.clone().write(batch.clone())))
-        .collect();
-    let mut attempts = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        match task.await {
-            Ok(attempt) => attempts.push(attempt),
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
-    }
-    let outcomes: Vec<Outcome> = attempts.iter().map(Attempt::outcome).collect();
-    let Decision {
-        reply,
-        keep_held,
-        cancel_hints,
-    } = decide(&outcomes);
-    let mut lost = Vec::new();
-    for (backend, attempt) in backends.iter().zip(&attempts) {
-        match attempt {
-            Attempt::Refused(_, answer) if keep_held => {
-                let text = String::from_utf8_lossy(&answer.body.clone().into_bytes()).into_owned();
-                if let Err(error) = backend.keep(&batch, text.trim()).await {
-                    lost.push(format!("{}: {}; {error}", backend.name, text.trim()));
-                }
-            }
-            Attempt::Refused(..) => backend.let_go(&batch),
-            Attempt::Hinted(sequence) if cancel_hints => backend.cancel(*sequence).await,
-            Attempt::Failed(why) => lost.push(format!("{}: {why}", backend.name)),
-            Attempt::Stored | Attempt::Partial(_) | Attempt::Hinted(_) => {}
-        }
-    }
-    let passed = match reply {
-        Reply::Pass(index) => attempts.get(index),
-        Reply::NoContent if lost.is_empty() => return empty(StatusCode::NO_CONTENT),
-        Reply::NoContent | Reply::Unavailable => None,
-    };
-    match passed {
-        Some(Attempt::Refused(_, answer)) => pass(answer),
-        Some(Attempt::Partial(answer)) if lost.is_empty() => pass(answer),
-        _ => unavailable(&format!("tandem relay: {}", lost.join("; "))),
     }
 }
 

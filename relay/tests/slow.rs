@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use support::{Fake, Mode, Running, SOON, until};
@@ -83,6 +84,53 @@ async fn batches_of_one_series_never_fly_together() {
     let (first, second, ()) = tokio::join!(first, second, release);
     assert_eq!((first, second), (204, 204));
     assert_eq!(a.stored_bodies(), ["m,t=x,u=y v=1 1", "m,u=y,t=x v=2 1"]);
+    relay.stop().await;
+}
+
+/// Two clients, one series, one time: whoever comes second wins, so it has to be the same one at
+/// both backends.
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_writes_of_one_series_reach_both_backends_in_the_same_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (Fake::start().await, Fake::start().await);
+    let relay = Running::start(dir.path(), &[&a, &b], slowly).await;
+    let relay = Arc::new(relay);
+    let clients: Vec<_> = (0..8)
+        .map(|client| {
+            let relay = relay.clone();
+            tokio::spawn(async move {
+                for n in 0..40 {
+                    let body = format!("m,host=a v={client}{n:02} 1");
+                    assert_eq!(relay.write(&body).await, 204);
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    relay.is_live(0).await;
+    relay.is_live(1).await;
+    assert_eq!(a.stored_bodies().len(), 320);
+    assert_eq!(a.stored_bodies(), b.stored_bodies());
+    Arc::into_inner(relay).unwrap().stop().await;
+}
+
+/// Its hint is cancelled, because the other backend refused the batch; its live write is still out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_hint_keeps_its_lanes_until_its_live_write_has_landed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (Fake::start().await, Fake::start().await);
+    let relay = Running::start(dir.path(), &[&a, &b], slowly).await;
+    a.mode(Mode::Refuse(400, "unable to parse"));
+    b.mode(Mode::Hang);
+    assert_eq!(relay.write("m v=1 1").await, 400);
+    a.mode(Mode::Store);
+    assert_eq!(relay.write("m v=2 1").await, 204);
+    assert_eq!(b.arrived().len(), 1, "the second overtakes the first");
+    b.mode(Mode::Store);
+    relay.is_live(1).await;
+    assert_eq!(b.stored_bodies(), ["m v=1 1", "m v=2 1"]);
     relay.stop().await;
 }
 
