@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use support::{Fake, Mode, Running};
+use support::{Fake, Mode, Running, try_write};
+use tandem_http::{Client, ClientConfig};
 use tandem_testkit::Rng;
-use tokio::sync::RwLock;
+use tokio::sync::watch;
 
 /// Longer than a backend hangs, so that a write that broke off is through before its lanes are free.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(250);
@@ -42,13 +43,15 @@ fn state(fake: &Fake) -> BTreeMap<String, String> {
 async fn soak(seed: u64, events: usize) {
     let dir = tempfile::tempdir().unwrap();
     let mut fakes = [Fake::start().await, Fake::start().await];
-    let relay = Arc::new(RwLock::new(Some(start(dir.path(), &fakes).await)));
+    let mut relay = start(dir.path(), &fakes).await;
+    let addr = watch::Sender::new(relay.relay.local_addr());
     let done = Arc::new(AtomicBool::new(false));
     let acknowledged = Arc::new(AtomicU64::new(0));
     // Two series a writer, the second shared with no one but in the same bodies as the first.
     let writers: Vec<_> = (0..4)
         .map(|writer| {
-            let (relay, done) = (relay.clone(), done.clone());
+            let (addr, done) = (addr.subscribe(), done.clone());
+            let client = Client::new(ClientConfig::default());
             let acknowledged = acknowledged.clone();
             tokio::spawn(async move {
                 let mut last = 0;
@@ -57,13 +60,12 @@ async fn soak(seed: u64, events: usize) {
                     let body =
                         format!("m,host=w{writer} v={last} 1\nm,host=x{writer} v={last} 1\n");
                     loop {
-                        let relay = relay.read().await;
-                        let status = relay.as_ref().unwrap().write(&body).await;
-                        drop(relay);
-                        if status == 204 {
+                        let addr = *addr.borrow();
+                        if try_write(&client, addr, &body).await == Some(204) {
                             acknowledged.fetch_add(1, Ordering::Relaxed);
                             break;
                         }
+                        tokio::time::sleep(Duration::from_millis(1)).await;
                     }
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
@@ -96,11 +98,11 @@ async fn soak(seed: u64, events: usize) {
                 fakes[one].mode(Mode::Store);
             }
             _ => {
-                let mut slot = relay.write().await;
-                slot.take().unwrap().kill();
+                relay.kill();
                 // What is still on its way from the killed one arrives.
                 tokio::time::sleep(Duration::from_millis(20)).await;
-                *slot = Some(start(dir.path(), &fakes).await);
+                relay = start(dir.path(), &fakes).await;
+                addr.send_replace(relay.relay.local_addr());
             }
         }
         tokio::time::sleep(Duration::from_millis(rng.within(1..40))).await;
@@ -113,7 +115,6 @@ async fn soak(seed: u64, events: usize) {
             want.insert(format!("m,host={series}{writer}"), format!("v={last} 1"));
         }
     }
-    let relay = relay.write().await.take().unwrap();
     relay.is_live(0).await;
     relay.is_live(1).await;
     assert!(

@@ -320,6 +320,14 @@ impl Running {
     }
 }
 
+/// Writes to database `d` of the relay at `addr`; none when it went away meanwhile.
+pub(crate) async fn try_write(client: &Client, addr: SocketAddr, body: &str) -> Option<u16> {
+    let url = Url::parse(&format!("http://{addr}")).unwrap();
+    let call = Call::post("/write?db=d", vec![body.to_owned().into()], true);
+    let answer = client.send(&url, call).await.ok()?;
+    Some(answer.status.as_u16())
+}
+
 pub(crate) fn text(answer: &Answer) -> String {
     String::from_utf8(answer.body.clone().into_bytes().to_vec()).unwrap()
 }
