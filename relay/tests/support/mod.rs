@@ -224,12 +224,32 @@ impl Running {
         backends: &[&Fake],
         adjust: impl FnOnce(&mut Config),
     ) -> Self {
-        let backends = backends.iter().zip(["a", "b", "c"]);
-        let backends = backends.map(|(fake, name)| BackendConfig {
+        let url = |fake: &&Fake| Url::parse(&format!("http://{}", fake.addr)).unwrap();
+        let urls: Vec<Url> = backends.iter().map(url).collect();
+        Self::start_config(vfs, clock, Self::config(dir, &urls), adjust).await
+    }
+
+    /// The same before backends of any kind.
+    pub(crate) async fn start_with_urls(dir: &Path, urls: &[Url]) -> Self {
+        let (vfs, clock) = (Arc::new(RealFs), Arc::new(SystemClock));
+        Self::start_config(vfs, clock, Self::config(dir, urls), |_| {}).await
+    }
+
+    fn config(dir: &Path, urls: &[Url]) -> Config {
+        let backends = urls.iter().zip(["a", "b", "c"]);
+        let backends = backends.map(|(url, name)| BackendConfig {
             name: name.into(),
-            url: Url::parse(&format!("http://{}", fake.addr)).unwrap(),
+            url: url.clone(),
         });
-        let mut config = Config::new(backends.collect(), dir);
+        Config::new(backends.collect(), dir)
+    }
+
+    async fn start_config(
+        vfs: Arc<dyn Vfs>,
+        clock: Arc<dyn Clock>,
+        mut config: Config,
+        adjust: impl FnOnce(&mut Config),
+    ) -> Self {
         // Long enough that only a test that asks for it sees a hedge.
         config.hedge_delay = SOON;
         // After a broken connection, and after a kill, nothing moves for so long.
