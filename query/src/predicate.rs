@@ -4,8 +4,8 @@
 //! has to be looked at row by row. For each series the two are put together: the condition may be
 //! settled already, or an expression over the row is left.
 //!
-//! A missing tag counts as the empty string. A comparison of a tag other than `= != =~ !~` finds no
-//! series, and two tags are "equal" where a series has both: that is what InfluxDB's index does.
+//! A missing tag counts as the empty string, but two missing tags are not equal. A comparison of a
+//! tag other than `= != =~ !~` finds no series. That is what InfluxDB's index does.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -199,8 +199,12 @@ impl Builder<'_> {
                 return self.rows(whole);
             }
             Expr::VarRef(other) => {
-                let (a, b) = (self.with_tag(key), self.with_tag(other));
-                let set = if op == BinaryOp::Eq { a & b } else { a - b };
+                let equal = self.with_equal_tags(key, other);
+                let set = match op {
+                    BinaryOp::Eq => equal,
+                    BinaryOp::Neq => self.predicate.all.clone() - equal,
+                    _ => RoaringBitmap::new(),
+                };
                 self.series(set)
             }
             Expr::String(value) => match op {
@@ -246,12 +250,17 @@ impl Builder<'_> {
         }
     }
 
-    /// The series that have the tag, whatever its value.
-    fn with_tag(&self, key: &VarRef) -> RoaringBitmap {
-        let values = self.view.tag_values(self.measurement, key.name.as_bytes());
-        values
-            .into_iter()
-            .fold(RoaringBitmap::new(), |with, (_, series)| with | series)
+    /// The series that have both tags, with the same value.
+    fn with_equal_tags(&self, a: &VarRef, b: &VarRef) -> RoaringBitmap {
+        let values = |key: &VarRef| self.view.tag_values(self.measurement, key.name.as_bytes());
+        let others: HashMap<Vec<u8>, RoaringBitmap> = values(b).into_iter().collect();
+        let mut equal = RoaringBitmap::new();
+        for (value, series) in values(a) {
+            if let Some(other) = others.get(&value) {
+                equal |= series & other;
+            }
+        }
+        equal
     }
 
     /// The series whose value of the tag, empty where it is missing, fits.

@@ -1,7 +1,7 @@
 //! Expressions over the values of one row, with every name already resolved to a slot.
 //!
 //! Rules of evaluation are those of `influxdata/influxql ast.go` `ValuerEval`: a missing side makes
-//! a comparison false and arithmetic null (beside a boolean it counts as false), division by zero
+//! a comparison false and arithmetic null (in `AND` and `OR` it counts as false), division by zero
 //! is zero, and values of types that cannot be compared are neither equal nor unequal.
 
 use std::rc::Rc;
@@ -104,9 +104,14 @@ impl Scalar {
 }
 
 fn binary(op: BinaryOp, lhs: Value, rhs: Value, division: IntegerDivision) -> Value {
+    // What is missing counts as false beside a boolean, but is equal to nothing.
     let (lhs, rhs) = match (lhs, rhs) {
-        (Value::Null, Value::Boolean(rhs)) => (Value::Boolean(false), Value::Boolean(rhs)),
-        (Value::Boolean(lhs), Value::Null) => (Value::Boolean(lhs), Value::Boolean(false)),
+        (Value::Null, Value::Boolean(rhs)) if op.is_logical() => {
+            (Value::Boolean(false), Value::Boolean(rhs))
+        }
+        (Value::Boolean(lhs), Value::Null) if op.is_logical() => {
+            (Value::Boolean(lhs), Value::Boolean(false))
+        }
         sides => sides,
     };
     let known = match (&lhs, &rhs) {
@@ -362,6 +367,12 @@ mod tests {
         check(f(1.0), Neq, s("1"), Value::Boolean(false));
         check(s("a"), Lt, s("b"), Value::Boolean(false));
         check(s("a"), Add, s("b"), Value::Null);
+        check(
+            Value::Null,
+            Eq,
+            Value::Boolean(false),
+            Value::Boolean(false),
+        );
         check(Value::Null, Or, Value::Boolean(true), Value::Boolean(true));
         check(
             Value::Boolean(true),

@@ -72,7 +72,11 @@ fn offset_ns(expr: &Expr, duration_ns: i64, context: &TimeContext) -> Result<i64
         Expr::Call(_) => Ok(into_interval(context.now_ns)),
         Expr::String(text) => match parse_time(text, &context.zone) {
             Err(TimeError::Invalid) => Err(Error::refused(BAD)),
-            time => Ok(into_interval(time?)),
+            // InfluxDB checks the time and then takes no string.
+            Err(error) => Err(error.into()),
+            Ok(_) => Err(Error::refused(format!(
+                "invalid time dimension offset: {expr}"
+            ))),
         },
         _ => Err(Error::refused(BAD)),
     }
