@@ -1,5 +1,51 @@
-//! The embedded time-series store.
+//! The embedded time-series store: durable, small, bounded.
+//!
+//! A write is parsed into a batch ([`mod@batch`] has no names any more, only ids and words), staged
+//! in the WAL's buffer, synced with its neighbours, and put into the memtables of its shards. A
+//! flush writes the memtables into immutable block files. A query looks through a [`View`]: the
+//! series index says which series there are, and each is read from block files and memtables
+//! merged.
+//!
+//! Everything is synchronous and reaches files through `tandem_vfs` alone.
+//!
+//! ```text
+//! body ─ parse ─ stage ─ WAL ─ apply ─ memtable ─ flush ─ block files
+//!                  │                      │                  │
+//!               series table           postings ──── view ───┘
+//! ```
 
+mod batch;
+mod block;
+mod commit;
+mod core;
+mod database;
+mod error;
+mod flush;
+mod frame;
+mod index;
+mod maintain;
+mod manifest;
+mod memtable;
+mod merge;
+mod open;
+mod options;
+mod parse;
+mod policy;
 mod rows;
+mod schema;
+mod shard;
+mod store;
+mod view;
+mod wire;
 
+pub use database::PolicyChoice;
+pub use error::{StoreError, WriteError};
+pub use open::OpenReport;
+pub use options::Options;
+pub use policy::{
+    DEFAULT_POLICY_NAME, POLICY_DURATION_NS_MIN, PolicySpec, RetentionPolicy,
+    default_shard_duration_ns,
+};
 pub use rows::{Bitmap, Column, Rows, Strings, Validity, Values};
+pub use store::{Store, WriteRequest, Written};
+pub use view::{Order, SeriesReader, View};

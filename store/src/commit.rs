@@ -1,0 +1,381 @@
+//! From a parsed batch to rows that are durable and readable: stage, commit, apply.
+//!
+//! - *Stage*, under the commit lock: check types, give ids to new series, write one WAL record
+//!   into the log's buffer. The order of staging is the order of sequences, and that order alone
+//!   decides which of two writes wins.
+//! - *Commit*: wait until the log has synced the record, together with others (group commit).
+//! - *Apply*, in the order of sequences: put the rows into the memtables and let readers see the
+//!   new series. So nothing is readable before it is durable, and nothing is acknowledged before
+//!   it is readable.
+//!
+//! When the log fails a group it fails everything staged behind it too, and gives the numbers
+//! out again. The effects of staging (ids, types) of those batches are then taken back, newest
+//! first, before anything else is staged.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use tandem_model::{SeriesId, ShardId};
+use tandem_seglog::{Log, Sequence, Ticket};
+
+use crate::batch::{Batch, SeriesRef};
+use crate::database::Database;
+use crate::error::{StoreError, WriteError};
+use crate::frame::Frame;
+use crate::shard::{Shard, TypeConflict};
+
+/// Orders writes. See the module's head.
+#[derive(Debug)]
+pub(crate) struct Committer {
+    wal: Log,
+    staging: Mutex<Staging>,
+    /// Every record up to this one is applied.
+    applied: Mutex<Sequence>,
+    turn: Condvar,
+}
+
+#[derive(Debug)]
+struct Staging {
+    last: Sequence,
+    /// What to take back when a record fails, oldest first. Applied ones are forgotten.
+    effects: VecDeque<Effects>,
+}
+
+#[derive(Debug)]
+struct Effects {
+    sequence: Sequence,
+    database: Arc<Database>,
+    /// Length of the series table before.
+    series_before: u32,
+    /// Fields that got their type, with their measurement.
+    fields: Vec<(Arc<Shard>, Arc<[u8]>, Vec<Arc<[u8]>>)>,
+}
+
+impl Effects {
+    fn take_back(self) {
+        for (shard, measurement, fields) in self.fields {
+            shard.types().take_back(&measurement, &fields);
+        }
+        self.database.table_mut().truncate(self.series_before);
+    }
+}
+
+/// Rows of a batch by the shard that they go to.
+pub(crate) type Groups = Vec<(Arc<Shard>, Vec<u32>)>;
+
+/// A batch that has its place in the order of writes.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    ticket: Ticket,
+    database: Arc<Database>,
+    batch: Batch,
+    groups: Groups,
+    new_series: Vec<(SeriesId, Box<[u8]>)>,
+}
+
+impl Staged {
+    /// How many rows the batch has.
+    pub(crate) fn rows(&self) -> u64 {
+        self.batch.rows.len() as u64
+    }
+}
+
+/// Points that staging refused.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Refused {
+    pub(crate) dropped: u64,
+    /// InfluxDB's reason for the first of them.
+    pub(crate) first: Option<String>,
+}
+
+impl Committer {
+    /// Goes on after the last record of `wal`, all of which are applied.
+    pub(crate) fn new(wal: Log) -> Self {
+        let last = wal.next_sequence() - 1;
+        Self {
+            wal,
+            staging: Mutex::new(Staging {
+                last,
+                effects: VecDeque::new(),
+            }),
+            applied: Mutex::new(last),
+            turn: Condvar::new(),
+        }
+    }
+
+    pub(crate) const fn wal(&self) -> &Log {
+        &self.wal
+    }
+
+    /// Runs `action` with the sequence up to which everything is applied, while nothing more is.
+    pub(crate) fn between_applies<T>(&self, action: impl FnOnce(Sequence) -> T) -> T {
+        let applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        action(*applied)
+    }
+
+    /// Checks, numbers and stages a batch; `None` when no point of it can be stored.
+    pub(crate) fn stage(
+        &self,
+        database: &Arc<Database>,
+        mut batch: Batch,
+        shards: &[Arc<Shard>],
+    ) -> Result<(Option<Staged>, Refused), WriteError> {
+        let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        self.forget_applied(&mut staging);
+        let mut effects = Effects {
+            sequence: staging.last + 1,
+            database: Arc::clone(database),
+            series_before: database.table().len(),
+            fields: Vec::new(),
+        };
+        let refused = check_types(&mut batch, shards, &mut effects);
+        if batch.rows.is_empty() {
+            return Ok((None, refused));
+        }
+        let new_series = resolve_series(database, &mut batch);
+        let groups = group_by_shard(&batch, shards);
+        let ticket = match self.append(&effects, &batch, &groups, &new_series) {
+            Ok(ticket) => ticket,
+            Err(error) => {
+                effects.take_back();
+                self.take_back_failed(&mut staging);
+                return Err(write_error(error));
+            }
+        };
+        staging.last = ticket.sequence();
+        staging.effects.push_back(effects);
+        let database = Arc::clone(database);
+        Ok((
+            Some(Staged {
+                ticket,
+                database,
+                batch,
+                groups,
+                new_series,
+            }),
+            refused,
+        ))
+    }
+
+    fn append(
+        &self,
+        effects: &Effects,
+        batch: &Batch,
+        groups: &Groups,
+        new_series: &[(SeriesId, Box<[u8]>)],
+    ) -> Result<Ticket, tandem_seglog::Error> {
+        let new_series: Vec<(SeriesId, &[u8])> =
+            new_series.iter().map(|(id, key)| (*id, &**key)).collect();
+        let groups: Vec<(ShardId, &[u32])> = groups
+            .iter()
+            .map(|(shard, rows)| (shard.id, rows.as_slice()))
+            .collect();
+        self.wal.append_with(|sequence, out| {
+            if sequence != effects.sequence {
+                // Records before this one have failed since, and this one builds on them.
+                return Err("records before this one failed".into());
+            }
+            Frame {
+                database: effects.database.id,
+                new_series: &new_series,
+                batch,
+                groups: &groups,
+            }
+            .encode(out);
+            Ok(())
+        })
+    }
+
+    fn forget_applied(&self, staging: &mut Staging) {
+        let applied = self.between_applies(|applied| applied);
+        while staging
+            .effects
+            .front()
+            .is_some_and(|e| e.sequence <= applied)
+        {
+            staging.effects.pop_front();
+        }
+    }
+
+    /// Takes back the effects of all records whose numbers the log gives out again.
+    fn take_back_failed(&self, staging: &mut Staging) {
+        let next = self.wal.next_sequence();
+        while let Some(effects) = staging.effects.pop_back_if(|e| e.sequence >= next) {
+            effects.take_back();
+        }
+        staging.last = next - 1;
+    }
+
+    /// Makes a staged batch durable and readable.
+    pub(crate) fn commit(&self, staged: Staged) -> Result<(), WriteError> {
+        if let Err(error) = self.wal.commit(&staged.ticket) {
+            let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+            self.take_back_failed(&mut staging);
+            return Err(write_error(error));
+        }
+        let sequence = staged.ticket.sequence();
+        let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        while *applied + 1 != sequence {
+            applied = self
+                .turn
+                .wait(applied)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        let new_series = staged.new_series.iter().map(|(id, key)| (*id, &**key));
+        apply(&staged.database, &staged.batch, &staged.groups, new_series);
+        *applied = sequence;
+        self.turn.notify_all();
+        Ok(())
+    }
+}
+
+/// Puts the rows of a durable batch where readers find them.
+pub(crate) fn apply<'a>(
+    database: &Database,
+    batch: &Batch,
+    groups: &Groups,
+    new_series: impl Iterator<Item = (SeriesId, &'a [u8])>,
+) {
+    let mut postings = None;
+    let mut end = 0;
+    for (id, key) in new_series {
+        postings
+            .get_or_insert_with(|| database.postings_mut())
+            .insert(id, key);
+        end = end.max(id.0.saturating_add(1));
+    }
+    drop(postings);
+    database.raise_applied_series(end);
+    for (shard, rows) in groups {
+        let mut data = shard.data_mut();
+        let data = &mut *data;
+        let before = data.active.bytes();
+        for &at in rows {
+            let row = &batch.rows[at as usize];
+            let SeriesRef::Known(series) = row.series else {
+                continue;
+            };
+            if !data.active.contains(series) {
+                data.series.insert(series.0);
+            }
+            let template = &batch.templates[row.template as usize];
+            data.active.insert(
+                series,
+                template,
+                row.time_ns,
+                batch.words(row),
+                &batch.strings,
+            );
+        }
+        database
+            .memtable_bytes
+            .fetch_add(data.active.bytes() - before, Ordering::AcqRel);
+    }
+}
+
+/// Drops the rows whose fields have another type already, and fixes the types of new fields.
+fn check_types(batch: &mut Batch, shards: &[Arc<Shard>], effects: &mut Effects) -> Refused {
+    let templates = batch.templates.len();
+    let mut verdicts: Vec<Option<bool>> = vec![None; shards.len() * templates];
+    let mut refused = Refused::default();
+    let templates_of = &batch.templates;
+    batch.rows.retain(|row| {
+        let verdict = &mut verdicts[row.shard as usize * templates + row.template as usize];
+        let good = *verdict.get_or_insert_with(|| {
+            let (shard, template) = (
+                &shards[row.shard as usize],
+                &templates_of[row.template as usize],
+            );
+            match shard.types().accept(template) {
+                Ok(fields) => {
+                    if !fields.is_empty() {
+                        effects.fields.push((
+                            Arc::clone(shard),
+                            Arc::clone(&template.measurement),
+                            fields,
+                        ));
+                    }
+                    true
+                }
+                Err(conflict) => {
+                    refused
+                        .first
+                        .get_or_insert_with(|| conflict_text(&template.measurement, &conflict));
+                    false
+                }
+            }
+        });
+        refused.dropped += u64::from(!good);
+        good
+    });
+    refused
+}
+
+fn conflict_text(measurement: &[u8], conflict: &TypeConflict) -> String {
+    format!(
+        "field type conflict: input field \"{}\" on measurement \"{}\" is type {}, already exists as type {}",
+        String::from_utf8_lossy(&conflict.field),
+        String::from_utf8_lossy(measurement),
+        conflict.given,
+        conflict.existing
+    )
+}
+
+/// Gives every row its series id; returns the series that are new.
+fn resolve_series(database: &Database, batch: &mut Batch) -> Vec<(SeriesId, Box<[u8]>)> {
+    let mut new_series = Vec::new();
+    if batch.unknown.is_empty() && batch.aliases.is_empty() {
+        return new_series;
+    }
+    let mut table = database.table_mut();
+    for (raw, id) in batch.aliases.drain(..) {
+        table.alias(&raw, id);
+    }
+    let mut ids: Vec<Option<SeriesId>> = vec![None; batch.unknown.len()];
+    for row in &mut batch.rows {
+        let SeriesRef::Unknown(at) = row.series else {
+            continue;
+        };
+        let id = *ids[at as usize].get_or_insert_with(|| {
+            let key = &batch.unknown[at as usize];
+            let id = table.find(&key.canonical).unwrap_or_else(|| {
+                let id = table.insert(&key.canonical);
+                new_series.push((id, key.canonical.clone()));
+                id
+            });
+            if key.raw != key.canonical {
+                table.alias(&key.raw, id);
+            }
+            id
+        });
+        row.series = SeriesRef::Known(id);
+    }
+    new_series
+}
+
+fn group_by_shard(batch: &Batch, shards: &[Arc<Shard>]) -> Groups {
+    let mut groups: Groups = shards
+        .iter()
+        .map(|shard| (Arc::clone(shard), Vec::new()))
+        .collect();
+    for (at, row) in (0_u32..).zip(&batch.rows) {
+        groups[row.shard as usize].1.push(at);
+    }
+    groups.retain(|(_, rows)| !rows.is_empty());
+    groups
+}
+
+fn write_error(error: tandem_seglog::Error) -> WriteError {
+    match error {
+        e if e.is_storage_full() => {
+            WriteError::Full(format!("engine: no space left on device: {e}"))
+        }
+        // Not this batch's fault: it had been staged upon one that failed.
+        tandem_seglog::Error::Encode { .. } => {
+            WriteError::Overloaded("engine: a write before this one failed".into())
+        }
+        e @ tandem_seglog::Error::Failed { .. } => WriteError::ReadOnly(format!("engine: {e}")),
+        e => StoreError::log("write to WAL")(e).into(),
+    }
+}

@@ -1,0 +1,287 @@
+//! The parts of an open store that recovery, writes, flushes and readers share, and the
+//! statements that change which databases, policies and shards exist.
+//!
+//! Such a change is first made true by the manifest and then shown to readers, one at a time
+//! under the manifest's lock.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use tandem_model::{ShardId, TimeRange};
+use tandem_vfs::{Clock, Vfs};
+
+use crate::database::{Database, PolicyChoice, database_dir};
+use crate::error::StoreError;
+use crate::manifest::{Edit, Manifest, ShardRecord};
+use crate::options::Options;
+use crate::policy::{PolicySpec, RetentionPolicy, check_name};
+use crate::shard::Shard;
+
+/// See the module's head.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) dir: PathBuf,
+    pub(crate) options: Options,
+    manifest: Mutex<Manifest>,
+    databases: RwLock<BTreeMap<String, Arc<Database>>>,
+    /// Directories of dropped databases, still to be removed.
+    garbage: Mutex<Vec<PathBuf>>,
+}
+
+impl Core {
+    pub(crate) fn new(
+        vfs: Arc<dyn Vfs>,
+        clock: Arc<dyn Clock>,
+        dir: PathBuf,
+        options: Options,
+        manifest: Manifest,
+    ) -> Self {
+        Self {
+            vfs,
+            clock,
+            dir,
+            options,
+            manifest: Mutex::new(manifest),
+            databases: RwLock::default(),
+            garbage: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn manifest(&self) -> MutexGuard<'_, Manifest> {
+        self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The database called `name`.
+    pub(crate) fn database(&self, name: &str) -> Option<Arc<Database>> {
+        self.databases
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
+    }
+
+    /// All databases, by name.
+    pub(crate) fn databases(&self) -> Vec<Arc<Database>> {
+        self.databases
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    /// Bytes of all memtables, frozen ones included.
+    pub(crate) fn memtable_bytes(&self) -> usize {
+        let databases = self
+            .databases
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        databases
+            .values()
+            .map(|d| d.memtable_bytes.load(Ordering::Acquire))
+            .sum()
+    }
+
+    pub(crate) fn show_database(&self, database: Arc<Database>) {
+        let mut databases = self
+            .databases
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        databases.insert(database.name.clone(), database);
+    }
+
+    /// Makes a database unless there is one; with `spec`, an existing one must have that policy.
+    pub(crate) fn create_database(
+        &self,
+        name: &str,
+        spec: Option<&PolicySpec>,
+    ) -> Result<(), StoreError> {
+        check_name(name)?;
+        let mut policy = spec.cloned().unwrap_or_default().resolve()?;
+        policy.is_default = true;
+        let mut manifest = self.manifest();
+        if let Some(existing) = self.database(name) {
+            let conflict = spec.is_some()
+                && !existing
+                    .policies()
+                    .list
+                    .iter()
+                    .any(|p| same_policy(p, &policy));
+            return if conflict {
+                Err(StoreError::Refused(
+                    "retention policy conflicts with an existing policy".into(),
+                ))
+            } else {
+                Ok(())
+            };
+        }
+        let id = manifest.next_database_id();
+        let dir = database_dir(&self.dir, id);
+        let database = Database::new(id, name.into(), dir);
+        make_dir(&*self.vfs, &self.dir, &database.index_dir())?;
+        manifest.commit(&[
+            Edit::CreateDatabase {
+                id,
+                name: name.into(),
+            },
+            Edit::PutPolicy {
+                database: id,
+                policy: policy.clone(),
+            },
+        ])?;
+        database.policies_mut().put(policy);
+        self.show_database(Arc::new(database));
+        Ok(())
+    }
+
+    /// Drops a database and all its data, at once and for good when `Ok`; its files follow.
+    pub(crate) fn drop_database(&self, name: &str) -> Result<(), StoreError> {
+        let mut manifest = self.manifest();
+        let Some(database) = self.database(name) else {
+            return Ok(());
+        };
+        manifest.commit(&[Edit::DropDatabase { id: database.id }])?;
+        self.databases
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(name);
+        self.garbage
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(database.dir.clone());
+        Ok(())
+    }
+
+    /// The shards that hold these times, made where they are missing. The result has one entry
+    /// for each of `times_ns`.
+    pub(crate) fn shards_for(
+        &self,
+        database: &Database,
+        policy: &RetentionPolicy,
+        times_ns: &[i64],
+    ) -> Result<Vec<Arc<Shard>>, StoreError> {
+        times_ns
+            .iter()
+            .map(|&time_ns| {
+                // Bound first: a guard in the scrutinee would live through the arms.
+                let found = database.policies().shard_at(&policy.name, time_ns).cloned();
+                match found {
+                    Some(shard) => Ok(shard),
+                    None => self.make_shard(database, policy, time_ns),
+                }
+            })
+            .collect()
+    }
+
+    fn make_shard(
+        &self,
+        database: &Database,
+        policy: &RetentionPolicy,
+        time_ns: i64,
+    ) -> Result<Arc<Shard>, StoreError> {
+        let mut manifest = self.manifest();
+        if !manifest.state().databases.contains_key(&database.id) {
+            return Err(StoreError::DatabaseNotFound(database.name.clone()));
+        }
+        let range = {
+            let policies = database.policies();
+            if let Some(shard) = policies.shard_at(&policy.name, time_ns) {
+                return Ok(Arc::clone(shard));
+            }
+            policies.range_for(policy, time_ns)
+        };
+        let id = manifest.next_shard_id();
+        let shard = Arc::new(Shard::new(id, range, database.shard_dir(id)));
+        make_dir(&*self.vfs, &self.dir, &shard.dir)?;
+        manifest.commit(&[Edit::AddShard {
+            id,
+            shard: ShardRecord {
+                database: database.id,
+                policy: policy.name.clone(),
+                start_ns: range.min_ns,
+                end_ns: range.max_ns,
+                files: Vec::new(),
+            },
+        }])?;
+        database
+            .policies_mut()
+            .add_shard(&policy.name, Arc::clone(&shard));
+        Ok(shard)
+    }
+
+    /// The shards of a database that overlap `range`, by time.
+    pub(crate) fn shards_in(
+        database: &Database,
+        choice: PolicyChoice<'_>,
+        range: TimeRange,
+    ) -> Result<Vec<Arc<Shard>>, StoreError> {
+        let policies = database.policies();
+        let mut shards = Vec::new();
+        for policy in policies.find(&database.name, choice)? {
+            shards.extend(policies.shards_in(&policy.name, range).cloned());
+        }
+        shards.sort_by_key(|shard| (shard.range.min_ns, shard.id));
+        Ok(shards)
+    }
+
+    /// Removes the files of dropped databases. What cannot be removed now is rubbish that the
+    /// next start removes.
+    pub(crate) fn remove_garbage(&self) {
+        let garbage =
+            std::mem::take(&mut *self.garbage.lock().unwrap_or_else(PoisonError::into_inner));
+        for dir in garbage {
+            if let Err(error) = remove_tree(&*self.vfs, &dir) {
+                tracing::warn!(dir = %dir.display(), %error, "cannot remove the files of a dropped database now");
+            }
+        }
+    }
+
+    pub(crate) fn find_shard(&self, database: &Database, id: ShardId) -> Option<Arc<Shard>> {
+        database
+            .policies()
+            .all_shards()
+            .find(|shard| shard.id == id)
+            .cloned()
+    }
+}
+
+fn same_policy(a: &RetentionPolicy, b: &RetentionPolicy) -> bool {
+    a.name == b.name
+        && a.duration_ns == b.duration_ns
+        && a.shard_duration_ns == b.shard_duration_ns
+        && a.replicas == b.replicas
+}
+
+/// Makes a directory below `root` so that it survives a crash.
+pub(crate) fn make_dir(vfs: &dyn Vfs, root: &Path, dir: &Path) -> Result<(), StoreError> {
+    vfs.create_dir_all(dir)
+        .map_err(StoreError::io("make directory", dir))?;
+    let mut at = dir;
+    while let Some(parent) = at.parent() {
+        vfs.sync_dir(parent)
+            .map_err(StoreError::io("sync directory", parent))?;
+        if parent == root {
+            break;
+        }
+        at = parent;
+    }
+    Ok(())
+}
+
+/// Removes a directory of our own two-level form: files, and directories of files.
+pub(crate) fn remove_tree(vfs: &dyn Vfs, dir: &Path) -> std::io::Result<()> {
+    if !vfs.exists(dir) {
+        return Ok(());
+    }
+    for name in vfs.read_dir(dir)? {
+        let path = dir.join(name);
+        if vfs.remove_file(&path).is_err() {
+            remove_tree(vfs, &path)?;
+        }
+    }
+    vfs.remove_dir(dir)
+}

@@ -1,0 +1,115 @@
+//! What can go wrong, in InfluxDB's words where InfluxDB has words for it.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why the store could not do what was asked. `Display` is what a client is told.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// No database of this name.
+    #[error("database not found: {0}")]
+    DatabaseNotFound(String),
+    /// No retention policy of this name.
+    #[error("retention policy not found: {0}")]
+    PolicyNotFound(String),
+    /// The database has no default policy.
+    #[error("default retention policy not set for: {0}")]
+    NoDefaultPolicy(String),
+    /// Refused, with InfluxDB's reason.
+    #[error("{0}")]
+    Refused(String),
+    /// The store takes no change any more: an earlier sync failed, or it is closed.
+    #[error("store is read-only: {0}")]
+    ReadOnly(String),
+    /// The file system reports an error; nothing was changed unless the text says so.
+    #[error("{action} {}: {source}", path.display())]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What the file system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The log (WAL or manifest) reports an error.
+    #[error("{action}: {source}")]
+    Log {
+        /// What was being done.
+        action: &'static str,
+        /// What the log said.
+        #[source]
+        source: tandem_seglog::Error,
+    },
+    /// A block file reports an error.
+    #[error(transparent)]
+    Block(#[from] crate::block::BlockError),
+    /// A file holds what it cannot hold.
+    #[error("{} is damaged at byte {offset}: {what}", file.display())]
+    Corrupt {
+        /// The file.
+        file: PathBuf,
+        /// Where in it.
+        offset: u64,
+        /// What is wrong there.
+        what: &'static str,
+    },
+    /// Another process uses the directory.
+    #[error("{} is in use by another process; stop it, or choose another data directory", .0.display())]
+    InUse(PathBuf),
+}
+
+impl StoreError {
+    pub(crate) fn io(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+
+    pub(crate) fn log(action: &'static str) -> impl FnOnce(tandem_seglog::Error) -> Self {
+        move |source| Self::Log { action, source }
+    }
+}
+
+/// Why a write was not, or not wholly, stored. `Display` is what a client is told.
+#[derive(Debug, Error)]
+pub enum WriteError {
+    /// No database of this name; nothing was stored.
+    #[error("database not found: {0:?}")]
+    DatabaseNotFound(String),
+    /// No retention policy of this name; nothing was stored.
+    #[error("retention policy not found: {0}")]
+    PolicyNotFound(String),
+    /// No line could be parsed; nothing was stored. One line for each bad line of the body.
+    #[error("{0}")]
+    Unparsable(String),
+    /// The good points are stored, durable and readable; the others are not.
+    #[error("{message}")]
+    Partial {
+        /// The complete text.
+        message: String,
+        /// How many points were stored.
+        points: u64,
+        /// How many points were dropped after parsing.
+        dropped: u64,
+    },
+    /// Memory for writes is used up; nothing was stored; worth trying again.
+    #[error("{0}")]
+    Overloaded(String),
+    /// The disk is full; nothing was stored; worth trying again when there is space.
+    #[error("{0}")]
+    Full(String),
+    /// The store takes no writes any more; nothing was stored.
+    #[error("{0}")]
+    ReadOnly(String),
+    /// Something else failed; the points may or may not be stored.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,194 @@
+//! Work in the background: flushes when memory, age or the WAL's length ask for one, and removes
+//! the files of dropped databases.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::commit::Committer;
+use crate::core::Core;
+use crate::error::StoreError;
+use crate::flush::{Frozen, freeze};
+
+/// How often the thread looks at age and WAL when nobody wakes it.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long after a failed flush the next one is tried.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Flushes, one at a time, whoever asks.
+#[derive(Debug)]
+pub(crate) struct Flusher {
+    core: Arc<Core>,
+    committer: Arc<Committer>,
+    /// A flush that failed and is to be written out again.
+    pending: Mutex<Option<Frozen>>,
+    flushed: Condvar,
+    flushes: Mutex<u64>,
+}
+
+impl Flusher {
+    pub(crate) fn new(core: Arc<Core>, committer: Arc<Committer>) -> Self {
+        Self {
+            core,
+            committer,
+            pending: Mutex::default(),
+            flushed: Condvar::new(),
+            flushes: Mutex::default(),
+        }
+    }
+
+    /// Writes everything that is applied into files and cuts the WAL.
+    pub(crate) fn flush(&self) -> Result<(), StoreError> {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(frozen) = pending.as_ref() {
+            self.write_out(frozen)?;
+            *pending = None;
+        }
+        let frozen = self
+            .committer
+            .between_applies(|applied| freeze(&self.core, applied));
+        self.write_out(pending.insert(frozen))?;
+        *pending = None;
+        Ok(())
+    }
+
+    fn write_out(&self, frozen: &Frozen) -> Result<(), StoreError> {
+        let wal_needed_from = frozen.write_out(&self.core)?;
+        self.committer
+            .wal()
+            .cut_below(wal_needed_from)
+            .map_err(StoreError::log("cut WAL"))?;
+        *self.flushes.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.flushed.notify_all();
+        Ok(())
+    }
+
+    /// Waits until a flush is done, at most for `limit`.
+    pub(crate) fn wait_for_flush(&self, limit: Duration) {
+        let flushes = self.flushes.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = *flushes;
+        let _ = self
+            .flushed
+            .wait_timeout_while(flushes, limit, |now| *now == before)
+            .unwrap_or_else(PoisonError::into_inner);
+    }
+
+    fn is_due(&self, oldest: Option<Instant>) -> bool {
+        let options = &self.core.options;
+        self.core.memtable_bytes() >= options.memtable_bytes_max / 2
+            || self.committer.wal().bytes_total() >= options.wal_bytes_max
+            || oldest.is_some_and(|since| since.elapsed() >= options.flush_age_max)
+    }
+}
+
+/// The background thread; it ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Maintenance {
+    signal: Arc<Signal>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Signal {
+    state: Mutex<Wanted>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Wanted {
+    stop: bool,
+    look: bool,
+}
+
+impl Signal {
+    fn lock(&self) -> MutexGuard<'_, Wanted> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Maintenance {
+    pub(crate) fn start(core: Arc<Core>, flusher: Arc<Flusher>) -> std::io::Result<Self> {
+        let signal = Arc::new(Signal::default());
+        let theirs = Arc::clone(&signal);
+        let thread = std::thread::Builder::new()
+            .name("store-maintain".into())
+            .spawn(move || run(&theirs, &core, &flusher))?;
+        Ok(Self {
+            signal,
+            thread: Some(thread),
+        })
+    }
+
+    /// Has the thread look now.
+    pub(crate) fn wake(&self) {
+        self.signal.lock().look = true;
+        self.signal.changed.notify_all();
+    }
+}
+
+impl Drop for Maintenance {
+    fn drop(&mut self) {
+        self.signal.lock().stop = true;
+        self.signal.changed.notify_all();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's background thread panicked");
+        }
+    }
+}
+
+fn run(signal: &Signal, core: &Core, flusher: &Flusher) {
+    let mut oldest = None;
+    let mut not_before: Option<Instant> = None;
+    loop {
+        {
+            let mut wanted = signal
+                .changed
+                .wait_timeout_while(signal.lock(), LOOK_EVERY, |w| !w.stop && !w.look)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+            if wanted.stop {
+                return;
+            }
+            wanted.look = false;
+        }
+        core.remove_garbage();
+        if core.memtable_bytes() == 0 {
+            oldest = None;
+        } else {
+            oldest.get_or_insert_with(Instant::now);
+        }
+        if !flusher.is_due(oldest) || not_before.is_some_and(|at| Instant::now() < at) {
+            continue;
+        }
+        match flusher.flush() {
+            Ok(()) => {
+                oldest = None;
+                not_before = None;
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = chain(&error),
+                    "flush failed; what it holds stays in memory and in the WAL, and it is tried again"
+                );
+                not_before = Some(Instant::now() + RETRY_AFTER);
+            }
+        }
+    }
+}
+
+/// An error with its sources, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,274 @@
+//! Opening: from what a clean stop or a crash left to a store that answers.
+//!
+//! The manifest says what exists. Its index segments give the series, the footers of its block
+//! files the rest; then the WAL's records after the last flush are applied in order, as they were
+//! when they were first written. What the manifest does not name is removed. A block file or
+//! segment that is damaged or gone is left alone, reported and counted, and the rest answers.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tandem_model::{SeriesId, ShardId, TimeRange};
+use tandem_seglog::{Log, Options as LogOptions, Sequence, UserError};
+use tandem_vfs::{Clock, Vfs};
+
+use crate::block::{BlockError, BlockFile};
+use crate::commit::{Groups, apply};
+use crate::core::{Core, make_dir, remove_tree};
+use crate::database::{Database, database_dir};
+use crate::error::StoreError;
+use crate::flush::freeze;
+use crate::frame;
+use crate::index::read_segment;
+use crate::manifest::{DatabaseRecord, Manifest, ShardRecord, State};
+use crate::options::Options;
+use crate::shard::Shard;
+
+/// The longest WAL record: one write request's rows.
+const WAL_RECORD_BYTES_MAX: u32 = 256 << 20;
+
+/// What opening found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenReport {
+    /// WAL records applied again.
+    pub replayed_records: u64,
+    /// Rows in them.
+    pub replayed_rows: u64,
+    /// Rows in the WAL that belong to a database or shard dropped since.
+    pub skipped_rows: u64,
+    /// Damaged or missing files; what they held does not answer.
+    pub quarantined: Vec<PathBuf>,
+}
+
+/// Opens everything in `dir`, which is locked by the caller.
+pub(crate) fn open(
+    vfs: Arc<dyn Vfs>,
+    clock: Arc<dyn Clock>,
+    dir: &Path,
+    options: Options,
+) -> Result<(Core, Log, OpenReport), StoreError> {
+    let mut report = OpenReport::default();
+    let manifest = Manifest::open(Arc::clone(&vfs), &dir.join("manifest"))?;
+    make_dir(&*vfs, dir, &dir.join("data"))?;
+    let state = manifest.state().clone();
+    let core = Core::new(Arc::clone(&vfs), clock, dir.into(), options, manifest);
+    remove_unknown(&core, &state)?;
+    for (&id, record) in &state.databases {
+        let database = Database::new(id, record.name.clone(), database_dir(dir, id));
+        load_index(&core, &database, record, &mut report)?;
+        for policy in &record.policies {
+            database.policies_mut().put(policy.clone());
+        }
+        for (&shard_id, shard) in state.shards.iter().filter(|(_, s)| s.database == id) {
+            let shard_open = load_shard(&core, &database, shard_id, shard, &mut report)?;
+            database
+                .policies_mut()
+                .add_shard(&shard.policy, Arc::new(shard_open));
+        }
+        core.show_database(Arc::new(database));
+    }
+    let wal = replay(&core, state.flushed_to, &mut report)?;
+    for file in &report.quarantined {
+        tracing::error!(file = %file.display(), "damaged; its data does not answer until it is restored");
+    }
+    Ok((core, wal, report))
+}
+
+fn load_index(
+    core: &Core,
+    database: &Database,
+    record: &DatabaseRecord,
+    report: &mut OpenReport,
+) -> Result<(), StoreError> {
+    let mut table = database.table_mut();
+    let mut postings = database.postings_mut();
+    for segment in &record.segments {
+        let path = database.index_dir().join(segment.name());
+        let end = segment.first_series.saturating_add(segment.count);
+        let read = read_segment(&*core.vfs, &path, &mut table, |id, key| {
+            postings.insert(id, key)
+        });
+        match read {
+            Ok(()) => {}
+            Err(error @ (StoreError::Corrupt { .. } | StoreError::Io { .. })) => {
+                tracing::error!(%error, "series of this index segment are lost to queries");
+                report.quarantined.push(path);
+            }
+            Err(error) => return Err(error),
+        }
+        table.pad_to(end);
+        database.raise_segmented_series(end);
+        database.raise_applied_series(end);
+    }
+    Ok(())
+}
+
+fn load_shard(
+    core: &Core,
+    database: &Database,
+    id: ShardId,
+    record: &ShardRecord,
+    report: &mut OpenReport,
+) -> Result<Shard, StoreError> {
+    let shard = Shard::new(
+        id,
+        TimeRange::new(record.start_ns, record.end_ns),
+        database.shard_dir(id),
+    );
+    for file in &record.files {
+        let path = shard.dir.join(file.name());
+        let opened = core
+            .vfs
+            .open_read(&path)
+            .map_err(StoreError::io("open block file", &path))
+            .and_then(|file| BlockFile::open(file, &path).map_err(StoreError::from));
+        match opened {
+            Ok(file) => shard.add_file(Arc::new(file)),
+            Err(
+                error @ (StoreError::Block(BlockError::Corrupt { .. }) | StoreError::Io { .. }),
+            ) => {
+                tracing::error!(%error, "block file is not used");
+                report.quarantined.push(path);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(shard)
+}
+
+/// Removes every file and directory that the manifest does not name.
+fn remove_unknown(core: &Core, state: &State) -> Result<(), StoreError> {
+    let vfs = &*core.vfs;
+    let list = |dir: &Path| {
+        vfs.read_dir(dir)
+            .map_err(StoreError::io("list directory", dir))
+    };
+    let data = core.dir.join("data");
+    for name in list(&data)? {
+        let path = data.join(&name);
+        let Some((&id, record)) = state
+            .databases
+            .iter()
+            .find(|(id, _)| id.to_string() == name)
+        else {
+            remove_tree(vfs, &path).map_err(StoreError::io("remove", &path))?;
+            continue;
+        };
+        let mut known: Vec<(String, BTreeSet<String>)> = state
+            .shards
+            .iter()
+            .filter(|(_, shard)| shard.database == id)
+            .map(|(shard_id, shard)| {
+                (
+                    shard_id.to_string(),
+                    shard.files.iter().map(|f| f.name()).collect(),
+                )
+            })
+            .collect();
+        known.push((
+            "index".into(),
+            record.segments.iter().map(|s| s.name()).collect(),
+        ));
+        for sub in list(&path)? {
+            let sub_path = path.join(&sub);
+            let Some((_, files)) = known.iter().find(|(name, _)| *name == sub) else {
+                remove_tree(vfs, &sub_path).map_err(StoreError::io("remove", &sub_path))?;
+                continue;
+            };
+            for file in list(&sub_path)?
+                .iter()
+                .filter(|file| !files.contains(*file))
+            {
+                let file_path = sub_path.join(file);
+                vfs.remove_file(&file_path)
+                    .map_err(StoreError::io("remove", &file_path))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Opens the WAL and applies what is not in files yet. When memory fills up, files are written
+/// in between, so replay needs no more memory than writing did.
+fn replay(core: &Core, flushed_to: Sequence, report: &mut OpenReport) -> Result<Log, StoreError> {
+    let options = LogOptions {
+        record_bytes_max: WAL_RECORD_BYTES_MAX,
+        first_sequence: flushed_to + 1,
+        commit_delay: core.options.wal_fsync_delay,
+        ..LogOptions::default()
+    };
+    let memtable_bytes_max = core.options.memtable_bytes_max / 2;
+    let mut visit = |sequence: Sequence, record: &[u8]| -> Result<(), UserError> {
+        if sequence <= flushed_to {
+            return Ok(());
+        }
+        replay_record(core, record, report)?;
+        if core.memtable_bytes() >= memtable_bytes_max {
+            freeze(core, sequence).write_out(core)?;
+        }
+        Ok(())
+    };
+    let opened = Log::open(
+        Arc::clone(&core.vfs),
+        &core.dir.join("wal"),
+        options,
+        &mut visit,
+    );
+    let (wal, recovery) = opened.map_err(StoreError::log("open WAL"))?;
+    for corruption in &recovery.corruptions {
+        tracing::error!(
+            file = %corruption.file.display(),
+            offset = corruption.offset,
+            "the WAL is damaged there; what was acknowledged and stood in the damaged records is lost"
+        );
+        report.quarantined.push(corruption.file.clone());
+    }
+    Ok(wal)
+}
+
+fn replay_record(core: &Core, record: &[u8], report: &mut OpenReport) -> Result<(), UserError> {
+    let malformed = |_| UserError::from("a WAL record is malformed although its checksum matches");
+    let id = frame::database_of(record).map_err(malformed)?;
+    let Some(database) = core
+        .databases()
+        .into_iter()
+        .find(|database| database.id == id)
+    else {
+        report.skipped_rows += 1;
+        return Ok(());
+    };
+    let decoded = frame::decode(record, &database.schemas).map_err(malformed)?;
+    {
+        let mut table = database.table_mut();
+        for (id, key) in &decoded.new_series {
+            table.insert_at(*id, key);
+        }
+    }
+    let mut groups: Groups = Vec::new();
+    for (shard_id, rows) in decoded.groups {
+        let Some(shard) = core.find_shard(&database, shard_id) else {
+            report.skipped_rows += rows.len() as u64;
+            continue;
+        };
+        let templates: BTreeSet<u32> = rows
+            .iter()
+            .map(|&at| decoded.batch.rows[at as usize].template)
+            .collect();
+        for at in templates {
+            // Types were checked when the record was staged.
+            let _ = shard.types().accept(&decoded.batch.templates[at as usize]);
+        }
+        report.replayed_rows += rows.len() as u64;
+        groups.push((shard, rows));
+    }
+    report.replayed_records += 1;
+    let new_series: Vec<(SeriesId, Vec<u8>)> = decoded.new_series;
+    apply(
+        &database,
+        &decoded.batch,
+        &groups,
+        new_series.iter().map(|(id, key)| (*id, key.as_slice())),
+    );
+    Ok(())
+}

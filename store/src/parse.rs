@@ -1,0 +1,363 @@
+//! Line protocol into a batch.
+//!
+//! One lookup a line: the raw bytes of its key find the series, and the layout of the series'
+//! last line predicts names and types of this one. Only a key that was never seen in this form
+//! is validated and made canonical, and only a line of another shape is looked up by name.
+
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use tandem_line::{Line, ParseOptions, Value, canonical_key, lines, unescape_field_name};
+use tandem_model::{FieldType, Precision, SeriesId, SeriesKey, split_measurement};
+
+use crate::batch::{Batch, Row, SeriesRef, UnknownKey};
+use crate::index::SeriesTable;
+use crate::memtable::string_word;
+use crate::schema::{Layout, Schemas};
+
+/// Bytes of error text that one request collects; what comes after is only counted.
+const ERROR_TEXT_BYTES_MAX: usize = 1 << 20;
+/// Bytes of strings that one batch can hold.
+const STRING_BYTES_MAX: usize = u32::MAX as usize;
+
+/// What a body holds.
+#[derive(Debug, Default)]
+pub(crate) struct Parsed {
+    pub(crate) batch: Batch,
+    pub(crate) errors: ErrorTexts,
+    /// Points that parse and still cannot be stored.
+    pub(crate) dropped: u64,
+    /// InfluxDB's reason for the first of them.
+    pub(crate) first_drop: Option<String>,
+}
+
+/// The texts about lines that do not parse, joined by newlines, bounded.
+#[derive(Debug, Default)]
+pub(crate) struct ErrorTexts {
+    text: String,
+    unsaid: u64,
+}
+
+impl ErrorTexts {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    fn push(&mut self, text: &str) {
+        if self.text.len() + text.len() > ERROR_TEXT_BYTES_MAX && !self.text.is_empty() {
+            self.unsaid += 1;
+            return;
+        }
+        if !self.text.is_empty() {
+            self.text.push('\n');
+        }
+        self.text.push_str(text);
+    }
+
+    pub(crate) fn into_text(self) -> String {
+        match self.unsaid {
+            0 => self.text,
+            n => format!("{}\nand {n} more lines", self.text),
+        }
+    }
+}
+
+/// Parses the lines of `body`. Those without a time get `now_ns`, cut to `precision`.
+pub(crate) fn parse(
+    table: &SeriesTable,
+    schemas: &Schemas,
+    body: &[u8],
+    precision: Precision,
+    now_ns: i64,
+) -> Parsed {
+    let options = ParseOptions {
+        precision,
+        ..ParseOptions::default()
+    };
+    let default_ns = now_ns - now_ns.rem_euclid(precision.nanos());
+    let mut parser = Parser {
+        table,
+        schemas,
+        default_ns,
+        parsed: Parsed::default(),
+        unknown: HashMap::default(),
+        layouts: HashMap::default(),
+        last_layout: None,
+        names: Vec::new(),
+        words: Vec::new(),
+        buffer: Vec::new(),
+    };
+    for raw in lines(body) {
+        if let Err(text) = parser.line(raw, options) {
+            parser.parsed.errors.push(&text);
+        }
+    }
+    parser.parsed
+}
+
+struct Parser<'a, 'b> {
+    table: &'a SeriesTable,
+    schemas: &'a Schemas,
+    default_ns: i64,
+    parsed: Parsed,
+    /// Canonical keys of this body that the index does not know, to their place in the batch.
+    unknown: HashMap<Box<[u8]>, u32, RandomState>,
+    /// Layouts met so far, with the place of their template in the batch.
+    layouts: HashMap<u32, (Arc<Layout>, u32), RandomState>,
+    last_layout: Option<(Arc<Layout>, u32)>,
+    /// The line at hand: names as written and types, and a word each.
+    names: Vec<(&'b [u8], FieldType)>,
+    words: Vec<u64>,
+    buffer: Vec<u8>,
+}
+
+impl<'b> Parser<'_, 'b> {
+    fn line(&mut self, raw: &'b [u8], options: ParseOptions) -> Result<(), String> {
+        let mut line = Line::parse(raw, options).map_err(|e| e.to_string())?;
+        let known = self.table.find_raw(line.key());
+        let mut canonical = Vec::new();
+        if known.is_none() {
+            canonical_key(line.key(), &mut canonical).map_err(|r| line.error(r).to_string())?;
+        }
+        let predicted = self.predict(known);
+        self.names.clear();
+        self.words.clear();
+        loop {
+            let guess = predicted
+                .as_ref()
+                .and_then(|(layout, _)| layout.written.get(self.names.len()));
+            let field = match guess {
+                Some((name, _)) => line.next_field_predicted(name),
+                None => line.next_field(),
+            };
+            let Some(field) = field.map_err(|e| e.to_string())? else {
+                break;
+            };
+            let word = self.word(field.value)?;
+            self.names.push((field.name, field.value.field_type()));
+            self.words.push(word);
+        }
+        let time_ns = line
+            .timestamp()
+            .map_err(|e| e.to_string())?
+            .unwrap_or(self.default_ns);
+        let series = match known {
+            Some(id) => SeriesRef::Known(id),
+            None => self.unknown_series(line.key(), canonical),
+        };
+        self.row(series, predicted, time_ns);
+        Ok(())
+    }
+
+    fn word(&mut self, value: Value<'_>) -> Result<u64, String> {
+        Ok(match value {
+            Value::Float(v) => v.to_bits(),
+            Value::Integer(v) => v.cast_unsigned(),
+            Value::Unsigned(v) => v,
+            Value::Boolean(v) => u64::from(v),
+            Value::String(text) => {
+                let strings = &mut self.parsed.batch.strings;
+                let text = text.unescape(&mut self.buffer);
+                if strings.len() + text.len() > STRING_BYTES_MAX {
+                    return Err("write failed: strings of one request exceed 4 GiB".into());
+                }
+                strings.extend_from_slice(text);
+                string_word(strings.len() - text.len(), text.len())
+            }
+        })
+    }
+
+    /// The layout of the series' last line and the place of its template.
+    fn predict(&mut self, series: Option<SeriesId>) -> Option<(Arc<Layout>, u32)> {
+        let id = self.table.hint(series?)?;
+        if let Some(last) = &self.last_layout
+            && last.0.id == id
+        {
+            return Some(last.clone());
+        }
+        if let Some(found) = self.layouts.get(&id) {
+            self.last_layout = Some(found.clone());
+            return self.last_layout.clone();
+        }
+        let layout = self.schemas.layout(id)?;
+        Some(self.remember(layout))
+    }
+
+    fn remember(&mut self, layout: Arc<Layout>) -> (Arc<Layout>, u32) {
+        let templates = &mut self.parsed.batch.templates;
+        let place = templates
+            .iter()
+            .position(|t| t.id == layout.template.id)
+            .unwrap_or_else(|| {
+                templates.push(Arc::clone(&layout.template));
+                templates.len() - 1
+            });
+        let entry = (layout, place as u32);
+        if entry.0.id != u32::MAX {
+            self.layouts.insert(entry.0.id, entry.clone());
+            self.last_layout = Some(entry.clone());
+        }
+        entry
+    }
+
+    /// The series of a key that was not seen in this form: known under its canonical one, or new.
+    fn unknown_series(&mut self, raw: &[u8], canonical: Vec<u8>) -> SeriesRef {
+        if let Some(id) = self.table.find(&canonical) {
+            self.parsed.batch.aliases.push((raw.into(), id));
+            return SeriesRef::Known(id);
+        }
+        if let Some(&at) = self.unknown.get(canonical.as_slice()) {
+            return SeriesRef::Unknown(at);
+        }
+        let at = self.parsed.batch.unknown.len() as u32;
+        let canonical = canonical.into_boxed_slice();
+        self.unknown.insert(canonical.clone(), at);
+        self.parsed.batch.unknown.push(UnknownKey {
+            raw: raw.into(),
+            canonical,
+        });
+        SeriesRef::Unknown(at)
+    }
+
+    fn row(&mut self, series: SeriesRef, predicted: Option<(Arc<Layout>, u32)>, time_ns: i64) {
+        let fits = |layout: &Layout| {
+            layout.written.len() == self.names.len()
+                && layout
+                    .written
+                    .iter()
+                    .zip(&self.names)
+                    .all(|((a, s), (b, t))| **a == **b && s == t)
+        };
+        let (layout, template) = match predicted.filter(|(layout, _)| fits(layout)) {
+            Some(found) => found,
+            None => {
+                let key = match series {
+                    SeriesRef::Known(id) => self.table.key(id),
+                    SeriesRef::Unknown(at) => &self.parsed.batch.unknown[at as usize].canonical,
+                };
+                let (measurement, _) = split_measurement(key);
+                let layout = self.schemas.layout_of(&measurement, &self.names, |name| {
+                    unescape_field_name(name).into_owned()
+                });
+                self.remember(layout)
+            }
+        };
+        if let Some(reason) = self.refusal(series, &layout) {
+            self.parsed.dropped += 1;
+            self.parsed.first_drop.get_or_insert(reason);
+            return;
+        }
+        if let SeriesRef::Known(id) = series
+            && layout.id != u32::MAX
+        {
+            self.table.set_hint(id, layout.id);
+        }
+        let values = &mut self.parsed.batch.values;
+        let start = values.len();
+        values.resize(start + layout.template.fields.len(), 0);
+        for (place, &word) in layout.places.iter().zip(&self.words) {
+            if let Some(place) = place {
+                values[start + usize::from(*place)] = word;
+            }
+        }
+        let values = start as u32;
+        self.parsed.batch.rows.push(Row {
+            series,
+            template,
+            time_ns,
+            values,
+            shard: 0,
+        });
+    }
+
+    /// Why a point that parses cannot be stored. A series the index knows has passed the check of
+    /// its tags.
+    fn refusal(&self, series: SeriesRef, layout: &Layout) -> Option<String> {
+        let name = String::from_utf8_lossy(&layout.template.measurement);
+        if let SeriesRef::Unknown(at) = series {
+            let (_, mut tags) = SeriesKey::split(&self.parsed.batch.unknown[at as usize].canonical);
+            if tags.any(|(key, _)| key == b"time") {
+                return Some(format!(
+                    "invalid tag key: input tag \"time\" on measurement \"{name}\" is invalid"
+                ));
+            }
+        }
+        layout.template.fields.is_empty().then(|| {
+            format!("invalid field name: input field \"time\" on measurement \"{name}\" is invalid")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(table: &SeriesTable, body: &str) -> Parsed {
+        parse(
+            table,
+            &Schemas::default(),
+            body.as_bytes(),
+            Precision::Nanosecond,
+            77,
+        )
+    }
+
+    #[test]
+    fn keys_in_any_order_are_one_series_and_get_an_alias() {
+        let mut table = SeriesTable::default();
+        let id = table.insert(b"m,a=1,b=2");
+        let p = parsed(
+            &table,
+            "m,b=2,a=1 v=1 5\nm,a=1,b=2 v=2\nn,y=1,x=2 v=1\nn,x=2,y=1 v=1",
+        );
+        let series: Vec<SeriesRef> = p.batch.rows.iter().map(|r| r.series).collect();
+        use SeriesRef::{Known, Unknown};
+        assert_eq!(series, [Known(id), Known(id), Unknown(0), Unknown(0)]);
+        assert_eq!(*p.batch.aliases[0].0, *b"m,b=2,a=1");
+        assert_eq!(p.batch.rows[1].time_ns, 77);
+        assert_eq!(*p.batch.unknown[0].canonical, *b"n,x=2,y=1");
+    }
+
+    #[test]
+    fn words_stand_in_the_order_of_the_template() {
+        let p = parsed(
+            &SeriesTable::default(),
+            "m z=1i,a=\"x\\\"y\",time=3,z=2i,b=t 1",
+        );
+        let row = &p.batch.rows[0];
+        let template = &p.batch.templates[row.template as usize];
+        let names: Vec<&[u8]> = template.fields.iter().map(|(n, _)| &**n).collect();
+        assert_eq!(names, [b"a".as_slice(), b"b", b"z"]);
+        let words = p.batch.words(row);
+        assert_eq!(
+            crate::memtable::string_at(&p.batch.strings, words[0]),
+            b"x\"y"
+        );
+        assert_eq!(words[1..], [1, 2]);
+    }
+
+    #[test]
+    fn bad_lines_are_told_and_good_ones_kept() {
+        let p = parsed(
+            &SeriesTable::default(),
+            "m v=1 1\nm v=\nm v=2 2\nm,time=1 v=1\nm time=1",
+        );
+        assert_eq!(p.batch.rows.len(), 2);
+        assert_eq!(p.errors.text, "unable to parse 'm v=': missing field value");
+        assert_eq!(p.dropped, 2);
+        assert_eq!(
+            p.first_drop.as_deref(),
+            Some("invalid tag key: input tag \"time\" on measurement \"m\" is invalid")
+        );
+    }
+
+    #[test]
+    fn error_texts_are_bounded() {
+        let body = format!("{}\n", "x".repeat(1000)).repeat(3000);
+        let p = parsed(&SeriesTable::default(), &body);
+        let text = p.errors.into_text();
+        assert!(text.len() < ERROR_TEXT_BYTES_MAX + 100);
+        assert!(text.ends_with("more lines"), "{}", &text[text.len() - 40..]);
+    }
+}

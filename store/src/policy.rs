@@ -1,0 +1,182 @@
+//! Retention policies and how they cut time into shards.
+//!
+//! Rules and texts are InfluxDB's (`influxdata/influxdb services/meta/data.go`): a duration of 0
+//! keeps data for ever, none is shorter than an hour, and the shard duration follows from the
+//! duration unless it is given.
+
+use tandem_model::{MAX_TIME_NS, MIN_TIME_NS};
+
+use crate::error::StoreError;
+
+const HOUR_NS: i64 = 3_600_000_000_000;
+const DAY_NS: i64 = 24 * HOUR_NS;
+
+/// The shortest duration of a policy that does not keep data for ever.
+pub const POLICY_DURATION_NS_MIN: i64 = HOUR_NS;
+
+/// The name of the policy that a new database gets when none is named.
+pub const DEFAULT_POLICY_NAME: &str = "autogen";
+
+/// A retention policy as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetentionPolicy {
+    /// Unique within the database.
+    pub name: String,
+    /// How long points are kept, in nanoseconds; 0 is for ever.
+    pub duration_ns: i64,
+    /// How much time one shard holds, in nanoseconds.
+    pub shard_duration_ns: i64,
+    /// Kept and shown for clients of InfluxDB; nothing is replicated by it.
+    pub replicas: u32,
+    /// True for the policy that is used when a request names none.
+    pub is_default: bool,
+}
+
+/// What is asked for when a policy is made; `None` takes the default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicySpec {
+    /// `autogen` when not given.
+    pub name: Option<String>,
+    /// In nanoseconds; for ever when not given.
+    pub duration_ns: Option<i64>,
+    /// In nanoseconds; follows from the duration when not given or 0.
+    pub shard_duration_ns: Option<i64>,
+    /// 1 when not given.
+    pub replicas: Option<u32>,
+}
+
+impl PolicySpec {
+    /// The policy that this describes.
+    ///
+    /// # Errors
+    /// A text of InfluxDB's when a duration or the name is out of bounds.
+    pub fn resolve(&self) -> Result<RetentionPolicy, StoreError> {
+        let name = self.name.as_deref().unwrap_or(DEFAULT_POLICY_NAME);
+        check_name(name)?;
+        let duration_ns = self.duration_ns.unwrap_or(0);
+        if duration_ns != 0 && duration_ns < POLICY_DURATION_NS_MIN {
+            return Err(StoreError::Refused(
+                "retention policy duration must be at least 1h0m0s".into(),
+            ));
+        }
+        let shard_duration_ns = match self.shard_duration_ns {
+            None | Some(0) => default_shard_duration_ns(duration_ns),
+            Some(asked) => asked.max(HOUR_NS),
+        };
+        if duration_ns != 0 && duration_ns < shard_duration_ns {
+            return Err(StoreError::Refused(
+                "retention policy duration must be greater than the shard duration".into(),
+            ));
+        }
+        let replicas = self.replicas.unwrap_or(1);
+        if replicas == 0 {
+            return Err(StoreError::Refused(
+                "replication factor must be greater than 0".into(),
+            ));
+        }
+        Ok(RetentionPolicy {
+            name: name.into(),
+            duration_ns,
+            shard_duration_ns,
+            replicas,
+            is_default: false,
+        })
+    }
+}
+
+/// The shard duration that InfluxDB gives to a policy of this duration.
+#[must_use]
+pub fn default_shard_duration_ns(duration_ns: i64) -> i64 {
+    match duration_ns {
+        0 => 7 * DAY_NS,
+        d if d >= 180 * DAY_NS => 7 * DAY_NS,
+        d if d >= 2 * DAY_NS => DAY_NS,
+        _ => HOUR_NS,
+    }
+}
+
+/// Refuses a database or policy name that InfluxDB refuses.
+pub(crate) fn check_name(name: &str) -> Result<(), StoreError> {
+    let printable = name.chars().all(|c| !c.is_control());
+    if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\\']) || !printable {
+        return Err(StoreError::Refused("invalid name".into()));
+    }
+    if name.len() > 255 {
+        return Err(StoreError::Refused("name too long".into()));
+    }
+    Ok(())
+}
+
+/// Go's zero time, from which `time.Truncate` counts, in nanoseconds before the Unix epoch,
+/// reduced modulo nothing: 1 January of year 1 is 62,135,596,800 seconds before 1970.
+const GO_ZERO_SECONDS: i128 = 62_135_596_800;
+
+/// The first and last nanosecond of the shard that holds `time_ns`, both inside.
+///
+/// InfluxDB cuts by `time.Truncate`, which counts from year 1, not from 1970: 7-day shards begin
+/// on Mondays.
+pub(crate) fn shard_bounds(time_ns: i64, shard_duration_ns: i64) -> (i64, i64) {
+    debug_assert!(shard_duration_ns > 0);
+    let since_zero = i128::from(time_ns) + GO_ZERO_SECONDS * 1_000_000_000;
+    let width = i128::from(shard_duration_ns);
+    let start = i128::from(time_ns) - since_zero.rem_euclid(width);
+    let clamp = |t: i128| {
+        i64::try_from(t.clamp(i128::from(MIN_TIME_NS), i128::from(MAX_TIME_NS))).unwrap_or(time_ns)
+    };
+    (clamp(start), clamp(start + width - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seven_day_shards_begin_on_mondays() {
+        // Thursday 2026-01-01T00:00:00Z lies in the shard that begins on Monday 2025-12-29.
+        let (start, end) = shard_bounds(1_767_225_600_000_000_000, 7 * DAY_NS);
+        assert_eq!(start, 1_766_966_400_000_000_000);
+        assert_eq!(end, start + 7 * DAY_NS - 1);
+    }
+
+    #[test]
+    fn shards_at_the_ends_of_time_stay_in_bounds() {
+        assert_eq!(shard_bounds(MIN_TIME_NS, 7 * DAY_NS).0, MIN_TIME_NS);
+        assert_eq!(shard_bounds(MAX_TIME_NS, 7 * DAY_NS).1, MAX_TIME_NS);
+        for time_ns in [MIN_TIME_NS, -1, 0, 1, MAX_TIME_NS] {
+            let (start, end) = shard_bounds(time_ns, HOUR_NS);
+            assert!(start <= time_ns && time_ns <= end);
+            assert_eq!(shard_bounds(start, HOUR_NS), (start, end));
+            assert_eq!(shard_bounds(end, HOUR_NS), (start, end));
+        }
+    }
+
+    #[test]
+    fn a_policy_is_refused_with_influxdbs_text() {
+        let refused = |duration_ns, shard_duration_ns| {
+            PolicySpec {
+                duration_ns,
+                shard_duration_ns,
+                ..PolicySpec::default()
+            }
+            .resolve()
+            .unwrap_err()
+            .to_string()
+        };
+        assert_eq!(
+            refused(Some(1), None),
+            "retention policy duration must be at least 1h0m0s"
+        );
+        assert_eq!(
+            refused(Some(2 * HOUR_NS), Some(3 * HOUR_NS)),
+            "retention policy duration must be greater than the shard duration"
+        );
+    }
+
+    #[test]
+    fn shard_durations_follow_influxdb() {
+        assert_eq!(default_shard_duration_ns(0), 7 * DAY_NS);
+        assert_eq!(default_shard_duration_ns(180 * DAY_NS), 7 * DAY_NS);
+        assert_eq!(default_shard_duration_ns(179 * DAY_NS), DAY_NS);
+        assert_eq!(default_shard_duration_ns(DAY_NS), HOUR_NS);
+    }
+}

@@ -1,0 +1,372 @@
+//! The store: open it, write to it, look at it, close it.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tandem_model::{Precision, TimeRange};
+use tandem_vfs::{Clock, DirLock, SystemClock, Vfs};
+
+use crate::commit::{Committer, Refused};
+use crate::core::Core;
+use crate::database::PolicyChoice;
+use crate::error::{StoreError, WriteError};
+use crate::maintain::{Flusher, Maintenance};
+use crate::open::{OpenReport, open};
+use crate::options::Options;
+use crate::parse::{ErrorTexts, Parsed, parse};
+use crate::policy::{PolicySpec, RetentionPolicy};
+use crate::shard::Shard;
+use crate::view::View;
+
+/// Where the points of a write go.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteRequest<'a> {
+    /// Must exist.
+    pub database: &'a str,
+    /// The default one when `None`.
+    pub retention_policy: Option<&'a str>,
+    /// The unit of the times in the body.
+    pub precision: Precision,
+    /// The time of lines that have none, to be cut to `precision`.
+    pub now_ns: i64,
+}
+
+/// What a write stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Points, all of them durable and readable.
+    pub points: u64,
+}
+
+/// An open store. All methods block; all may be called from many threads at once.
+#[derive(Debug)]
+pub struct Store {
+    core: Arc<Core>,
+    committer: Arc<Committer>,
+    flusher: Arc<Flusher>,
+    report: OpenReport,
+    closed: AtomicBool,
+    /// `None` once the store is closed.
+    maintenance: Mutex<Option<Maintenance>>,
+    _lock: Box<dyn DirLock>,
+}
+
+impl Store {
+    /// Opens or makes the store in `dir`, on `vfs` and the host's clock.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when a process has it open; [`StoreError::Corrupt`] when the manifest
+    /// is damaged; whatever the file system reports. A damaged data file is no error: see
+    /// [`Store::report`].
+    pub fn open(vfs: Arc<dyn Vfs>, dir: &Path, options: Options) -> Result<Self, StoreError> {
+        Self::open_with_clock(vfs, Arc::new(SystemClock), dir, options)
+    }
+
+    /// As [`Store::open`], with another clock.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with_clock(
+        vfs: Arc<dyn Vfs>,
+        clock: Arc<dyn Clock>,
+        dir: &Path,
+        options: Options,
+    ) -> Result<Self, StoreError> {
+        vfs.create_dir_all(dir)
+            .map_err(StoreError::io("make data directory", dir))?;
+        let lock = vfs.lock_dir(dir).map_err(|error| match error.kind() {
+            std::io::ErrorKind::WouldBlock => StoreError::InUse(dir.into()),
+            _ => StoreError::Io {
+                action: "lock data directory",
+                path: dir.into(),
+                source: error,
+            },
+        })?;
+        if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
+            vfs.sync_dir(parent)
+                .map_err(StoreError::io("sync directory", parent))?;
+        }
+        let (core, wal, report) = open(vfs, clock, dir, options)?;
+        let core = Arc::new(core);
+        let committer = Arc::new(Committer::new(wal));
+        let flusher = Arc::new(Flusher::new(Arc::clone(&core), Arc::clone(&committer)));
+        let maintenance = Maintenance::start(Arc::clone(&core), Arc::clone(&flusher))
+            .map_err(StoreError::io("start a thread for", dir))?;
+        Ok(Self {
+            core,
+            committer,
+            flusher,
+            report,
+            closed: AtomicBool::new(false),
+            maintenance: Mutex::new(Some(maintenance)),
+            _lock: lock,
+        })
+    }
+
+    /// What opening found.
+    #[must_use]
+    pub const fn report(&self) -> &OpenReport {
+        &self.report
+    }
+
+    /// Why the store takes no writes, if it does not.
+    ///
+    /// # Errors
+    /// [`WriteError::ReadOnly`] after a failed sync or after [`Store::close`];
+    /// [`WriteError::Full`] while the disk is full.
+    pub fn check(&self) -> Result<(), WriteError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(WriteError::ReadOnly("engine is closed".into()));
+        }
+        if let Err(error) = self.committer.wal().check() {
+            return Err(WriteError::ReadOnly(format!("engine: read-only: {error}")));
+        }
+        match self.core.vfs.available_bytes(&self.core.dir) {
+            Ok(free) if free < self.core.options.free_bytes_min => Err(WriteError::Full(format!(
+                "engine: no space left on device: {free} bytes are free, {} are kept back",
+                self.core.options.free_bytes_min
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Names of the databases, sorted.
+    #[must_use]
+    pub fn databases(&self) -> Vec<String> {
+        self.core
+            .databases()
+            .iter()
+            .map(|d| d.name.clone())
+            .collect()
+    }
+
+    /// Makes a database, durably, unless there is one. With `policy` it gets that as its default
+    /// one; an existing database must already have it.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] with InfluxDB's text.
+    pub fn create_database(
+        &self,
+        name: &str,
+        policy: Option<&PolicySpec>,
+    ) -> Result<(), StoreError> {
+        self.core.create_database(name, policy)
+    }
+
+    /// Drops a database and its data, durably and at once. Dropping one that is not there is fine.
+    ///
+    /// # Errors
+    /// When the manifest cannot be written; the database may or may not be there after a restart.
+    pub fn drop_database(&self, name: &str) -> Result<(), StoreError> {
+        self.core.drop_database(name)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// The retention policies of a database, in the order of their creation.
+    ///
+    /// # Errors
+    /// [`StoreError::DatabaseNotFound`].
+    pub fn retention_policies(&self, database: &str) -> Result<Vec<RetentionPolicy>, StoreError> {
+        Ok(self.find(database)?.policies().list.clone())
+    }
+
+    /// The rows of some shards, as a query sees them.
+    ///
+    /// # Errors
+    /// When database or policy do not exist.
+    pub fn view(
+        &self,
+        database: &str,
+        policy: PolicyChoice<'_>,
+        range: TimeRange,
+    ) -> Result<View, StoreError> {
+        let database = self.find(database)?;
+        let shards = Core::shards_in(&database, policy, range)?;
+        Ok(View::new(database, shards))
+    }
+
+    fn find(&self, database: &str) -> Result<Arc<crate::database::Database>, StoreError> {
+        self.core
+            .database(database)
+            .ok_or_else(|| StoreError::DatabaseNotFound(database.into()))
+    }
+
+    /// Stores the points of `body`, line protocol. When `Ok`, and for the points that
+    /// [`WriteError::Partial`] counts, they survive power loss and every later read sees them.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub fn write(&self, request: &WriteRequest<'_>, body: &[u8]) -> Result<Written, WriteError> {
+        self.check()?;
+        let database = self
+            .core
+            .database(request.database)
+            .ok_or_else(|| WriteError::DatabaseNotFound(request.database.into()))?;
+        let choice = request.retention_policy.filter(|p| !p.is_empty());
+        let choice = choice.map_or(PolicyChoice::Default, PolicyChoice::Named);
+        let policy = match database.policies().find(&database.name, choice) {
+            Ok(found) => found[0].clone(),
+            Err(StoreError::PolicyNotFound(name)) => return Err(WriteError::PolicyNotFound(name)),
+            Err(error) => return Err(error.into()),
+        };
+        self.wait_for_memory()?;
+        let mut parsed = parse(
+            &database.table(),
+            &database.schemas,
+            body,
+            request.precision,
+            request.now_ns,
+        );
+        drop_expired(&mut parsed, &policy, request.now_ns);
+        let shards = self.assign_shards(&database, &policy, &mut parsed)?;
+        let Parsed {
+            batch,
+            errors,
+            dropped,
+            first_drop,
+        } = parsed;
+        let mut refused = Refused {
+            dropped,
+            first: first_drop,
+        };
+        let mut points = 0;
+        if !batch.rows.is_empty() {
+            let (staged, by_type) = self.committer.stage(&database, batch, &shards)?;
+            refused.dropped += by_type.dropped;
+            refused.first = refused.first.or(by_type.first);
+            if let Some(staged) = staged {
+                points = staged.rows();
+                self.committer.commit(staged)?;
+            }
+        }
+        if self.core.memtable_bytes() >= self.core.options.memtable_bytes_max / 2 {
+            self.wake();
+        }
+        outcome(points, &refused, errors)
+    }
+
+    /// Finds or makes the shard of each row and notes its place in the returned list.
+    fn assign_shards(
+        &self,
+        database: &crate::database::Database,
+        policy: &RetentionPolicy,
+        parsed: &mut Parsed,
+    ) -> Result<Vec<Arc<Shard>>, WriteError> {
+        let mut shards: Vec<Arc<Shard>> = Vec::new();
+        let mut places: HashMap<u64, u32> = HashMap::new();
+        let mut last: Option<(TimeRange, u32)> = None;
+        for row in &mut parsed.batch.rows {
+            if let Some((range, place)) = last
+                && range.contains(row.time_ns)
+            {
+                row.shard = place;
+                continue;
+            }
+            let found = self.core.shards_for(database, policy, &[row.time_ns])?;
+            for shard in found {
+                let place = *places.entry(shard.id.0).or_insert_with(|| {
+                    shards.push(Arc::clone(&shard));
+                    shards.len() as u32 - 1
+                });
+                row.shard = place;
+                last = Some((shard.range, place));
+            }
+        }
+        Ok(shards)
+    }
+
+    /// Waits while the memory for writes is used up.
+    fn wait_for_memory(&self) -> Result<(), WriteError> {
+        let (used, max) = (
+            self.core.memtable_bytes(),
+            self.core.options.memtable_bytes_max,
+        );
+        if used < max {
+            return Ok(());
+        }
+        self.wake();
+        self.flusher.wait_for_flush(self.core.options.overload_wait);
+        let used = self.core.memtable_bytes();
+        if used < max {
+            return Ok(());
+        }
+        Err(WriteError::Overloaded(format!(
+            "engine: cache-max-memory-size exceeded: ({used}/{max})"
+        )))
+    }
+
+    fn wake(&self) {
+        if let Some(maintenance) = self
+            .maintenance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+        {
+            maintenance.wake();
+        }
+    }
+
+    /// Writes everything in memory into block files.
+    ///
+    /// # Errors
+    /// What the file system reports; nothing is lost by it.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.flusher.flush()
+    }
+
+    /// Refuses further writes, writes everything out and leaves an empty WAL, so that the next
+    /// start has nothing to replay. A store that is dropped without it loses nothing either.
+    ///
+    /// # Errors
+    /// What the file system reports; nothing is lost by it.
+    pub fn close(&self) -> Result<(), StoreError> {
+        self.closed.store(true, Ordering::Release);
+        self.maintenance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        self.flusher.flush()?;
+        let wal = self.committer.wal();
+        wal.rotate().map_err(StoreError::log("rotate WAL"))?;
+        wal.cut_below(wal.next_sequence())
+            .map_err(StoreError::log("cut WAL"))?;
+        self.core.remove_garbage();
+        Ok(())
+    }
+}
+
+/// Drops the rows that the policy would not keep.
+fn drop_expired(parsed: &mut Parsed, policy: &RetentionPolicy, now_ns: i64) {
+    if policy.duration_ns == 0 {
+        return;
+    }
+    let oldest_ns = now_ns.saturating_sub(policy.duration_ns);
+    let before = parsed.batch.rows.len();
+    parsed.batch.rows.retain(|row| row.time_ns >= oldest_ns);
+    let dropped = before - parsed.batch.rows.len();
+    if dropped > 0 {
+        parsed.dropped += dropped as u64;
+        parsed
+            .first_drop
+            .get_or_insert_with(|| "points beyond retention policy".into());
+    }
+}
+
+/// InfluxDB's answer: what the store refused is told before what did not parse.
+fn outcome(points: u64, refused: &Refused, errors: ErrorTexts) -> Result<Written, WriteError> {
+    let dropped = refused.dropped;
+    let reason = match (&refused.first, errors.is_empty()) {
+        (Some(first), _) => first.clone(),
+        (None, true) => return Ok(Written { points }),
+        (None, false) if points == 0 => return Err(WriteError::Unparsable(errors.into_text())),
+        (None, false) => errors.into_text(),
+    };
+    Err(WriteError::Partial {
+        message: format!("partial write: {reason} dropped={dropped}"),
+        points,
+        dropped,
+    })
+}

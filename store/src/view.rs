@@ -1,0 +1,185 @@
+//! What a query sees: some shards of one database, and the series that have rows in them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+use tandem_model::{FieldType, SeriesId, TimeRange, split_measurement};
+
+use crate::database::Database;
+use crate::error::StoreError;
+use crate::rows::{Column, Rows, Strings, Validity, Values};
+use crate::shard::Shard;
+
+/// The order in which rows are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Oldest first.
+    #[default]
+    Ascending,
+    /// Newest first.
+    Descending,
+}
+
+/// A picture of the shards of a database that overlap a time range.
+///
+/// Which shards and series there are is fixed when it is made. Rows are those that are readable
+/// at the moment of [`SeriesReader::next`]: a row written meanwhile may be seen, and a row seen
+/// once stays. Dropping the database meanwhile changes nothing for a view.
+#[derive(Clone, Debug)]
+pub struct View {
+    database: Arc<Database>,
+    /// By time.
+    shards: Vec<Arc<Shard>>,
+    series: RoaringBitmap,
+}
+
+impl View {
+    pub(crate) fn new(database: Arc<Database>, shards: Vec<Arc<Shard>>) -> Self {
+        let series = Database::series_of(&shards);
+        Self {
+            database,
+            shards,
+            series,
+        }
+    }
+
+    /// The measurements that have rows here, sorted.
+    #[must_use]
+    pub fn measurements(&self) -> Vec<Vec<u8>> {
+        self.database.postings().measurements(&self.series)
+    }
+
+    /// The series of a measurement that have rows here, as the numbers of their [`SeriesId`].
+    #[must_use]
+    pub fn series(&self, measurement: &[u8]) -> RoaringBitmap {
+        self.database.postings().series(measurement, &self.series)
+    }
+
+    /// The tag keys that series of a measurement carry here, sorted.
+    #[must_use]
+    pub fn tag_keys(&self, measurement: &[u8]) -> Vec<Vec<u8>> {
+        self.database.postings().tag_keys(measurement, &self.series)
+    }
+
+    /// The values of a tag, sorted, each with the series that carry it here.
+    #[must_use]
+    pub fn tag_values(&self, measurement: &[u8], key: &[u8]) -> Vec<(Vec<u8>, RoaringBitmap)> {
+        self.database
+            .postings()
+            .tag_values(measurement, key, &self.series)
+    }
+
+    /// The canonical key of a series; empty when there is none of this id.
+    #[must_use]
+    pub fn series_key(&self, id: SeriesId) -> Vec<u8> {
+        self.database.table().key(id).to_vec()
+    }
+
+    /// The fields of a measurement here, sorted by name. Where shards disagree on a type, the
+    /// first in the order of [`FieldType`] stands, as in InfluxDB.
+    #[must_use]
+    pub fn fields(&self, measurement: &[u8]) -> Vec<(Vec<u8>, FieldType)> {
+        let mut fields: BTreeMap<Vec<u8>, FieldType> = BTreeMap::new();
+        for shard in &self.shards {
+            shard.visit_fields(measurement, |name, field_type| match fields.get_mut(name) {
+                Some(known) => *known = (*known).min(field_type),
+                None => {
+                    fields.insert(name.to_vec(), field_type);
+                }
+            });
+        }
+        fields.into_iter().collect()
+    }
+
+    /// Reads the rows of a series in `range`, with a column for each of `fields`, in the given
+    /// order of time.
+    #[must_use]
+    pub fn read(
+        &self,
+        id: SeriesId,
+        fields: &[&[u8]],
+        range: TimeRange,
+        order: Order,
+    ) -> SeriesReader {
+        let (measurement, _) = split_measurement(self.database.table().key(id));
+        let mut shards: Vec<Arc<Shard>> = self
+            .shards
+            .iter()
+            .filter(|s| s.range.overlaps(&range))
+            .cloned()
+            .collect();
+        if order == Order::Ascending {
+            shards.reverse();
+        }
+        SeriesReader {
+            measurement,
+            id,
+            fields: fields.iter().map(|f| f.to_vec()).collect(),
+            range,
+            order,
+            shards,
+        }
+    }
+}
+
+/// Reads one series, shard after shard.
+#[derive(Debug)]
+pub struct SeriesReader {
+    measurement: Vec<u8>,
+    id: SeriesId,
+    fields: Vec<Vec<u8>>,
+    range: TimeRange,
+    order: Order,
+    /// The next one last.
+    shards: Vec<Arc<Shard>>,
+}
+
+impl SeriesReader {
+    /// The next rows, never empty; `None` after the last. The columns of one call have the types
+    /// of one shard; the next may have others.
+    ///
+    /// # Errors
+    /// When a file cannot be read or is damaged.
+    pub fn next(&mut self) -> Result<Option<Rows>, StoreError> {
+        let fields: Vec<&[u8]> = self.fields.iter().map(Vec::as_slice).collect();
+        while let Some(shard) = self.shards.pop() {
+            let mut rows = shard.read(&self.measurement, self.id, &fields, self.range)?;
+            if !rows.is_empty() {
+                if self.order == Order::Descending {
+                    reverse(&mut rows);
+                }
+                return Ok(Some(rows));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn reverse(rows: &mut Rows) {
+    rows.times_ns.reverse();
+    for column in rows.columns.iter_mut().flatten() {
+        reverse_column(column);
+    }
+}
+
+fn reverse_column(column: &mut Column) {
+    match &mut column.values {
+        Values::Float(v) => v.reverse(),
+        Values::Integer(v) => v.reverse(),
+        Values::Unsigned(v) => v.reverse(),
+        Values::Boolean(v) => v.reverse(),
+        Values::String(v) => {
+            let mut reversed = Strings::default();
+            (0..v.len()).rev().for_each(|at| reversed.push(v.get(at)));
+            *v = reversed;
+        }
+    }
+    if let Validity::Some(bits) = &mut column.validity {
+        let mut reversed = crate::rows::Bitmap::default();
+        (0..bits.len())
+            .rev()
+            .for_each(|at| reversed.push(bits.get(at)));
+        *bits = reversed;
+    }
+}

@@ -1,0 +1,106 @@
+//! What a store acknowledges is there after it is dropped without a close, after a close, after
+//! flushes, and after power loss.
+
+mod common;
+
+use common::{Bed, points};
+
+#[test]
+fn acknowledged_points_survive_a_store_that_is_just_dropped() {
+    let mut bed = Bed::new();
+    bed.write("cpu,host=a v=1i 1\ncpu,host=b v=2i,s=\"x\" 2")
+        .unwrap();
+    bed.write("cpu,host=a v=3i 1").unwrap();
+    bed.reopen();
+    assert_eq!(
+        points(&bed.store, "cpu"),
+        ["cpu,host=a v=3i 1", "cpu,host=b s=\"x\",v=2i 2"]
+    );
+    assert!(bed.store.report().replayed_rows > 0);
+}
+
+#[test]
+fn a_clean_close_leaves_nothing_to_replay() {
+    let mut bed = Bed::new();
+    bed.write("cpu,host=a v=1i 1\nmem,host=a f=0.5,b=true 5")
+        .unwrap();
+    bed.store.close().unwrap();
+    let refused = bed.write("cpu v=1i 1").unwrap_err();
+    assert_eq!(refused.to_string(), "engine is closed");
+    bed.reopen();
+    assert_eq!(bed.store.report().replayed_records, 0);
+    assert_eq!(points(&bed.store, "cpu"), ["cpu,host=a v=1i 1"]);
+    assert_eq!(points(&bed.store, "mem"), ["mem,host=a b=true,f=0.5 5"]);
+}
+
+#[test]
+fn the_newest_write_wins_field_by_field_over_files_and_memtables() {
+    let mut bed = Bed::new();
+    bed.write("m a=1i,b=1i 10").unwrap();
+    bed.store.flush().unwrap();
+    bed.write("m b=2i,c=2i 10\nm a=9i 11").unwrap();
+    bed.store.flush().unwrap();
+    bed.write("m c=3i 10").unwrap();
+    let expected = ["m a=1i,b=2i,c=3i 10", "m a=9i 11"];
+    assert_eq!(points(&bed.store, "m"), expected);
+    bed.reopen();
+    assert_eq!(points(&bed.store, "m"), expected);
+    bed.store.close().unwrap();
+    bed.reopen();
+    assert_eq!(points(&bed.store, "m"), expected);
+}
+
+#[test]
+fn a_batch_over_many_shards_is_whole_after_power_loss() {
+    const WEEK_NS: i64 = 7 * 24 * 3_600_000_000_000;
+    let bed = Bed::new();
+    let lines: Vec<String> = (0..40)
+        .map(|i| format!("m,k={} v={i}i {}", i % 3, i * WEEK_NS))
+        .collect();
+    bed.write(&lines.join("\n")).unwrap();
+    for seed in 0..20 {
+        let mut after = bed.after_power_loss(seed);
+        assert_eq!(points(&after.store, "m").len(), 40, "seed {seed}");
+        after.store.flush().unwrap();
+        after.reopen();
+        assert_eq!(
+            points(&after.store, "m").len(),
+            40,
+            "seed {seed} after a flush"
+        );
+    }
+}
+
+#[test]
+fn a_database_made_anew_under_the_same_name_is_empty_also_after_a_crash() {
+    let bed = Bed::new();
+    bed.write("old v=1i 1").unwrap();
+    bed.store.drop_database("db").unwrap();
+    bed.store.create_database("db", None).unwrap();
+    bed.write("new v=1i 1").unwrap();
+    let mut after = bed.after_power_loss(7);
+    assert!(points(&after.store, "old").is_empty());
+    assert_eq!(points(&after.store, "new"), ["new v=1i 1"]);
+    after.store.flush().unwrap();
+    after.reopen();
+    assert!(points(&after.store, "old").is_empty());
+    assert_eq!(points(&after.store, "new"), ["new v=1i 1"]);
+}
+
+#[test]
+fn every_series_of_every_visible_row_is_known_after_recovery() {
+    let bed = Bed::new();
+    for round in 0..5 {
+        for i in 0..20 {
+            bed.write(&format!("m,host=h{round}_{i} v={i}i {round}"))
+                .unwrap();
+        }
+        if round % 2 == 0 {
+            bed.store.flush().unwrap();
+        }
+    }
+    for seed in 0..10 {
+        let after = bed.after_power_loss(seed);
+        assert_eq!(points(&after.store, "m").len(), 100, "seed {seed}");
+    }
+}
