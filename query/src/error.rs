@@ -1,7 +1,7 @@
 //! Why a statement failed, in InfluxDB's words where InfluxDB has words for it.
 
 use tandem_influxql::condition::{ConditionError, TimeError};
-use tandem_store::StoreError;
+use tandem_store::{StoreError, WriteError};
 use thiserror::Error;
 
 use crate::result::Gone;
@@ -51,6 +51,9 @@ pub enum Error {
     /// A time that is none.
     #[error(transparent)]
     Time(#[from] TimeError),
+    /// The result of `SELECT … INTO` could not be written; a part of it may have been.
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// The store reports an error.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,5 +1,6 @@
 //! Runs statements against a store.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use tandem_influxql::ast::{CreateDatabase, Statement};
@@ -71,7 +72,7 @@ impl Executor {
 }
 
 /// A statement that changes something should not come by `GET`; it runs, and this goes with it.
-fn warn_of_get(statement: &Statement, context: &Context, sink: &mut dyn Sink) {
+pub(crate) fn warn_of_get(statement: &impl Display, context: &Context, sink: &mut dyn Sink) {
     if context.read_only {
         let text = format!(
             "deprecated use of '{statement}' in a read only context, please use a POST request instead"

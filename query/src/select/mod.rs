@@ -17,6 +17,7 @@ mod columns;
 mod compile;
 mod cursor;
 mod fill;
+mod into;
 mod limit;
 mod merge;
 mod plan;
@@ -29,18 +30,20 @@ mod transform;
 mod types;
 mod window;
 
-use tandem_influxql::ast::{SelectStatement, Source};
+use tandem_influxql::ast::{Fill, SelectStatement, Source};
 use tandem_model::{MAX_TIME_NS, MIN_TIME_NS, TimeRange};
 use tandem_store::Store;
 
 use self::bind::{Binder, Defaults};
 use self::compile::Compiled;
+use self::into::Writer;
 use self::plan::GroupKey;
 use self::run::Run;
 use self::scan::Meter;
 use self::window::Options;
 use crate::context::Context;
 use crate::error::Error;
+use crate::executor::warn_of_get;
 use crate::result::{Series, Sink, Value};
 
 /// Rows that are handed to the sink at once.
@@ -59,9 +62,6 @@ pub(crate) fn execute(
 ) -> Result<(), Error> {
     check_sources(store, &statement.sources, context)?;
     let compiled = compile::compile(statement, context.now_ns)?;
-    if compiled.into.is_some() {
-        return Err(Error::Unsupported("SELECT INTO".to_owned()));
-    }
     let range = compiled.range(context.now_ns);
     let defaults = Defaults {
         database: context.database.as_deref(),
@@ -75,7 +75,11 @@ pub(crate) fn execute(
         interval: compiled.interval,
         zone: compiled.zone.clone(),
         ascending: compiled.ascending,
-        fill: compiled.fill,
+        fill: match compiled.fill {
+            // Nothing is written for a window that holds nothing.
+            Fill::Null if compiled.into.is_some() => Fill::None,
+            fill => fill,
+        },
         limit: compiled.limit,
         offset: compiled.offset,
     };
@@ -96,23 +100,32 @@ pub(crate) fn execute(
         now_ns: context.now_ns,
         is_outermost: true,
     };
-    let emit = |(key, group), sink: &mut dyn Sink| {
-        let header = header(
-            key,
-            &plan.level.group_by,
-            &columns,
-            statement.time_zone.as_deref(),
-        );
-        emit(run(group).cursor(&options)?, &header, sink)
-    };
-    if options.ascending {
-        plan.groups.iter().try_for_each(|group| emit(group, sink))
-    } else {
-        plan.groups
-            .iter()
-            .rev()
-            .try_for_each(|group| emit(group, sink))
+    let mut groups: Vec<_> = plan.groups.iter().collect();
+    if !options.ascending {
+        groups.reverse();
     }
+    let Some(target) = &compiled.into else {
+        let time_zone = statement.time_zone.as_deref();
+        return groups.into_iter().try_for_each(|(key, group)| {
+            let header = header(key, &plan.level.group_by, &columns, time_zone);
+            emit(run(group).cursor(&options)?, &header, sink)
+        });
+    };
+    let mut writer = Writer::new(store, target, context, &columns[1..], &plan.level.ranked_by)?;
+    for ((name, _), group) in groups {
+        let mut rows = run(group).cursor(&options)?;
+        while let Some(row) = rows.next()? {
+            writer.row(name, &row)?;
+        }
+    }
+    let written = writer.finish()?;
+    warn_of_get(statement, context, sink);
+    Ok(sink.series(Series {
+        name: Some(b"result".to_vec()),
+        columns: vec![b"time".to_vec(), b"written".to_vec()],
+        values: vec![vec![Value::Time(0), Value::Integer(written)]],
+        ..Series::default()
+    })?)
 }
 
 /// Refuses sources in databases that are not there, before anything else is looked at.

@@ -35,6 +35,8 @@ pub(crate) struct Level {
     pub(crate) slots: usize,
     /// Tags that keep series apart at this level, sorted; those of the levels around included.
     pub(crate) group_by: Vec<String>,
+    /// As `group_by`, with the tags that `top` or `bottom` tell apart.
+    pub(crate) ranked_by: Vec<String>,
     /// The tags that this level itself groups by.
     pub(crate) dimensions: Vec<String>,
     /// What is read.
@@ -173,6 +175,13 @@ impl Planner {
         let mut group_by = dimensions.clone();
         group_by.extend_from_slice(around);
         let group_by = sorted(&group_by);
+        let mut ranked_by = group_by.clone();
+        for tag in fields.iter().flat_map(|field| ranking_tags(&field.expr)) {
+            if let Expr::VarRef(reference) = tag {
+                ranked_by.push(reference.name.clone());
+            }
+        }
+        let ranked_by = sorted(&ranked_by);
 
         let mut symbols = Symbols::default();
         let outputs = symbols.outputs(&fields, &sources, compiled.into.is_some())?;
@@ -190,7 +199,7 @@ impl Planner {
                 }
                 TypedSource::Subquery(inner) => {
                     planned.push(PlannedSource::Subquery(Box::new(
-                        self.level(*inner, &group_by, limits)?,
+                        self.level(*inner, &ranked_by, limits)?,
                     )));
                 }
             }
@@ -209,6 +218,7 @@ impl Planner {
             references,
             slots,
             group_by,
+            ranked_by,
             dimensions,
             sources: planned,
             condition,

@@ -10,7 +10,7 @@ use super::point::{Peek, Point, Points, Stream, Tags};
 use super::window::Options;
 use crate::error::Error;
 
-/// The aggregate of each window of `input`.
+/// The aggregate of each window of `input`; the points of a window are in order of time.
 pub(crate) fn reduced<'a>(
     input: Stream<'a>,
     aggregate: Aggregate,
@@ -21,7 +21,74 @@ pub(crate) fn reduced<'a>(
         aggregate,
         options: options.clone(),
         ready: Vec::new().into_iter(),
+        grouping: Grouping::AsTheyAre,
+        by_time: true,
     })
+}
+
+/// As [`reduced`], with the time of the window on each point, so that the points of a window are in
+/// the order of their series.
+pub(crate) fn reduced_and_stamped<'a>(
+    input: Stream<'a>,
+    aggregate: Aggregate,
+    options: &Options,
+) -> Stream<'a> {
+    let reduced = Box::new(Reduce {
+        input: Peek::new(input),
+        aggregate,
+        options: options.clone(),
+        ready: Vec::new().into_iter(),
+        grouping: Grouping::AsTheyAre,
+        by_time: false,
+    });
+    Box::new(Stamp {
+        input: reduced,
+        options: options.clone(),
+    })
+}
+
+/// As [`reduced`], over fewer groups than the points are in.
+pub(crate) fn regrouped<'a>(
+    input: Stream<'a>,
+    aggregate: Aggregate,
+    options: &Options,
+    grouping: Grouping,
+) -> Stream<'a> {
+    Box::new(Reduce {
+        input: Peek::new(input),
+        aggregate,
+        options: options.clone(),
+        ready: Vec::new().into_iter(),
+        grouping,
+        by_time: true,
+    })
+}
+
+/// Which points of a window are reduced together, and which tags the result has.
+#[derive(Clone, Debug)]
+pub(crate) enum Grouping {
+    /// Those with equal tags; the result has them.
+    AsTheyAre,
+    /// Those that are equal in the tags at these places.
+    By {
+        /// Places among the tags of the points.
+        kept: Vec<usize>,
+        /// True when a point that is picked keeps all its tags.
+        all_tags: bool,
+    },
+}
+
+impl Grouping {
+    fn key(&self, tags: &Tags) -> Tags {
+        match self {
+            Self::AsTheyAre => tags.clone(),
+            Self::By { kept, .. } => Tags::new(
+                kept.iter()
+                    .filter_map(|at| tags.get(*at).cloned())
+                    .collect(),
+            ),
+        }
+    }
 }
 
 struct Reduce<'a> {
@@ -30,6 +97,9 @@ struct Reduce<'a> {
     options: Options,
     /// The points of the last window that were not handed on yet.
     ready: std::vec::IntoIter<Point>,
+    grouping: Grouping,
+    /// Whether the points of a window are sorted by time, across its series.
+    by_time: bool,
 }
 
 impl Reduce<'_> {
@@ -56,30 +126,40 @@ impl Reduce<'_> {
             if point.value.is_null() {
                 continue;
             }
-            match series.get_mut(&point.tags) {
+            let key = self.grouping.key(&point.tags);
+            match series.get_mut(&key) {
                 Some(reducer) => reducer.add(&point),
                 None => {
                     let mut reducer = self.aggregate.reducer();
                     reducer.add(&point);
-                    series.insert(point.tags, reducer);
+                    series.insert(key, reducer);
                 }
             }
         }
+        let all_tags = matches!(self.grouping, Grouping::By { all_tags: true, .. });
         let mut points = Vec::new();
         let mut emit = |(tags, mut reducer): (Tags, Box<dyn Reducer>)| {
-            points.extend(reducer.emit().into_iter().map(|reduced| Point {
-                time_ns: reduced.time_ns.unwrap_or(start),
-                tags: tags.clone(),
-                value: reduced.value,
-                aux: reduced.aux,
+            points.extend(reducer.emit().into_iter().map(|reduced| {
+                Point {
+                    time_ns: reduced.time_ns.unwrap_or(start),
+                    tags: reduced
+                        .tags
+                        .filter(|_| all_tags)
+                        .unwrap_or_else(|| tags.clone()),
+                    value: reduced.value,
+                    aux: reduced.aux,
+                }
             }));
         };
         if self.options.ascending {
             series.into_iter().for_each(&mut emit);
-            points.sort_by_key(|point| point.time_ns);
         } else {
             series.into_iter().rev().for_each(&mut emit);
-            points.sort_by_key(|point| std::cmp::Reverse(point.time_ns));
+        }
+        match (self.by_time, self.options.ascending) {
+            (false, _) => {}
+            (true, true) => points.sort_by_key(|point| point.time_ns),
+            (true, false) => points.sort_by_key(|point| std::cmp::Reverse(point.time_ns)),
         }
         Ok(Some(points))
     }
@@ -100,13 +180,6 @@ impl Points for Reduce<'_> {
 }
 
 /// Gives each point the time of its window.
-pub(crate) fn stamped<'a>(input: Stream<'a>, options: &Options) -> Stream<'a> {
-    Box::new(Stamp {
-        input,
-        options: options.clone(),
-    })
-}
-
 struct Stamp<'a> {
     input: Stream<'a>,
     options: Options,
@@ -153,13 +226,10 @@ mod tests {
         points: Vec<Point>,
     ) -> Vec<(i64, Value)> {
         let options = options(duration_ns, ascending);
-        drain(stamped(
-            reduced(given(points), aggregate, &options),
-            &options,
-        ))
-        .into_iter()
-        .map(|p| (p.time_ns, p.value))
-        .collect()
+        drain(reduced_and_stamped(given(points), aggregate, &options))
+            .into_iter()
+            .map(|p| (p.time_ns, p.value))
+            .collect()
     }
 
     #[test]

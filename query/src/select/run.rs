@@ -10,7 +10,7 @@
 
 use std::rc::Rc;
 
-use tandem_influxql::ast::{Call, DataType, Expr, Fill, VarRef};
+use tandem_influxql::ast::{Call, DataType, Expr, Fill, FillValue, VarRef};
 use tandem_model::{MAX_TIME_NS, MIN_TIME_NS};
 
 use super::aggregate::Aggregate;
@@ -20,7 +20,7 @@ use super::limit::{first, limited};
 use super::merge::{by_time, by_window};
 use super::plan::{Group, Leaf, Level, PlannedSource};
 use super::point::Stream;
-use super::reduce::{reduced, stamped};
+use super::reduce::{Grouping, reduced, reduced_and_stamped, regrouped};
 use super::scan::{Columns, Meter, Scan};
 use super::subquery;
 use super::transform::{Transform, transformed};
@@ -55,6 +55,7 @@ impl<'a> Run<'a> {
         let level = self.level;
         let references = level.references.as_slice();
         let mut cursor = Cursor::new(level, options);
+        let is_one_series = self.is_outermost && level.compiled.into.is_none();
         if level.calls.is_empty() {
             // Nothing of what is selected exists.
             if references
@@ -62,14 +63,14 @@ impl<'a> Run<'a> {
                 .any(|reference| reference.data_type.is_some())
             {
                 let points = self.rows(options)?;
-                cursor.add(None, limited(points, options, self.is_outermost));
+                cursor.add(None, limited(points, options, is_one_series));
             }
             return Ok(cursor);
         }
         let is_selector = matches!(level.calls.as_slice(), [call] if is_selector(&call.what));
         for call in level.calls.iter().filter(|call| call.data_type.is_some()) {
             let points = self.call(&call.what, options, is_selector)?;
-            cursor.add(Some(call), limited(points, options, self.is_outermost));
+            cursor.add(Some(call), limited(points, options, is_one_series));
         }
         Ok(cursor)
     }
@@ -105,7 +106,7 @@ impl<'a> Run<'a> {
 
     /// The points that rows are made of when no function is called.
     fn rows(self, options: &Options) -> Result<Stream<'a>, Error> {
-        self.sources(None, options, Merge::ByTime)
+        self.sources(None, options, Merge::ByTime, &self.level.group_by)
     }
 
     /// The points of a field.
@@ -115,26 +116,32 @@ impl<'a> Run<'a> {
         options: &Options,
         merge: Merge,
     ) -> Result<Stream<'a>, Error> {
-        self.sources(Some(reference), options, merge)
+        self.sources(Some(reference), options, merge, &self.level.group_by)
     }
 
+    /// The points of all sources, which carry the tags `group_by`.
     fn sources(
         self,
         driver: Option<&VarRef>,
         options: &Options,
         merge: Merge,
+        group_by: &'a [String],
     ) -> Result<Stream<'a>, Error> {
         let mut inputs: Vec<Stream<'a>> = Vec::new();
         for source in &self.level.sources {
             match source {
-                PlannedSource::Leaf(leaf) => self.scans(leaf, driver, options, &mut inputs),
+                PlannedSource::Leaf(leaf) => {
+                    self.scans(leaf, driver, options, group_by, &mut inputs);
+                }
                 PlannedSource::Subquery(inner) => {
                     let inner = Run {
                         level: inner,
                         is_outermost: false,
                         ..self
                     };
-                    inputs.extend(subquery::points(self.level, inner, driver, options)?);
+                    inputs.extend(subquery::points(
+                        self.level, inner, driver, options, group_by,
+                    )?);
                 }
             }
         }
@@ -149,6 +156,7 @@ impl<'a> Run<'a> {
         leaf: &'a Leaf,
         driver: Option<&VarRef>,
         options: &Options,
+        group_by: &'a [String],
         inputs: &mut Vec<Stream<'a>>,
     ) {
         let Some(series) = self.group.series.get(&leaf.at) else {
@@ -163,7 +171,7 @@ impl<'a> Run<'a> {
                 leaf,
                 columns.clone(),
                 series,
-                &self.level.group_by,
+                group_by,
                 options,
                 self.meter,
             ))
@@ -188,15 +196,19 @@ impl<'a> Run<'a> {
         };
         if let Some(aggregate) = ranking(call) {
             let points = self.ranked(call, argument, &options)?;
-            return Ok(reduced(points, aggregate, &options));
+            let level = self.level;
+            let kept = |tag: &String| level.ranked_by.iter().position(|known| known == tag);
+            let grouping = Grouping::By {
+                kept: level.group_by.iter().filter_map(kept).collect(),
+                // What is written keeps the tags that told the points apart.
+                all_tags: level.compiled.into.is_some(),
+            };
+            return Ok(regrouped(points, aggregate, &options, grouping));
         }
         match name {
             "distinct" => {
                 let points = self.input(call, argument, &options, is_selector)?;
-                return Ok(stamped(
-                    reduced(points, Aggregate::Distinct, &options),
-                    &options,
-                ));
+                return Ok(reduced_and_stamped(points, Aggregate::Distinct, &options));
             }
             "sample" => {
                 let points = self.input(call, argument, &options, is_selector)?;
@@ -227,24 +239,26 @@ impl<'a> Run<'a> {
             return Err(Error::Unsupported(format!("{name}()")));
         };
         let points = self.input(call, argument, &options, is_selector)?;
-        let mut points = reduced(points, aggregate, &options);
-        if !is_selector || !options.interval.is_zero() {
-            points = stamped(points, &options);
-            if !options.interval.is_zero() && options.fill != Fill::None {
-                if options.fill == Fill::Null && name == "count" {
-                    options.fill = Fill::Number(tandem_influxql::ast::FillValue::Integer(0));
-                }
-                let data_type = self
-                    .level
-                    .calls
-                    .iter()
-                    .find(|known| known.what == *call)
-                    .and_then(|c| c.data_type);
-                let data_type = data_type.or_else(|| type_of_result(name, argument));
-                points = filled(points, data_type, self.level.references.len(), &options);
-            }
+        if is_selector && options.interval.is_zero() {
+            return Ok(reduced(points, aggregate, &options));
         }
-        Ok(points)
+        let points = reduced_and_stamped(points, aggregate, &options);
+        if options.interval.is_zero() || options.fill == Fill::None {
+            return Ok(points);
+        }
+        if options.fill == Fill::Null && name == "count" {
+            options.fill = Fill::Number(FillValue::Integer(0));
+        }
+        let known = self.level.calls.iter().find(|known| known.what == *call);
+        let data_type = known
+            .and_then(|known| known.data_type)
+            .or_else(|| type_of_result(name, argument));
+        Ok(filled(
+            points,
+            data_type,
+            self.level.references.len(),
+            &options,
+        ))
     }
 
     /// What a function is computed from: a field, or another function.
@@ -302,9 +316,6 @@ impl<'a> Run<'a> {
     /// The points that `top` and `bottom` choose from: all of the field, or the best of each series
     /// when tags are given.
     fn ranked(self, call: &Call, argument: &Expr, options: &Options) -> Result<Stream<'a>, Error> {
-        if call.args.len() > 2 {
-            return Err(Error::Unsupported(format!("{}() with tags", call.name)));
-        }
         let Expr::VarRef(reference) = argument else {
             return Err(Error::refused(format!(
                 "expected first argument to be a field in {}()",
@@ -312,7 +323,17 @@ impl<'a> Run<'a> {
             )));
         };
         self.check_type(call, reference)?;
-        self.field(reference, options, Merge::ByTime)
+        let group_by = &self.level.ranked_by;
+        if call.args.len() == 2 {
+            return self.sources(Some(reference), options, Merge::ByTime, group_by);
+        }
+        let points = self.sources(Some(reference), options, Merge::ByWindow, group_by)?;
+        let best = if call.name == "top" {
+            Aggregate::Max
+        } else {
+            Aggregate::Min
+        };
+        Ok(reduced(points, best, options))
     }
 
     /// Refuses types that the function cannot take, in the words of InfluxDB.

@@ -13,12 +13,13 @@ use crate::result::Value;
 use crate::scalar::Scalar;
 
 /// The points that `outer` reads from the subquery of `inner`; `None` when the subquery has no
-/// column for the driver.
+/// column for the driver. The points carry the tags `group_by`.
 pub(crate) fn points<'a>(
     outer: &'a Level,
     inner: Run<'a>,
     driver: Option<&VarRef>,
     options: &Options,
+    group_by: &[String],
 ) -> Result<Option<Stream<'a>>, Error> {
     let driver = match driver {
         Some(driver) => match column(inner.level, driver) {
@@ -32,7 +33,7 @@ pub(crate) fn points<'a>(
     let (filter, filter_columns) = filter(outer, inner.level)?;
     let rows = inner.cursor(&inner.inner_options(options))?;
     let kept = |tag: &String| inner.level.group_by.iter().position(|known| known == tag);
-    let tags = outer.group_by.iter().filter_map(kept).collect();
+    let tags = group_by.iter().filter_map(kept).collect();
     Ok(Some(Box::new(SubqueryPoints {
         rows,
         driver,

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use tandem_model::MIN_TIME_NS;
+
 use super::point::{Point, Points, Stream, Tags};
 use super::window::Options;
 use crate::error::Error;
@@ -270,6 +272,12 @@ impl State for Elapsed {
     }
 }
 
+/// The area under the curve, window by window.
+///
+/// InfluxDB has two ways here. Of floats, what is past the end of a window is taken from the point
+/// where the curve crosses it. Of whole numbers it is taken from the value before the window, with
+/// the crossing in the place of the value after it; and without windows their area has the time of
+/// the start of the range.
 struct Integral {
     unit_ns: i64,
     sum: f64,
@@ -299,11 +307,15 @@ impl Integral {
 impl State for Integral {
     #[expect(clippy::cast_precision_loss, reason = "as InfluxDB does")]
     fn add(&mut self, time_ns: i64, value: Value) -> Option<Sample> {
+        let is_whole = matches!(value, Value::Integer(_) | Value::Unsigned(_));
         let point = (time_ns, value.as_float()?);
         let has_windows = !self.options.interval.is_zero();
         let Some(mut previous) = self.previous.replace(point) else {
-            if has_windows {
+            if has_windows || is_whole {
                 self.enter_window(time_ns);
+            }
+            if self.window.0 == MIN_TIME_NS {
+                self.window.0 = 0;
             }
             return None;
         };
@@ -317,19 +329,24 @@ impl State for Integral {
             time_ns <= end
         };
         let mut finished = None;
+        let mut to = point;
         if has_windows && past_window {
             if previous.0 != end {
-                // The curve crosses the end of the window on a straight line.
                 let slope = (point.1 - previous.1) / (point.0 - previous.0) as f64;
                 let crossing = (end, slope * (end - previous.0) as f64 + previous.1);
                 self.sum += self.area(previous, crossing);
-                previous = crossing;
+                if is_whole {
+                    previous.0 = end;
+                    to.1 = crossing.1;
+                } else {
+                    previous = crossing;
+                }
             }
             finished = Some((start, Value::Float(self.sum)));
             self.enter_window(time_ns);
             self.sum = 0.0;
         }
-        self.sum += self.area(previous, point);
+        self.sum += self.area(previous, to);
         finished
     }
 

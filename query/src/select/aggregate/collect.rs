@@ -61,9 +61,18 @@ pub(super) fn median(mut points: Vec<Point>) -> Option<Reduced> {
 }
 
 /// `mode()`: the most frequent value; the lowest when no value comes twice. Of two equally frequent
-/// ones the higher wins if it was first seen before the lower was last seen.
+/// ones the higher wins if it was first seen before the lower was last seen, and true before false.
 #[expect(clippy::needless_pass_by_value, reason = "one signature for all")]
 pub(super) fn mode(mut points: Vec<Point>) -> Option<Reduced> {
+    if let Some(Value::Boolean(_)) = points.first().map(|point| &point.value) {
+        let count = points
+            .iter()
+            .filter(|point| point.value == Value::Boolean(true))
+            .count();
+        return Some(Reduced::of_window(Value::Boolean(
+            2 * count >= points.len(),
+        )));
+    }
     sort_by_value(&mut points);
     let mut best = points.first()?;
     let (mut best_count, mut best_time_ns) = (1, best.time_ns);

@@ -8,7 +8,7 @@ mod collect;
 mod fold;
 mod rank;
 
-use super::point::Point;
+use super::point::{Point, Tags};
 use crate::result::Value;
 
 /// What a window comes to.
@@ -20,6 +20,8 @@ pub(crate) struct Reduced {
     pub(crate) value: Value,
     /// What was selected beside the value, where the point is one of those that came in.
     pub(crate) aux: Vec<Value>,
+    /// The tags of the point that came in, where it is one.
+    pub(crate) tags: Option<Tags>,
 }
 
 impl Reduced {
@@ -29,6 +31,7 @@ impl Reduced {
             time_ns: None,
             value,
             aux: Vec::new(),
+            tags: None,
         }
     }
 
@@ -38,6 +41,7 @@ impl Reduced {
             time_ns: Some(point.time_ns),
             value: point.value,
             aux: point.aux,
+            tags: Some(point.tags),
         }
     }
 }

@@ -120,6 +120,7 @@ struct Compiler {
     /// `top` or `bottom`.
     ranking: Option<&'static str>,
     limit: u64,
+    fill: Fill,
     /// True when the result is written and not returned.
     has_target: bool,
     fields: usize,
@@ -160,6 +161,7 @@ impl Compiler {
             has_auxiliary: false,
             ranking: None,
             limit: statement.limit,
+            fill: statement.fill,
             has_target: statement.into.is_some(),
             fields: 0,
         };
@@ -170,6 +172,10 @@ impl Compiler {
                 ));
             }
             compiler.ascending = parent.ascending;
+            // Empty windows of a subquery would be left out by the statement around it.
+            if !compiler.interval.is_zero() && compiler.fill == Fill::Null {
+                compiler.fill = Fill::None;
+            }
             if compiler.interval.is_zero() && !parent.interval.is_zero() {
                 compiler.interval = parent.interval;
                 compiler.inherited_interval = true;
@@ -198,7 +204,7 @@ impl Compiler {
                 alias: field.alias.clone(),
             });
         }
-        self.check_fields(statement)?;
+        self.check_fields()?;
         let mut sources = Vec::with_capacity(statement.sources.len());
         for source in &statement.sources {
             sources.push(match source {
@@ -298,7 +304,7 @@ impl Compiler {
     }
 
     /// Checks that the fields fit together.
-    fn check_fields(&self, statement: &SelectStatement) -> Result<(), Error> {
+    fn check_fields(&self) -> Result<(), Error> {
         if self.fields == 0 {
             return Err(Error::refused("at least 1 non-time field must be queried"));
         }
@@ -308,7 +314,7 @@ impl Compiler {
             )));
         }
         if self.calls == 0 {
-            match statement.fill {
+            match self.fill {
                 Fill::None => {
                     return Err(Error::refused("fill(none) must be used with a function"));
                 }

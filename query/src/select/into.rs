@@ -1,0 +1,170 @@
+//! `SELECT … INTO`: rows become points of another measurement.
+//!
+//! The tags of a series stay tags, every other column becomes a field, and what is null is not
+//! written. Points are written in batches as they are made; a statement that fails in the middle has
+//! written the batches before.
+
+use tandem_influxql::ast::Measurement;
+use tandem_model::{Precision, escape_measurement, escape_tag};
+use tandem_store::{Store, WriteRequest};
+
+use super::cursor::Row;
+use crate::context::Context;
+use crate::error::Error;
+use crate::result::Value;
+
+/// Bytes of line protocol that are written at once.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// Writes rows to the target of a statement.
+pub(super) struct Writer<'a> {
+    store: &'a Store,
+    request: WriteRequest<'a>,
+    /// The target's name; empty for the name of the source.
+    name: &'a [u8],
+    columns: &'a [Vec<u8>],
+    tags: &'a [String],
+    lines: Vec<u8>,
+    points: i64,
+}
+
+impl<'a> Writer<'a> {
+    /// A writer of rows with these columns, of series with these tags.
+    ///
+    /// # Errors
+    /// When there is no database to write to.
+    pub(super) fn new(
+        store: &'a Store,
+        target: &'a Measurement,
+        context: &'a Context,
+        columns: &'a [Vec<u8>],
+        tags: &'a [String],
+    ) -> Result<Self, Error> {
+        let database = target
+            .database
+            .as_deref()
+            .or(context.database.as_deref())
+            .ok_or(Error::DatabaseRequired)?;
+        store.retention_policies(database)?;
+        let policy = target.retention_policy.as_deref();
+        let request = WriteRequest {
+            database,
+            retention_policy: policy.or(context.retention_policy.as_deref()),
+            precision: Precision::Nanosecond,
+            now_ns: context.now_ns,
+        };
+        let name = target.name.as_bytes();
+        Ok(Self {
+            store,
+            request,
+            name,
+            columns,
+            tags,
+            lines: Vec::new(),
+            points: 0,
+        })
+    }
+
+    /// Takes a row of a series of the measurement `source`.
+    pub(super) fn row(&mut self, source: &[u8], row: &Row) -> Result<(), Error> {
+        let start = self.lines.len();
+        escape_measurement(
+            if self.name.is_empty() {
+                source
+            } else {
+                self.name
+            },
+            &mut self.lines,
+        );
+        for (tag, value) in self.tags.iter().zip(row.tags.iter()) {
+            if !value.is_empty() {
+                self.lines.push(b',');
+                escape_tag(tag.as_bytes(), &mut self.lines);
+                self.lines.push(b'=');
+                escape_tag(value, &mut self.lines);
+            }
+        }
+        let mut separator = b' ';
+        for (column, value) in self.columns.iter().zip(&row.values) {
+            let length = self.lines.len();
+            self.lines.push(separator);
+            escape_tag(column, &mut self.lines);
+            self.lines.push(b'=');
+            if field_value(value, &mut self.lines) {
+                separator = b',';
+            } else {
+                self.lines.truncate(length);
+            }
+        }
+        if separator == b' ' {
+            self.lines.truncate(start);
+            return Ok(());
+        }
+        self.lines
+            .extend_from_slice(format!(" {}\n", row.time_ns).as_bytes());
+        self.points += 1;
+        if self.lines.len() >= BATCH_BYTES {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Writes what is left and tells how many points there were.
+    pub(super) fn finish(mut self) -> Result<i64, Error> {
+        self.flush()?;
+        Ok(self.points)
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        if !self.lines.is_empty() {
+            self.store.write(&self.request, &self.lines)?;
+            self.lines.clear();
+        }
+        Ok(())
+    }
+}
+
+/// Appends `value` as the value of a field; false when it cannot be one.
+fn field_value(value: &Value, out: &mut Vec<u8>) -> bool {
+    match value {
+        Value::Float(v) if v.is_finite() => out.extend_from_slice(v.to_string().as_bytes()),
+        Value::Integer(v) | Value::Time(v) => out.extend_from_slice(format!("{v}i").as_bytes()),
+        Value::Unsigned(v) => out.extend_from_slice(format!("{v}u").as_bytes()),
+        Value::Boolean(v) => out.push(if *v { b't' } else { b'f' }),
+        Value::String(text) => {
+            out.push(b'"');
+            for byte in text {
+                if matches!(byte, b'"' | b'\\') {
+                    out.push(b'\\');
+                }
+                out.push(*byte);
+            }
+            out.push(b'"');
+        }
+        Value::Null | Value::Float(_) => return false,
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_written_as_fields() {
+        let text = |value: Value| {
+            let mut out = Vec::new();
+            field_value(&value, &mut out).then(|| String::from_utf8(out).unwrap())
+        };
+        assert_eq!(text(Value::Float(4.0)).as_deref(), Some("4"));
+        assert_eq!(text(Value::Integer(4)).as_deref(), Some("4i"));
+        assert_eq!(text(Value::Boolean(true)).as_deref(), Some("t"));
+        assert_eq!(
+            text(Value::String(b"a\"\\".to_vec())).as_deref(),
+            Some(r#""a\"\\""#)
+        );
+        assert_eq!(text(Value::Null), None);
+        assert_eq!(text(Value::Float(f64::NAN)), None);
+    }
+}
