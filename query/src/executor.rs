@@ -48,6 +48,21 @@ impl Executor {
             Statement::ShowTagValues(show) => show::tag_values(store, show, context, sink),
             Statement::ShowFieldKeys(show) => show::field_keys(store, show, context, sink),
             Statement::ShowSeries(show) => show::series(store, show, context, sink),
+            Statement::ShowSeriesCardinality(show) => {
+                show::series_cardinality(store, show, context, sink)
+            }
+            Statement::ShowMeasurementCardinality(show) => {
+                show::measurement_cardinality(store, show, context, sink)
+            }
+            Statement::ShowTagKeyCardinality(show) => {
+                show::tag_key_cardinality(store, show, context, sink)
+            }
+            Statement::ShowFieldKeyCardinality(show) => {
+                show::field_key_cardinality(store, show, context, sink)
+            }
+            Statement::ShowTagValuesCardinality(show) => {
+                show::tag_values_cardinality(store, show, context, sink)
+            }
             Statement::CreateDatabase(create) => {
                 warn_of_get(statement, context, sink);
                 self.create_database(create)

@@ -86,6 +86,20 @@ impl Predicate {
         Ok(predicate)
     }
 
+    /// The series of `measurement` that may have rows that fit `condition`; what the condition says of
+    /// fields is taken for true.
+    ///
+    /// # Errors
+    /// A regular expression that does not compile.
+    pub(crate) fn matching(
+        condition: Option<&Expr>,
+        view: &View,
+        measurement: &[u8],
+    ) -> Result<RoaringBitmap, Error> {
+        let fields = view.fields(measurement);
+        Ok(Self::new(condition, view, measurement, &fields)?.candidates())
+    }
+
     /// The references that residuals read, by slot.
     pub(crate) fn references(&self) -> &[VarRef] {
         &self.references

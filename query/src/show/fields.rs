@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use tandem_influxql::ast::{Measurement, ShowFieldKeys, Source};
+use tandem_influxql::ast::ShowFieldKeys;
 use tandem_model::TimeRange;
-use tandem_store::{PolicyChoice, Store};
+use tandem_store::Store;
 
-use super::{Named, cut, database, table};
+use super::{cut, found, table};
 use crate::context::Context;
 use crate::error::Error;
 use crate::result::Sink;
@@ -19,46 +19,15 @@ pub(crate) fn field_keys(
     sink: &mut dyn Sink,
 ) -> Result<(), Error> {
     let own = statement.database.as_deref();
-    let mut seen = BTreeSet::new();
-    let mut found = Vec::new();
-    let everything = [Source::Measurement(Measurement {
-        regex: Some(String::new()),
-        ..Measurement::default()
-    })];
-    let sources = if statement.sources.is_empty() {
-        &everything
-    } else {
-        statement.sources.as_slice()
-    };
-    for source in sources {
-        let Source::Measurement(measurement) = source else {
-            continue;
-        };
-        let database = database(measurement.database.as_deref().or(own), context)?;
-        let policy = measurement
-            .retention_policy
-            .as_deref()
-            .or(context.retention_policy.as_deref());
-        let policy = policy.map_or(PolicyChoice::Default, PolicyChoice::Named);
-        let view = store.view(database, policy, TimeRange::ALL)?;
-        let named = Named::new(std::slice::from_ref(source))?;
-        for name in view
-            .measurements()
-            .into_iter()
-            .filter(|name| named.contains(name))
-        {
-            let rows: Vec<Vec<Vec<u8>>> = view
-                .fields(&name)
-                .into_iter()
-                .map(|(field, field_type)| vec![field, field_type.name().as_bytes().to_vec()])
-                .collect();
-            if seen.insert((name.clone(), rows.clone())) {
-                found.push((name, rows));
-            }
+    let mut fields: BTreeSet<(Vec<u8>, Vec<Vec<Vec<u8>>>)> = BTreeSet::new();
+    for (view, names) in found(store, &statement.sources, own, TimeRange::ALL, context)? {
+        for name in names {
+            let rows = view.fields(&name).into_iter();
+            let rows = rows.map(|(field, kind)| vec![field, kind.name().as_bytes().to_vec()]);
+            fields.insert((name, rows.collect()));
         }
     }
-    found.sort();
-    for (name, rows) in found {
+    for (name, rows) in fields {
         let rows = cut(rows, statement.limit, statement.offset);
         if !rows.is_empty() {
             sink.series(table(Some(name), &["fieldKey", "fieldType"], rows))?;

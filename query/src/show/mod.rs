@@ -3,6 +3,7 @@
 //! All answer from the index and the schema; rows are never read. Columns are those that clients
 //! find by position (`influxdata/influxdb coordinator/statement_executor.go`).
 
+mod cardinality;
 mod fields;
 mod measurements;
 mod policies;
@@ -10,7 +11,13 @@ mod series;
 mod tags;
 
 use tandem_influxql::ast::{Measurement, Source};
+use tandem_model::TimeRange;
+use tandem_store::{PolicyChoice, Store, View};
 
+pub(crate) use cardinality::{
+    field_key_cardinality, measurement_cardinality, series_cardinality, tag_key_cardinality,
+    tag_values_cardinality,
+};
 pub(crate) use fields::field_keys;
 pub(crate) use measurements::measurements;
 pub(crate) use policies::{databases, retention_policies};
@@ -95,4 +102,40 @@ impl Named {
                 Name::Matching(regex) => regex.is_match(measurement),
             })
     }
+}
+
+/// The measurements that `sources` find, each with the view it was found in: in the default retention
+/// policy unless a source names another; all measurements when there is no source.
+fn found(
+    store: &Store,
+    sources: &[Source],
+    own: Option<&str>,
+    range: TimeRange,
+    context: &Context,
+) -> Result<Vec<(View, Vec<Vec<u8>>)>, Error> {
+    let everything = [Source::Measurement(Measurement {
+        regex: Some(String::new()),
+        ..Measurement::default()
+    })];
+    let sources = if sources.is_empty() {
+        &everything
+    } else {
+        sources
+    };
+    let mut found = Vec::new();
+    for source in sources {
+        let Source::Measurement(measurement) = source else {
+            continue;
+        };
+        let database = database(measurement.database.as_deref().or(own), context)?;
+        let policy = measurement.retention_policy.as_deref();
+        let policy = policy.or(context.retention_policy.as_deref());
+        let policy = policy.map_or(PolicyChoice::Default, PolicyChoice::Named);
+        let view = store.view(database, policy, range)?;
+        let named = Named::new(std::slice::from_ref(source))?;
+        let mut names = view.measurements();
+        names.retain(|name| named.contains(name));
+        found.push((view, names));
+    }
+    Ok(found)
 }

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use tandem_influxql::ast::{BinaryOp, Expr, Measurement, ShowSeries, Source};
+use tandem_influxql::ast::{BinaryOp, Expr, ShowSeries};
 use tandem_influxql::condition::{TimeContext, split_condition};
 use tandem_model::SeriesId;
-use tandem_store::{PolicyChoice, Store};
+use tandem_store::Store;
 
-use super::{Named, cut, database, table};
+use super::{cut, found, table};
 use crate::context::Context;
 use crate::error::Error;
-use crate::predicate::{Predicate, Residual};
+use crate::predicate::Predicate;
 use crate::result::Sink;
 
 /// `SHOW SERIES …`: canonical keys, of the default retention policy unless a source names another.
@@ -22,46 +22,16 @@ pub(crate) fn series(
     sink: &mut dyn Sink,
 ) -> Result<(), Error> {
     let own = statement.database.as_deref();
-    let (bounds, condition) = split_condition(
-        statement.condition.as_ref(),
-        &TimeContext::utc(context.now_ns),
-    )?;
+    let time = TimeContext::utc(context.now_ns);
+    let (bounds, condition) = split_condition(statement.condition.as_ref(), &time)?;
     if let Some(condition) = &condition {
         check_operators(condition)?;
     }
     let mut keys: BTreeSet<(Vec<u8>, Vec<u8>)> = BTreeSet::new();
-    let everything = [Source::Measurement(Measurement {
-        regex: Some(String::new()),
-        ..Measurement::default()
-    })];
-    let sources = if statement.sources.is_empty() {
-        &everything
-    } else {
-        statement.sources.as_slice()
-    };
-    for source in sources {
-        let Source::Measurement(measurement) = source else {
-            continue;
-        };
-        let database = database(measurement.database.as_deref().or(own), context)?;
-        let policy = measurement
-            .retention_policy
-            .as_deref()
-            .or(context.retention_policy.as_deref());
-        let policy = policy.map_or(PolicyChoice::Default, PolicyChoice::Named);
-        let view = store.view(database, policy, bounds.range())?;
-        let named = Named::new(std::slice::from_ref(source))?;
-        for name in view
-            .measurements()
-            .into_iter()
-            .filter(|name| named.contains(name))
-        {
-            let fields = view.fields(&name);
-            let mut predicate = Predicate::new(condition.as_ref(), &view, &name, &fields)?;
-            for id in predicate.candidates() {
-                if !matches!(predicate.residual(SeriesId(id)), Residual::Never) {
-                    keys.insert((name.clone(), view.series_key(SeriesId(id))));
-                }
+    for (view, names) in found(store, &statement.sources, own, bounds.range(), context)? {
+        for name in names {
+            for id in Predicate::matching(condition.as_ref(), &view, &name)? {
+                keys.insert((name.clone(), view.series_key(SeriesId(id))));
             }
         }
     }

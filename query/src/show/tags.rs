@@ -9,7 +9,7 @@ use tandem_store::{PolicyChoice, Store, View};
 use super::{Named, cut, database, table};
 use crate::context::Context;
 use crate::error::Error;
-use crate::predicate::{Predicate, Residual};
+use crate::predicate::Predicate;
 use crate::regex::Regex;
 use crate::result::Sink;
 
@@ -130,16 +130,11 @@ impl Scope {
         let Some(condition) = &self.condition else {
             return Ok(None);
         };
-        let fields = self.view.fields(measurement);
-        let mut predicate = Predicate::new(Some(condition), &self.view, measurement, &fields)?;
-        let candidates = predicate.candidates();
-        let keep = |id: &u32| {
-            !matches!(
-                predicate.residual(tandem_model::SeriesId(*id)),
-                Residual::Never
-            )
-        };
-        Ok(Some(candidates.into_iter().filter(keep).collect()))
+        Ok(Some(Predicate::matching(
+            Some(condition),
+            &self.view,
+            measurement,
+        )?))
     }
 }
 
@@ -169,13 +164,13 @@ fn check_quotes(condition: &Expr) -> Result<(), Error> {
 }
 
 /// Which tag keys a `WITH KEY` clause means.
-enum Keys {
+pub(super) enum Keys {
     Listed { keys: Vec<Vec<u8>>, negated: bool },
     Matching { regex: Regex, negated: bool },
 }
 
 impl Keys {
-    fn new(filter: &KeyFilter) -> Result<Self, Error> {
+    pub(super) fn new(filter: &KeyFilter) -> Result<Self, Error> {
         let listed = |keys: &[String], negated| Self::Listed {
             keys: keys.iter().map(|key| key.clone().into_bytes()).collect(),
             negated,
@@ -195,7 +190,7 @@ impl Keys {
         })
     }
 
-    fn contains(&self, key: &[u8]) -> bool {
+    pub(super) fn contains(&self, key: &[u8]) -> bool {
         match self {
             Self::Listed { keys, negated } => keys.iter().any(|listed| listed == key) != *negated,
             Self::Matching { regex, negated } => regex.is_match(key) != *negated,
