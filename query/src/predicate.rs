@@ -45,6 +45,15 @@ pub(crate) struct Predicate {
     residuals: HashMap<Vec<bool>, Residual>,
 }
 
+/// What a tag counts as that a series does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MissingTags {
+    /// The empty string.
+    Empty,
+    /// Nothing: no comparison with it is true.
+    Nothing,
+}
+
 #[derive(Debug)]
 enum Node {
     Constant(bool),
@@ -67,6 +76,16 @@ impl Predicate {
         measurement: &[u8],
         fields: &[(Vec<u8>, FieldType)],
     ) -> Result<Self, Error> {
+        Self::with_missing_tags(MissingTags::Empty, condition, view, measurement, fields)
+    }
+
+    fn with_missing_tags(
+        missing_tags: MissingTags,
+        condition: Option<&Expr>,
+        view: &View,
+        measurement: &[u8],
+        fields: &[(Vec<u8>, FieldType)],
+    ) -> Result<Self, Error> {
         let mut predicate = Self {
             node: Node::Constant(true),
             all: view.series(measurement),
@@ -79,6 +98,7 @@ impl Predicate {
                 view,
                 measurement,
                 fields,
+                missing_tags,
                 predicate: &mut predicate,
             }
             .node(condition)?;
@@ -98,6 +118,21 @@ impl Predicate {
     ) -> Result<RoaringBitmap, Error> {
         let fields = view.fields(measurement);
         Ok(Self::new(condition, view, measurement, &fields)?.candidates())
+    }
+
+    /// As [`Self::matching`], but a comparison of a tag that a series does not have is false.
+    ///
+    /// # Errors
+    /// A regular expression that does not compile.
+    pub(crate) fn matching_present(
+        condition: Option<&Expr>,
+        view: &View,
+        measurement: &[u8],
+    ) -> Result<RoaringBitmap, Error> {
+        let fields = view.fields(measurement);
+        let missing = MissingTags::Nothing;
+        let predicate = Self::with_missing_tags(missing, condition, view, measurement, &fields)?;
+        Ok(predicate.candidates())
     }
 
     /// The references that residuals read, by slot.
@@ -165,6 +200,7 @@ struct Builder<'a> {
     view: &'a View,
     measurement: &'a [u8],
     fields: &'a [(Vec<u8>, FieldType)],
+    missing_tags: MissingTags,
     predicate: &'a mut Predicate,
 }
 
@@ -280,7 +316,8 @@ impl Builder<'_> {
     /// The series whose value of the tag, empty where it is missing, fits.
     fn tag(&mut self, key: &VarRef, fits: impl Fn(&[u8]) -> bool) -> Node {
         let mut set = RoaringBitmap::new();
-        let mut without = fits(b"").then(|| self.predicate.all.clone());
+        let is_empty = self.missing_tags == MissingTags::Empty;
+        let mut without = (is_empty && fits(b"")).then(|| self.predicate.all.clone());
         for (value, series) in self.view.tag_values(self.measurement, key.name.as_bytes()) {
             if let Some(without) = &mut without {
                 *without -= &series;

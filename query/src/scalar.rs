@@ -163,7 +163,6 @@ fn booleans(op: BinaryOp, a: bool, b: bool) -> Option<Value> {
     }))
 }
 
-#[expect(clippy::float_cmp, reason = "equality is what was asked for")]
 fn floats(op: BinaryOp, a: f64, b: f64) -> Option<Value> {
     Some(match op {
         BinaryOp::Eq => Value::Boolean(a == b),
@@ -182,10 +181,6 @@ fn floats(op: BinaryOp, a: f64, b: f64) -> Option<Value> {
     })
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "InfluxDB divides integers as doubles"
-)]
 fn integers(op: BinaryOp, a: i64, b: i64, division: IntegerDivision) -> Option<Value> {
     Some(match op {
         BinaryOp::Eq => Value::Boolean(a == b),

@@ -17,7 +17,6 @@ impl Value {
     }
 
     /// A number as a double.
-    #[expect(clippy::cast_precision_loss, reason = "InfluxDB loses the same digits")]
     pub(crate) fn as_float(&self) -> Option<f64> {
         match *self {
             Self::Float(v) => Some(v),
@@ -28,12 +27,6 @@ impl Value {
     }
 
     /// The value as `data_type`: numbers become one another, anything else must fit already.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_possible_wrap,
-        reason = "a cast cuts off"
-    )]
     pub(crate) fn cast(self, data_type: DataType) -> Option<Self> {
         Some(match (data_type, self) {
             (DataType::Float, v) => Self::Float(v.as_float()?),

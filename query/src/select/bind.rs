@@ -419,7 +419,7 @@ fn with_field(call: &Call, field: &str, data_type: DataType) -> Call {
             *first = Expr::VarRef(VarRef {
                 name: field.to_owned(),
                 data_type: Some(data_type),
-            })
+            });
         }
         None => {}
     }

@@ -188,12 +188,6 @@ impl Points for FillStage<'_> {
 }
 
 /// The value at `window` on the line from `from` to `to`, times counted in windows.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "as InfluxDB does"
-)]
 fn linear(window: i64, from: (i64, &Value), to: (i64, &Value)) -> Value {
     let span = (to.0 - from.0) as f64;
     let into = (window - from.0) as f64;

@@ -401,7 +401,6 @@ fn ranking(call: &Call) -> Option<Aggregate> {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a percentage is small")]
 fn aggregate(call: &Call) -> Option<Aggregate> {
     Some(match call.name.as_str() {
         "count" => Aggregate::Count,

@@ -167,7 +167,6 @@ struct Derivative {
 }
 
 impl State for Derivative {
-    #[expect(clippy::cast_precision_loss, reason = "as InfluxDB does")]
     fn add(&mut self, time_ns: i64, value: Value) -> Option<Sample> {
         // Of several points at one time the first counts.
         if self.current.as_ref().is_some_and(|(at, _)| *at == time_ns) {
@@ -235,7 +234,6 @@ struct MovingAverage {
 }
 
 impl State for MovingAverage {
-    #[expect(clippy::cast_precision_loss, reason = "windows are small")]
     fn add(&mut self, time_ns: i64, value: Value) -> Option<Sample> {
         if self.recent.len() == self.count
             && let Some(oldest) = self.recent.pop_front()
@@ -289,7 +287,6 @@ struct Integral {
 
 impl Integral {
     /// The area between two points.
-    #[expect(clippy::cast_precision_loss, reason = "as InfluxDB does")]
     fn area(&self, from: (i64, f64), to: (i64, f64)) -> f64 {
         0.5 * (from.1 + to.1) * ((to.0 - from.0) as f64 / self.unit_ns as f64)
     }
@@ -305,7 +302,6 @@ impl Integral {
 }
 
 impl State for Integral {
-    #[expect(clippy::cast_precision_loss, reason = "as InfluxDB does")]
     fn add(&mut self, time_ns: i64, value: Value) -> Option<Sample> {
         let is_whole = matches!(value, Value::Integer(_) | Value::Unsigned(_));
         let point = (time_ns, value.as_float()?);

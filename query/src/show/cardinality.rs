@@ -127,7 +127,8 @@ pub(crate) fn field_key_cardinality(
     emit(counts, statement, sink)
 }
 
-/// `SHOW TAG VALUES [EXACT] CARDINALITY … WITH KEY …`: a value counts once, whatever keys have it.
+/// `SHOW TAG VALUES [EXACT] CARDINALITY … WITH KEY …`: a value counts once, whatever keys have it. Here,
+/// and nowhere else, a missing tag is not the empty string: InfluxDB looks at the tags of each series.
 pub(crate) fn tag_values_cardinality(
     store: &Store,
     statement: &ShowTagValuesCardinality,
@@ -150,7 +151,7 @@ pub(crate) fn tag_values_cardinality(
         context,
         "SHOW TAG VALUES EXACT CARDINALITY",
         |view, name| {
-            let series = Predicate::matching(general.condition.as_ref(), view, name)?;
+            let series = Predicate::matching_present(general.condition.as_ref(), view, name)?;
             let keys = view
                 .tag_keys(name)
                 .into_iter()

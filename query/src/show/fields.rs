@@ -19,12 +19,12 @@ pub(crate) fn field_keys(
     sink: &mut dyn Sink,
 ) -> Result<(), Error> {
     let own = statement.database.as_deref();
-    let mut fields: BTreeSet<(Vec<u8>, Vec<Vec<Vec<u8>>>)> = BTreeSet::new();
+    let mut fields = BTreeSet::new();
     for (view, names) in found(store, &statement.sources, own, TimeRange::ALL, context)? {
         for name in names {
             let rows = view.fields(&name).into_iter();
             let rows = rows.map(|(field, kind)| vec![field, kind.name().as_bytes().to_vec()]);
-            fields.insert((name, rows.collect()));
+            fields.insert((name, rows.collect::<Vec<_>>()));
         }
     }
     for (name, rows) in fields {

@@ -104,6 +104,9 @@ impl Named {
     }
 }
 
+/// Measurements and the view that they were found in.
+type Found = (View, Vec<Vec<u8>>);
+
 /// The measurements that `sources` find, each with the view it was found in: in the default retention
 /// policy unless a source names another; all measurements when there is no source.
 fn found(
@@ -112,7 +115,7 @@ fn found(
     own: Option<&str>,
     range: TimeRange,
     context: &Context,
-) -> Result<Vec<(View, Vec<Vec<u8>>)>, Error> {
+) -> Result<Vec<Found>, Error> {
     let everything = [Source::Measurement(Measurement {
         regex: Some(String::new()),
         ..Measurement::default()

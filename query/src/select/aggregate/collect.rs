@@ -37,7 +37,6 @@ fn sort_by_value(points: &mut [Point]) {
 }
 
 /// `median()`: the middle value, or half way between the two in the middle.
-#[expect(clippy::needless_pass_by_value, reason = "one signature for all")]
 pub(super) fn median(mut points: Vec<Point>) -> Option<Reduced> {
     sort_by_value(&mut points);
     let middle = points.len() / 2;
@@ -62,7 +61,6 @@ pub(super) fn median(mut points: Vec<Point>) -> Option<Reduced> {
 
 /// `mode()`: the most frequent value; the lowest when no value comes twice. Of two equally frequent
 /// ones the higher wins if it was first seen before the lower was last seen, and true before false.
-#[expect(clippy::needless_pass_by_value, reason = "one signature for all")]
 pub(super) fn mode(mut points: Vec<Point>) -> Option<Reduced> {
     if let Some(Value::Boolean(_)) = points.first().map(|point| &point.value) {
         let count = points
@@ -94,11 +92,6 @@ pub(super) fn mode(mut points: Vec<Point>) -> Option<Reduced> {
 }
 
 /// `stddev()` of a sample; NaN for a single point.
-#[expect(clippy::needless_pass_by_value, reason = "one signature for all")]
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a deviation of more than 2^53 points is no concern"
-)]
 pub(super) fn stddev(points: Vec<Point>) -> Option<Reduced> {
     let values: Vec<f64> = points.iter().filter_map(|p| p.value.as_float()).collect();
     if values.len() < 2 {
@@ -115,11 +108,6 @@ pub(super) fn stddev(points: Vec<Point>) -> Option<Reduced> {
 }
 
 /// `percentile()` by nearest rank: the point itself, or nothing where the rank is outside.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    reason = "ranks are small"
-)]
 pub(super) fn percentile(mut points: Vec<Point>, percent: f64) -> Option<Reduced> {
     let rank = (points.len() as f64 * percent / 100.0 + 0.5).floor() as i64 - 1;
     let rank = usize::try_from(rank)

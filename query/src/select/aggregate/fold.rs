@@ -51,10 +51,6 @@ impl Reducer for Mean {
         self.count += 1;
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a mean of more than 2^53 points is no concern"
-    )]
     fn emit(&mut self) -> Vec<Reduced> {
         let sum = self.sum.0.take().and_then(|sum| sum.as_float());
         sum.map(|sum| Reduced::of_window(Value::Float(sum / self.count as f64)))
