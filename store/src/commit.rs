@@ -49,8 +49,11 @@ struct Effects {
     /// Length of the series table before.
     series_before: u32,
     /// Fields that got their type, with their measurement.
-    fields: Vec<(Arc<Shard>, Arc<[u8]>, Vec<Arc<[u8]>>)>,
+    fields: Vec<NewFields>,
 }
+
+/// Shard, measurement, and the names of the fields.
+type NewFields = (Arc<Shard>, Arc<[u8]>, Vec<Arc<[u8]>>);
 
 impl Effects {
     fn take_back(self) {

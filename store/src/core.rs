@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tandem_model::{ShardId, TimeRange};
-use tandem_vfs::{Clock, Vfs};
+use tandem_vfs::Vfs;
 
 use crate::database::{Database, PolicyChoice, database_dir};
 use crate::error::StoreError;
@@ -23,7 +23,6 @@ use crate::shard::Shard;
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) vfs: Arc<dyn Vfs>,
-    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) dir: PathBuf,
     pub(crate) options: Options,
     manifest: Mutex<Manifest>,
@@ -35,14 +34,12 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn new(
         vfs: Arc<dyn Vfs>,
-        clock: Arc<dyn Clock>,
         dir: PathBuf,
         options: Options,
         manifest: Manifest,
     ) -> Self {
         Self {
             vfs,
-            clock,
             dir,
             options,
             manifest: Mutex::new(manifest),

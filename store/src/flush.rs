@@ -65,10 +65,6 @@ pub(crate) fn freeze(core: &Core, through: Sequence) -> Frozen {
 }
 
 impl Frozen {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.shards.is_empty()
-    }
-
     /// Writes everything out and makes it true. Returns the sequence below which the WAL is not
     /// needed any more. What belongs to a database dropped meanwhile is left out.
     ///

@@ -90,7 +90,6 @@ impl Frame<'_> {
 
 /// A record, read back.
 pub(crate) struct Decoded {
-    pub(crate) database: DatabaseId,
     pub(crate) new_series: Vec<(SeriesId, Vec<u8>)>,
     pub(crate) batch: Batch,
     pub(crate) groups: Vec<(ShardId, Vec<u32>)>,
@@ -107,10 +106,11 @@ pub(crate) fn database_of(record: &[u8]) -> Result<DatabaseId, Malformed> {
 
 /// Reads a record. Its templates are those of `schemas`.
 pub(crate) fn decode(record: &[u8], schemas: &Schemas) -> Result<Decoded, Malformed> {
-    let database = database_of(record)?;
     let mut r = Reader::new(record);
-    r.byte()?;
-    r.uint()?;
+    if r.byte()? != KIND_WRITE {
+        return Err(Malformed);
+    }
+    r.uint32()?;
     let mut new_series = Vec::new();
     for _ in 0..r.count()? {
         new_series.push((SeriesId(r.uint32()?), r.bytes()?.to_vec()));
@@ -136,7 +136,6 @@ pub(crate) fn decode(record: &[u8], schemas: &Schemas) -> Result<Decoded, Malfor
     }
     if r.is_empty() {
         Ok(Decoded {
-            database,
             new_series,
             batch,
             groups,
@@ -254,7 +253,7 @@ mod tests {
         let schemas = Schemas::default();
         let record = encoded(&schemas);
         let decoded = decode(&record, &schemas).unwrap();
-        assert_eq!(decoded.database, DatabaseId(6));
+        assert_eq!(database_of(&record), Ok(DatabaseId(6)));
         assert_eq!(decoded.new_series, [(SeriesId(3), b"m,a=b".to_vec())]);
         assert_eq!(decoded.groups, [(ShardId(9), vec![0, 1])]);
         let batch = sample(&schemas);

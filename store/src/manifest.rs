@@ -123,14 +123,6 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// The id of the database called `name`.
-    pub(crate) fn database_named(&self, name: &str) -> Option<DatabaseId> {
-        self.databases
-            .iter()
-            .find(|(_, d)| d.name == name)
-            .map(|(&id, _)| id)
-    }
-
     /// Applies one edit. An edit about what does not exist (any more) changes nothing: a flush
     /// may finish after its database was dropped.
     fn apply(&mut self, edit: &Edit) {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use tandem_model::{SeriesId, ShardId, TimeRange};
 use tandem_seglog::{Log, Options as LogOptions, Sequence, UserError};
-use tandem_vfs::{Clock, Vfs};
+use tandem_vfs::Vfs;
 
 use crate::block::{BlockError, BlockFile};
 use crate::commit::{Groups, apply};
@@ -44,7 +44,6 @@ pub struct OpenReport {
 /// Opens everything in `dir`, which is locked by the caller.
 pub(crate) fn open(
     vfs: Arc<dyn Vfs>,
-    clock: Arc<dyn Clock>,
     dir: &Path,
     options: Options,
 ) -> Result<(Core, Log, OpenReport), StoreError> {
@@ -52,7 +51,7 @@ pub(crate) fn open(
     let manifest = Manifest::open(Arc::clone(&vfs), &dir.join("manifest"))?;
     make_dir(&*vfs, dir, &dir.join("data"))?;
     let state = manifest.state().clone();
-    let core = Core::new(Arc::clone(&vfs), clock, dir.into(), options, manifest);
+    let core = Core::new(Arc::clone(&vfs), dir.into(), options, manifest);
     remove_unknown(&core, &state)?;
     for (&id, record) in &state.databases {
         let database = Database::new(id, record.name.clone(), database_dir(dir, id));
@@ -87,7 +86,7 @@ fn load_index(
         let path = database.index_dir().join(segment.name());
         let end = segment.first_series.saturating_add(segment.count);
         let read = read_segment(&*core.vfs, &path, &mut table, |id, key| {
-            postings.insert(id, key)
+            postings.insert(id, key);
         });
         match read {
             Ok(()) => {}

@@ -66,12 +66,13 @@ pub(crate) struct Layout {
 }
 
 type Fields = Vec<(Arc<[u8]>, FieldType)>;
+type Templates = HashMap<(Arc<[u8]>, Fields), Arc<Template>, RandomState>;
 
 /// The templates and layouts of one database.
 #[derive(Debug, Default)]
 pub(crate) struct Schemas {
     next_template: AtomicU32,
-    templates: RwLock<HashMap<(Arc<[u8]>, Fields), Arc<Template>, RandomState>>,
+    templates: RwLock<Templates>,
     layouts: RwLock<Layouts>,
 }
 

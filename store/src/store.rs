@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tandem_model::{Precision, TimeRange};
-use tandem_vfs::{Clock, DirLock, SystemClock, Vfs};
+use tandem_vfs::{DirLock, Vfs};
 
 use crate::commit::{Committer, Refused};
 use crate::core::Core;
@@ -54,26 +54,13 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or makes the store in `dir`, on `vfs` and the host's clock.
+    /// Opens or makes the store in `dir`.
     ///
     /// # Errors
     /// [`StoreError::InUse`] when a process has it open; [`StoreError::Corrupt`] when the manifest
     /// is damaged; whatever the file system reports. A damaged data file is no error: see
     /// [`Store::report`].
     pub fn open(vfs: Arc<dyn Vfs>, dir: &Path, options: Options) -> Result<Self, StoreError> {
-        Self::open_with_clock(vfs, Arc::new(SystemClock), dir, options)
-    }
-
-    /// As [`Store::open`], with another clock.
-    ///
-    /// # Errors
-    /// As [`Store::open`].
-    pub fn open_with_clock(
-        vfs: Arc<dyn Vfs>,
-        clock: Arc<dyn Clock>,
-        dir: &Path,
-        options: Options,
-    ) -> Result<Self, StoreError> {
         vfs.create_dir_all(dir)
             .map_err(StoreError::io("make data directory", dir))?;
         let lock = vfs.lock_dir(dir).map_err(|error| match error.kind() {
@@ -88,7 +75,7 @@ impl Store {
             vfs.sync_dir(parent)
                 .map_err(StoreError::io("sync directory", parent))?;
         }
-        let (core, wal, report) = open(vfs, clock, dir, options)?;
+        let (core, wal, report) = open(vfs, dir, options)?;
         let core = Arc::new(core);
         let committer = Arc::new(Committer::new(wal));
         let flusher = Arc::new(Flusher::new(Arc::clone(&core), Arc::clone(&committer)));

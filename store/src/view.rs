@@ -141,6 +141,7 @@ impl SeriesReader {
     ///
     /// # Errors
     /// When a file cannot be read or is damaged.
+    #[expect(clippy::should_implement_trait, reason = "an error is not the end")]
     pub fn next(&mut self) -> Result<Option<Rows>, StoreError> {
         let fields: Vec<&[u8]> = self.fields.iter().map(Vec::as_slice).collect();
         while let Some(shard) = self.shards.pop() {

@@ -17,8 +17,10 @@ pub(crate) struct Postings {
 #[derive(Debug, Default)]
 struct Measurement {
     series: RoaringBitmap,
-    tags: BTreeMap<Box<[u8]>, BTreeMap<Box<[u8]>, IdSet>>,
+    tags: BTreeMap<Box<[u8]>, TagValues>,
 }
+
+type TagValues = BTreeMap<Box<[u8]>, IdSet>;
 
 #[derive(Debug)]
 enum IdSet {

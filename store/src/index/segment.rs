@@ -24,6 +24,8 @@ use crate::wire::{Malformed, Reader, put_bytes, put_uint};
 const MAGIC: &[u8; 8] = b"tndmsix1";
 /// A file of 4 billion keys cannot be; this bounds what a damaged length can ask for.
 const FILE_BYTES_MAX: u64 = 16 << 30;
+/// Magic and checksum.
+const FILE_BYTES_MIN: u64 = 12;
 
 /// Writes the series `first .. first + count` of `table` to `path`, durably but for the entry of
 /// the directory, which is the caller's to sync.
@@ -74,7 +76,7 @@ pub(crate) fn read_segment(
     let len = file
         .len()
         .map_err(StoreError::io("read index segment", path))?;
-    if len > FILE_BYTES_MAX || len < 12 {
+    if !(FILE_BYTES_MIN..=FILE_BYTES_MAX).contains(&len) {
         return Err(corrupt(0, "impossible length"));
     }
     let mut bytes = vec![0; usize::try_from(len).map_err(|_| corrupt(0, "impossible length"))?];

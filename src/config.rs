@@ -1,0 +1,271 @@
+//! The configuration: defaults, then a TOML file, then the environment, then flags.
+//!
+//! The structs here are those of the file; each role makes the struct of its run out of its
+//! section. A key that nobody knows is an error that names it, in the file with its line. The
+//! variable `TANDEM_SECTION_KEY_WORDS` stands for `key-words` in `[section]`; its value is read as
+//! a TOML value where it is one, and else as text.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::cli::{Cli, Command};
+use crate::units::{DurationText, SizeText};
+
+/// Where data is kept when nobody says otherwise.
+const DATA_DIR: &str = "data";
+/// Sections that the environment can set.
+const SECTIONS: [&str; 5] = ["log", "store", "backup", "relay", "agent"];
+
+/// The whole configuration.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Where data is kept.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The log.
+    pub(crate) log: LogSection,
+    /// The store; of `tandem up` the primary.
+    pub(crate) store: StoreSection,
+    /// The backup store of `tandem up`.
+    pub(crate) backup: StoreSection,
+    /// The relay.
+    pub(crate) relay: RelaySection,
+    /// The agent.
+    pub(crate) agent: AgentSection,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct LogSection {
+    /// `human` or `json`.
+    pub(crate) format: Option<String>,
+    /// As for RUST_LOG.
+    pub(crate) filter: Option<String>,
+}
+
+/// `[store]` and `[backup]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct StoreSection {
+    pub(crate) name: Option<String>,
+    pub(crate) http: Option<String>,
+    pub(crate) admin: Option<String>,
+    /// Made at the first start.
+    pub(crate) database: Option<String>,
+    pub(crate) memtable_bytes_max: Option<SizeText>,
+    pub(crate) wal_bytes_max: Option<SizeText>,
+    pub(crate) wal_fsync_delay: Option<DurationText>,
+    pub(crate) flush_age_max: Option<DurationText>,
+    pub(crate) free_bytes_min: Option<SizeText>,
+    pub(crate) body_bytes_max: Option<SizeText>,
+}
+
+/// `[relay]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct RelaySection {
+    pub(crate) http: Option<String>,
+    /// NAME=URL each.
+    pub(crate) backends: Vec<String>,
+    pub(crate) body_bytes_max: Option<SizeText>,
+    pub(crate) memory_bytes_max: Option<SizeText>,
+    pub(crate) queue_bytes_max: Option<SizeText>,
+    pub(crate) hedge_delay: Option<DurationText>,
+    pub(crate) write_timeout: Option<DurationText>,
+}
+
+/// `[agent]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct AgentSection {
+    pub(crate) relays: Vec<String>,
+    pub(crate) interval: Option<DurationText>,
+    pub(crate) database: Option<String>,
+    pub(crate) hostname: Option<String>,
+    pub(crate) omit_hostname: bool,
+    pub(crate) global_tags: BTreeMap<String, String>,
+    pub(crate) spool_bytes_max: Option<SizeText>,
+}
+
+impl Config {
+    /// Reads everything that `cli` and the environment name.
+    pub(crate) fn load(cli: &Cli) -> anyhow::Result<Self> {
+        let environment = std::env::vars().filter(|(name, _)| name.starts_with("TANDEM_"));
+        let mut config = Self::from_sources(cli.config.as_deref(), environment)?;
+        config.take_flags(cli)?;
+        Ok(config)
+    }
+
+    fn from_sources(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> anyhow::Result<Self> {
+        let mut table = Table::new();
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("read the configuration {}", path.display()))?;
+            // Once as it is, so that an error shows its line in the file.
+            toml::from_str::<Self>(&text).with_context(|| format!("in {}", path.display()))?;
+            table = text
+                .parse()
+                .with_context(|| format!("in {}", path.display()))?;
+        }
+        for (name, value) in environment {
+            let known = overlay(&mut table, &name, &value);
+            if known {
+                // Checked one by one, so that an error names its variable.
+                Self::deserialize(table.clone())
+                    .with_context(|| format!("in the variable {name}"))?;
+            }
+        }
+        Ok(Self::deserialize(table)?)
+    }
+
+    fn take_flags(&mut self, cli: &Cli) -> anyhow::Result<()> {
+        let set = |place: &mut Option<String>, flag: &Option<String>| {
+            if flag.is_some() {
+                place.clone_from(flag);
+            }
+        };
+        if cli.data_dir.is_some() {
+            self.data_dir.clone_from(&cli.data_dir);
+        }
+        set(&mut self.log.format, &cli.log_format);
+        set(&mut self.log.filter, &cli.log_filter);
+        match &cli.command {
+            Some(Command::Up(args)) => {
+                set(&mut self.store.http, &args.http);
+                set(&mut self.store.admin, &args.admin);
+                set(&mut self.backup.http, &args.backup_http);
+                set(&mut self.backup.admin, &args.backup_admin);
+                set(&mut self.relay.http, &args.relay_http);
+                set_interval(&mut self.agent.interval, args.interval.as_deref())?;
+            }
+            Some(Command::Store(args)) => {
+                set(&mut self.store.name, &args.name);
+                set(&mut self.store.http, &args.http);
+                set(&mut self.store.admin, &args.admin);
+            }
+            Some(Command::Relay(args)) => {
+                set(&mut self.relay.http, &args.http);
+                if !args.backends.is_empty() {
+                    self.relay.backends.clone_from(&args.backends);
+                }
+            }
+            Some(Command::Agent(args)) => {
+                if !args.relays.is_empty() {
+                    self.agent.relays.clone_from(&args.relays);
+                }
+                set_interval(&mut self.agent.interval, args.interval.as_deref())?;
+            }
+            Some(Command::CheckConfig) | None => {}
+        }
+        Ok(())
+    }
+
+    /// Where data is kept.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(|| DATA_DIR.into())
+    }
+}
+
+fn set_interval(place: &mut Option<DurationText>, flag: Option<&str>) -> anyhow::Result<()> {
+    if let Some(text) = flag {
+        match crate::units::parse_duration(text) {
+            Ok(interval) => *place = Some(DurationText(interval)),
+            Err(error) => bail!("--interval: {error}"),
+        }
+    }
+    Ok(())
+}
+
+/// Puts the value of a variable in its place; false when it names no section.
+fn overlay(table: &mut Table, name: &str, text: &str) -> bool {
+    let Some(rest) = name.strip_prefix("TANDEM_") else {
+        return false;
+    };
+    let words = rest.to_ascii_lowercase().replace('_', "-");
+    let value = toml::from_str::<Table>(&format!("value = {text}"))
+        .ok()
+        .and_then(|mut parsed| parsed.remove("value"))
+        .unwrap_or_else(|| Value::String(text.into()));
+    if words == "data-dir" {
+        table.insert(words, value);
+        return true;
+    }
+    let Some((section, key)) = words.split_once('-').filter(|(s, _)| SECTIONS.contains(s)) else {
+        return false;
+    };
+    let section = table
+        .entry(section)
+        .or_insert_with(|| Value::Table(Table::new()));
+    if let Some(section) = section.as_table_mut() {
+        section.insert(key.into(), value);
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn load(file: &str, environment: &[(&str, &str)]) -> anyhow::Result<Config> {
+        let mut path = tempfile::NamedTempFile::new().unwrap();
+        path.write_all(file.as_bytes()).unwrap();
+        let environment = environment
+            .iter()
+            .map(|&(k, v)| (k.to_owned(), v.to_owned()));
+        Config::from_sources(Some(path.path()), environment)
+    }
+
+    #[test]
+    fn the_environment_goes_over_the_file() {
+        let file = "[store]\nhttp = \"127.0.0.1:1\"\nmemtable-bytes-max = \"64MiB\"\n";
+        let variables = [
+            ("TANDEM_STORE_HTTP", "127.0.0.1:2"),
+            ("TANDEM_AGENT_INTERVAL", "5s"),
+            ("TANDEM_STORE_WAL_BYTES_MAX", "1000"),
+            (
+                "TANDEM_RELAY_BACKENDS",
+                "[\"a=http://x:1\", \"b=http://x:2\"]",
+            ),
+            ("TANDEM_UI", "off"),
+        ];
+        let config = load(file, &variables).unwrap();
+        assert_eq!(config.store.http.as_deref(), Some("127.0.0.1:2"));
+        assert_eq!(config.store.memtable_bytes_max, Some(SizeText(64 << 20)));
+        assert_eq!(config.store.wal_bytes_max, Some(SizeText(1000)));
+        assert_eq!(
+            config.agent.interval,
+            Some(DurationText(Duration::from_secs(5)))
+        );
+        assert_eq!(config.relay.backends.len(), 2);
+    }
+
+    #[test]
+    fn unknown_keys_and_bad_values_are_refused_where_they_stand() {
+        let error = format!("{:#}", load("[store]\n\nhtpp = \"x\"\n", &[]).unwrap_err());
+        assert!(
+            error.contains("line 3") && error.contains("htpp"),
+            "{error}"
+        );
+        let error = format!("{:#}", load("", &[("TANDEM_STORE_HTPP", "x")]).unwrap_err());
+        assert!(error.contains("TANDEM_STORE_HTPP"), "{error}");
+        let error = format!(
+            "{:#}",
+            load("[agent]\ninterval = \"soon\"\n", &[]).unwrap_err()
+        );
+        assert!(
+            error.contains("line 2") && error.contains("soon"),
+            "{error}"
+        );
+    }
+}

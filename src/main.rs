@@ -1,0 +1,69 @@
+//! `tandem`: agent, relay, stores and pages, in one process or each in its own.
+//!
+//! This file reads the command line, starts the roles it names, waits for a signal and stops them
+//! in the order in which data flows, so that nothing that was taken in is left behind. What a
+//! role does lives in its own crate.
+
+mod cli;
+mod config;
+mod logging;
+mod roles;
+mod stop;
+mod units;
+mod up;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::config::Config;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tandem: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let config = Config::load(&cli)?;
+    logging::start(&config.log)?;
+    logging::make_panics_loud();
+    let command = cli.command.unwrap_or(Command::Up(cli::UpArgs::default()));
+    if let Command::CheckConfig = command {
+        println!("the configuration is good");
+        return Ok(());
+    }
+    if let Command::Agent(args) = &command
+        && args.test
+    {
+        print!("{}", roles::agent::test(&config)?);
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    let result = runtime.block_on(async {
+        match command {
+            Command::Up(_) => up::run(config).await,
+            Command::Store(_) => roles::store::run(config).await,
+            Command::Relay(_) => roles::relay::run(config).await,
+            Command::Agent(args) if args.once => roles::agent::once(&config).await,
+            Command::Agent(_) => roles::agent::run(config).await,
+            Command::CheckConfig => Ok(()),
+        }
+    });
+    // What still runs on blocking threads was told to end; it is not waited for without a bound.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
+}

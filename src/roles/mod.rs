@@ -1,0 +1,5 @@
+//! One file a role: from its section of the configuration to a thing that runs.
+
+pub(crate) mod agent;
+pub(crate) mod relay;
+pub(crate) mod store;

@@ -1,0 +1,172 @@
+//! `tandem up`: the whole appliance in one process.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use tandem_agent::{Agent, World};
+use tandem_http::Url;
+use tandem_relay::BackendConfig;
+
+use crate::config::Config;
+use crate::roles::{agent, relay, store};
+use crate::stop::Signals;
+
+/// The backup's name, API and page when nobody says otherwise.
+const BACKUP: (&str, &str, &str) = (
+    "monitoring-server-backup",
+    "127.0.0.1:8087",
+    "127.0.0.1:8084",
+);
+/// The agent gathers this often, so that the first look shows life.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Runs until a signal comes.
+pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    let dir = config.data_dir();
+    // Every port first: a busy one is told before data is touched.
+    let primary_bound = store::bind(&config.store, store::HTTP, store::ADMIN).await?;
+    let backup_bound = store::bind(&config.backup, BACKUP.1, BACKUP.2).await?;
+    let relay_listener =
+        tandem_http::bind(config.relay.http.as_deref().unwrap_or(relay::HTTP)).await?;
+
+    let primary_name = config.store.name.as_deref().unwrap_or(store::NAME);
+    let backup_name = config.backup.name.as_deref().unwrap_or(BACKUP.0);
+    let primary = store::start(
+        &config.store,
+        primary_name,
+        &dir.join("primary"),
+        primary_bound,
+    )
+    .await?;
+    let backup = store::start(
+        &config.backup,
+        backup_name,
+        &dir.join("backup"),
+        backup_bound,
+    )
+    .await?;
+    let backends = vec![
+        backend("primary", primary.api_addr())?,
+        backend("backup", backup.api_addr())?,
+    ];
+    let relay = relay::start(&config.relay, backends, &dir.join("relay"), relay_listener).await?;
+    let relay_addr = reachable(relay.relay.local_addr());
+    let relay_url = Url::parse(&format!("http://{relay_addr}")).context("the relay's address")?;
+    let agent_config = agent::config(&config.agent, vec![relay_url], INTERVAL, &dir.join("agent"))?;
+    let interval = agent_config.interval;
+    let agent = Agent::start(agent_config, World::default())?;
+
+    let page = |store: &store::Running| {
+        store
+            .page_addr()
+            .map_or("off".into(), |a| format!("http://{a}"))
+    };
+    let rows = [
+        [
+            "agent".into(),
+            format!("every {interval:?}"),
+            String::new(),
+            dir.join("agent").display().to_string(),
+        ],
+        [
+            "relay".into(),
+            format!("http://{}", relay.relay.local_addr()),
+            String::new(),
+            dir.join("relay").display().to_string(),
+        ],
+        [
+            primary.name.clone(),
+            format!("http://{}", primary.api_addr()),
+            page(&primary),
+            primary.dir.display().to_string(),
+        ],
+        [
+            backup.name.clone(),
+            format!("http://{}", backup.api_addr()),
+            page(&backup),
+            backup.dir.display().to_string(),
+        ],
+    ];
+    print!("{}", table(["role", "listens on", "page", "data"], &rows));
+    println!("\nOpen a page and type SHOW MEASUREMENTS. Ctrl-C stops.");
+
+    signals.received().await;
+    // In the order in which data flows, so that each takes what the one before still sends.
+    let accounts = agent.stop().await;
+    tracing::info!(%accounts, "agent stopped");
+    relay.stop().await;
+    let (first, second) = tokio::join!(primary.stop(), backup.stop());
+    first.and(second)
+}
+
+fn backend(name: &str, addr: SocketAddr) -> anyhow::Result<BackendConfig> {
+    let url = Url::parse(&format!("http://{}", reachable(addr))).context("a store's address")?;
+    Ok(BackendConfig {
+        name: name.into(),
+        url,
+    })
+}
+
+/// The address by which a listener is reached from this host.
+fn reachable(mut addr: SocketAddr) -> SocketAddr {
+    if addr.ip().is_unspecified() {
+        addr.set_ip(match addr {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    addr
+}
+
+/// Columns as wide as their widest cell.
+fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
+    let width = |at: usize| {
+        let cells = rows.iter().map(|row| row[at].chars().count());
+        cells.chain([head[at].len()]).max().unwrap_or(0)
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |cells: [&str; N]| {
+        let cells: Vec<String> = cells
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    let mut out = line(head);
+    for row in rows {
+        out.push_str(&line(std::array::from_fn(|at| row[at].as_str())));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [
+            ["a".to_owned(), "long cell".to_owned()],
+            ["wide one".to_owned(), "b".to_owned()],
+        ];
+        assert_eq!(
+            table(["x", "y"], &rows),
+            "x         y\na         long cell\nwide one  b\n"
+        );
+    }
+
+    #[test]
+    fn a_listener_on_every_interface_is_reached_on_loopback() {
+        assert_eq!(
+            reachable("0.0.0.0:80".parse().unwrap()),
+            "127.0.0.1:80".parse().unwrap()
+        );
+        assert_eq!(
+            reachable("10.0.0.1:80".parse().unwrap()),
+            "10.0.0.1:80".parse().unwrap()
+        );
+    }
+}
