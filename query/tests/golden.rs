@@ -73,5 +73,5 @@ macro_rules! stories {
 }
 
 stories! {
-    raw aggregate where_ show functions subquery zone into
+    raw aggregate where_ show functions subquery zone into types
 }

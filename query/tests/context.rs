@@ -1,0 +1,268 @@
+//! What the request around a statement does to it: warnings, limits, cancellation, a reader that
+//! leaves, and what is not supported.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use common::Bench;
+use serde_json::json;
+use tandem_influxql::{Params, parse_statement};
+use tandem_model::Precision;
+use tandem_query::{Context, Error, Gone, Limits, Message, Series, Sink};
+
+fn bench(series: usize, rows: usize) -> (Bench, Context) {
+    let bench = Bench::new();
+    bench
+        .store
+        .create_database("db", None)
+        .expect("create the database");
+    let lines: Vec<String> = (0..series)
+        .flat_map(|host| {
+            (0..rows).map(move |row| format!("m,host=h{host:04} v={row} {}", row * 1_000))
+        })
+        .collect();
+    bench
+        .write(
+            "db",
+            None,
+            Precision::Nanosecond,
+            0,
+            lines.join("\n").as_bytes(),
+        )
+        .expect("write");
+    let context = Context {
+        database: Some("db".to_owned()),
+        now_ns: 1_000_000_000,
+        ..Context::default()
+    };
+    (bench, context)
+}
+
+/// Counts rows, and leaves or cancels after some.
+struct Counter {
+    rows: usize,
+    leave_after: usize,
+    cancel: Option<(usize, Arc<AtomicBool>)>,
+}
+
+impl Sink for Counter {
+    fn series(&mut self, series: Series) -> Result<(), Gone> {
+        self.rows += series.values.len();
+        if let Some((after, cancel)) = &self.cancel
+            && self.rows >= *after
+        {
+            cancel.store(true, Ordering::Relaxed);
+        }
+        if self.rows >= self.leave_after {
+            Err(Gone)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn message(&mut self, _: Message) {}
+}
+
+#[test]
+fn a_change_by_get_runs_and_warns() {
+    let (bench, mut context) = bench(1, 1);
+    context.read_only = true;
+    let answer = bench.query("CREATE DATABASE x", &context, None);
+    let text = "deprecated use of 'CREATE DATABASE x' in a read only context, please use a POST request instead";
+    let expected =
+        json!({"results": [{"statement_id": 0, "messages": [{"level": "warning", "text": text}]}]});
+    assert_eq!(answer, expected);
+    assert_eq!(bench.store.databases(), ["db", "x"]);
+    bench.query("DROP DATABASE x", &context, None);
+    assert_eq!(bench.store.databases(), ["db"]);
+    context.read_only = false;
+    let answer = bench.query("DROP DATABASE x; CREATE DATABASE db", &context, None);
+    assert_eq!(
+        answer,
+        json!({"results": [{"statement_id": 0}, {"statement_id": 1}]})
+    );
+}
+
+#[test]
+fn a_database_is_needed() {
+    let (bench, mut context) = bench(1, 1);
+    context.database = None;
+    for statement in [
+        "SELECT v FROM m",
+        "SHOW MEASUREMENTS",
+        "SHOW TAG KEYS",
+        "SHOW TAG VALUES WITH KEY = host",
+        "SHOW FIELD KEYS",
+        "SHOW SERIES",
+        "SHOW RETENTION POLICIES",
+        "SHOW SERIES CARDINALITY",
+    ] {
+        let answer = bench.query(statement, &context, None);
+        assert_eq!(
+            answer["results"][0]["error"], "database name required",
+            "{statement}"
+        );
+    }
+    assert_eq!(
+        bench.query("SHOW DATABASES", &context, None)["results"][0]["series"][0]["values"],
+        json!([["db"]])
+    );
+}
+
+#[test]
+fn what_is_missing_says_so() {
+    let (bench, context) = bench(1, 1);
+    let error =
+        |statement: &str| bench.query(statement, &context, None)["results"][0]["error"].clone();
+    assert_eq!(error("SHOW SHARDS"), "SHOW SHARDS is not supported yet");
+    assert_eq!(error("KILL QUERY 1"), "KILL QUERY is not supported yet");
+    let holt = "SELECT holt_winters(mean(v), 2, 0) FROM m WHERE time >= 0 AND time < 10u GROUP BY time(1u)";
+    assert_eq!(error(holt), "holt_winters() is not supported yet");
+}
+
+#[test]
+fn a_cancelled_statement_stops() {
+    let (bench, context) = bench(20, 1_000);
+    let statement = parse_statement("SELECT v FROM m", &Params::default()).expect("parse");
+    let cancel = Some((1_000, context.cancel.clone()));
+    let mut counter = Counter {
+        rows: 0,
+        leave_after: usize::MAX,
+        cancel,
+    };
+    let error = bench
+        .executor
+        .execute(&statement, &context, &mut counter)
+        .expect_err("it was cancelled");
+    assert!(matches!(error, Error::Interrupted), "{error}");
+    assert_eq!(error.to_string(), "query interrupted");
+    assert!(counter.rows <= 2_000, "{} rows after the end", counter.rows);
+}
+
+#[test]
+fn a_statement_ends_when_nobody_reads() {
+    let (bench, context) = bench(20, 1_000);
+    let statement = parse_statement("SELECT v FROM m", &Params::default()).expect("parse");
+    let mut counter = Counter {
+        rows: 0,
+        leave_after: 1,
+        cancel: None,
+    };
+    let error = bench
+        .executor
+        .execute(&statement, &context, &mut counter)
+        .expect_err("nobody reads");
+    assert!(matches!(error, Error::Interrupted), "{error}");
+    assert_eq!(counter.rows, 1_000, "one piece");
+}
+
+#[test]
+fn limits_hold() {
+    let (bench, mut context) = bench(5, 100);
+    let error = |limits: Limits, statement: &str, context: &mut Context| {
+        context.limits = limits;
+        bench.query(statement, context, None)["results"][0]["error"].clone()
+    };
+    let series = Limits {
+        series_max: 4,
+        ..Limits::default()
+    };
+    assert_eq!(
+        error(series, "SELECT v FROM m", &mut context),
+        "max-select-series limit exceeded: (5/4)"
+    );
+    assert_eq!(
+        error(series, "SELECT v FROM m WHERE host = 'h0001'", &mut context),
+        json!(null)
+    );
+    let points = Limits {
+        points_max: 499,
+        ..Limits::default()
+    };
+    assert_eq!(
+        error(points, "SELECT v FROM m", &mut context),
+        "max-select-point limit exceeed: (500/499)"
+    );
+    assert_eq!(
+        error(points, "SELECT v FROM m LIMIT 10", &mut context),
+        json!(null)
+    );
+    let buckets = Limits {
+        buckets_max: 9,
+        ..Limits::default()
+    };
+    let statement = "SELECT mean(v) FROM m WHERE time >= 0 AND time < 100u GROUP BY time(10u)";
+    assert_eq!(
+        error(buckets, statement, &mut context),
+        "max-select-buckets limit exceeded: (10/9)"
+    );
+    assert_eq!(error(buckets, "SELECT v FROM m", &mut context), json!(null));
+}
+
+#[test]
+fn windows_end_now_unless_told_otherwise() {
+    let (bench, mut context) = bench(1, 5);
+    context.now_ns = 2_500;
+    let count = |statement: &str| {
+        bench.query(statement, &context, Some(1))["results"][0]["series"][0]["values"].clone()
+    };
+    let windows = count("SELECT count(v) FROM m WHERE time >= 0 GROUP BY time(1u)");
+    assert_eq!(windows, json!([[0, 1], [1_000, 1], [2_000, 1]]));
+    assert_eq!(
+        count("SELECT count(v) FROM m WHERE time >= 0"),
+        json!([[0, 5]])
+    );
+    assert_eq!(
+        count("SELECT count(v) FROM m WHERE time <= now()"),
+        json!([[0, 3]])
+    );
+}
+
+#[test]
+fn a_long_series_comes_in_pieces_and_whole() {
+    let (bench, context) = bench(2, 2_500);
+    let answer = bench.query("SELECT v FROM m GROUP BY host", &context, Some(1));
+    let series = answer["results"][0]["series"].as_array().expect("series");
+    assert_eq!(series.len(), 2);
+    for series in series {
+        let values = series["values"].as_array().expect("values");
+        assert_eq!(values.len(), 2_500);
+        assert_eq!(values[2_499], json!([2_499_000, 2_499.0]));
+    }
+}
+
+#[test]
+fn a_tag_in_double_quotes_is_told_to_the_user() {
+    let (bench, context) = bench(1, 1);
+    let answer = bench.query("SHOW TAG KEYS WHERE host = \"a\"", &context, None);
+    let error = answer["results"][0]["error"]
+        .as_str()
+        .expect("an error")
+        .to_owned();
+    assert!(
+        error.starts_with("bad WHERE clause for metaquery; one term must be a string literal"),
+        "{error}"
+    );
+}
+
+#[test]
+fn bad_regular_expressions_are_refused() {
+    let (bench, context) = bench(1, 1);
+    for statement in [
+        "SELECT v FROM /(/",
+        "SELECT v FROM m WHERE host =~ /[/",
+        "SHOW MEASUREMENTS WITH MEASUREMENT =~ /(?=a)/",
+    ] {
+        let answer = bench.query(statement, &context, None);
+        let error = answer["results"][0]["error"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        assert!(
+            error.starts_with("error parsing regexp"),
+            "{statement}: {answer}"
+        );
+    }
+}
