@@ -1,3 +1,65 @@
-//! Automation of the repository: `cargo xtask …`.
+//! Automation of the repository: `cargo xtask tidy` and `cargo xtask test`.
+//!
+//! Everything here runs from a fresh clone with nothing but cargo; what a part needs beyond that
+//! it looks for, and says when it is missing. Output goes to stdout, problems to stderr; the exit
+//! code is 0 when all is well, 1 when a check failed, 2 when the command was not understood.
 
-fn main() {}
+mod test;
+mod tidy;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  tidy                       checks what the compiler does not: imports between crates, heads of
+                             files, their length, words that must not stay
+  test [--install] [NAME…]   runs all tests, or the groups named: rust ui browser python influx
+                             conformance; with --install, as root on Debian, brings the
+                             packages that they use
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments.as_slice() {
+        ["tidy"] => root().and_then(|root| tidy::run(&root)),
+        ["test", options @ ..] => match test::Options::parse(options) {
+            Ok(options) => root().and_then(|root| test::run(&root, &options)),
+            Err(why) => return misunderstood(&why),
+        },
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        [] => return misunderstood("no command is given"),
+        [other, ..] => return misunderstood(&format!("unknown command or option: {other}")),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn misunderstood(why: &str) -> ExitCode {
+    eprintln!("xtask: {why}\n\n{USAGE}");
+    ExitCode::from(2)
+}
+
+/// The root of the repository: two directories above this package.
+fn root() -> anyhow::Result<PathBuf> {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package
+        .ancestors()
+        .nth(2)
+        .map(Path::to_path_buf)
+        .context("find the repository's root above crates/xtask")
+}
