@@ -99,6 +99,7 @@ pub(crate) fn execute(
         meter: &meter,
         now_ns: context.now_ns,
         is_outermost: true,
+        outer_tags: plan.level.group_by.len(),
     };
     let mut groups: Vec<_> = plan.groups.iter().collect();
     if !options.ascending {

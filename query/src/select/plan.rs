@@ -264,6 +264,8 @@ impl Planner {
             (0, 0) => (0, u64::MAX),
             (limit, offset) => (offset, limit),
         };
+        let mut tag_sets: Vec<_> = tag_sets.into_iter().collect();
+        tag_sets.sort_by_cached_key(|(values, _)| tag_set_key(&self.outer, values));
         let chosen = tag_sets
             .into_iter()
             .skip(usize::try_from(skip).unwrap_or(usize::MAX))
@@ -282,6 +284,19 @@ impl Planner {
             conditions: predicate.references().to_vec(),
         })
     }
+}
+
+/// The order in which `SLIMIT` and `SOFFSET` count: by the keys of the tags that are there, then by
+/// their values (`influxdata/influxdb tsdb/meta.go` `MakeTagsKey`). It is not that of the result.
+fn tag_set_key(tags: &[String], values: &[Vec<u8>]) -> Vec<u8> {
+    let present = || {
+        tags.iter()
+            .zip(values)
+            .filter(|(_, value)| !value.is_empty())
+    };
+    let keys = present().map(|(tag, _)| tag.as_bytes());
+    let values = present().map(|(_, value)| value.as_slice());
+    keys.chain(values).collect::<Vec<_>>().join(&b'|')
 }
 
 /// The values of these tags in a series, empty where it has none.

@@ -47,6 +47,8 @@ pub(crate) struct Run<'a> {
     pub(crate) now_ns: i64,
     /// True for the outermost statement.
     pub(crate) is_outermost: bool,
+    /// How many tags the outermost statement groups by.
+    pub(crate) outer_tags: usize,
 }
 
 impl<'a> Run<'a> {
@@ -274,7 +276,8 @@ impl<'a> Run<'a> {
             Expr::VarRef(reference) => {
                 self.check_type(call, reference)?;
                 let end = matches!(call.name.as_str(), "first" | "last");
-                if end && options.interval.is_zero() && !self.has_subqueries() {
+                let is_one_series = self.level.group_by.len() == self.outer_tags;
+                if end && is_one_series && options.interval.is_zero() && !self.has_subqueries() {
                     return self.end(call.name == "first", reference, options);
                 }
                 let merge = match call.name.as_str() {
