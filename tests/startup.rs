@@ -1,0 +1,185 @@
+//! Starts that cannot be, and stops: what is said, how it ends, and that nothing is lost.
+
+mod common;
+
+use std::{fs, net::TcpListener, path::Path, time::Duration};
+
+use common::{
+    PATIENCE, http,
+    loader::Loader,
+    process::{Process, free_addresses},
+};
+use tempfile::TempDir;
+
+/// A refused start ends at once; this leaves room for a busy machine.
+const REFUSAL_MAX: Duration = Duration::from_secs(20);
+/// Promised for a stop by signal.
+const STOP_MAX: Duration = Duration::from_secs(10);
+
+fn home() -> TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+fn utf8(path: &Path) -> &str {
+    path.to_str().expect("a path of UTF-8")
+}
+
+/// The arguments of each role that keeps data in `data`, with `http` for its first listener.
+fn roles<'a>(http: &'a str, data: &'a str) -> [Vec<&'a str>; 3] {
+    let up = vec![
+        "up",
+        "--data-dir",
+        data,
+        "--http",
+        http,
+        "--admin",
+        "127.0.0.1:0",
+        "--backup-http",
+        "127.0.0.1:0",
+        "--backup-admin",
+        "127.0.0.1:0",
+        "--relay-http",
+        "127.0.0.1:0",
+    ];
+    let store = vec![
+        "store",
+        "--data-dir",
+        data,
+        "--http",
+        http,
+        "--admin",
+        "off",
+    ];
+    // Nobody needs to listen there for the relay to start.
+    let relay = vec![
+        "relay",
+        "--data-dir",
+        data,
+        "--http",
+        http,
+        "--backend",
+        "primary=http://127.0.0.1:1",
+    ];
+    [up, store, relay]
+}
+
+/// Exit code 1, and one message for people that holds all `words`.
+#[track_caller]
+fn refused(arguments: &[&str], words: &[&str]) {
+    let logs = home();
+    let mut tandem = Process::start(arguments, logs.path(), "refused");
+    let status = tandem.ended(REFUSAL_MAX);
+    let said = tandem.err();
+    assert_eq!(status.code(), Some(1), "{arguments:?}: {said}");
+    let message = said.lines().rev().find(|line| line.starts_with("tandem: "));
+    let message = message.unwrap_or_else(|| panic!("{arguments:?} said no reason: {said}"));
+    for word in words {
+        assert!(
+            message.contains(word),
+            "{arguments:?}: {word:?} is not in {message:?}"
+        );
+    }
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn a_busy_port_is_named() {
+    let holder = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let busy = holder.local_addr().expect("its address").to_string();
+    for role in 0..3 {
+        let home = home();
+        let data = home.path().join("data");
+        refused(&roles(&busy, utf8(&data))[role], &[&busy, "in use"]);
+        assert!(!data.exists() || role > 0, "data was touched");
+    }
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_is_named() {
+    let home = home();
+    let file = home.path().join("file");
+    fs::write(&file, "no directory").expect("a file");
+    for data in [file.clone(), file.join("below")] {
+        for arguments in roles("127.0.0.1:0", utf8(&data)) {
+            refused(&arguments, &[utf8(&data)]);
+        }
+    }
+    assert_eq!(fs::read(&file).expect("the file"), b"no directory");
+}
+
+#[test]
+fn a_second_instance_on_the_same_data_is_refused() {
+    for role in 0..3 {
+        let home = home();
+        let data = home.path().join("data");
+        let [address] = free_addresses();
+        let mut first = Process::start(
+            &roles(&address.to_string(), utf8(&data))[role],
+            home.path(),
+            "first",
+        );
+        first.await_ping(address);
+        refused(&roles("127.0.0.1:0", utf8(&data))[role], &[utf8(&data)]);
+        // The first does not mind.
+        first.await_ping(address);
+    }
+}
+
+#[test]
+fn what_was_acknowledged_before_a_signal_is_there_after_it() {
+    for (role, signal) in [(1, "TERM"), (1, "INT"), (0, "TERM"), (0, "INT")] {
+        let home = home();
+        let data = home.path().join("data");
+        let [address] = free_addresses();
+        let http = address.to_string();
+        let start = || {
+            let mut tandem = Process::start(&roles(&http, utf8(&data))[role], home.path(), "role");
+            tandem.await_ping(address);
+            tandem
+        };
+        let mut tandem = start();
+        // The signal comes while points are written; what it breaks is written again afterwards.
+        let loader = Loader::start(address);
+        loader.await_more(200);
+        tandem.signal(signal);
+        let status = tandem.ended(STOP_MAX);
+        assert_eq!(status.code(), Some(0), "{signal}: {}", tandem.err());
+        let mut tandem = start();
+        loader.await_more(200);
+        let acknowledged = loader.finish();
+        for writer in &acknowledged {
+            writer.assert_held_by(address);
+        }
+        tandem.signal("TERM");
+        assert_eq!(tandem.ended(STOP_MAX).code(), Some(0), "{}", tandem.err());
+        let _again = start();
+        for writer in &acknowledged {
+            writer.assert_held_by(address);
+        }
+    }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_idle_clients() {
+    let home = home();
+    let data = home.path().join("data");
+    let [address] = free_addresses();
+    let mut store = Process::start(
+        &roles(&address.to_string(), utf8(&data))[1],
+        home.path(),
+        "store",
+    );
+    store.await_ping(address);
+    let (status, body) = http::write(address, "telegraf", "m v=1 1\n").expect("an answer");
+    assert_eq!(status, 204, "{body}");
+    // One that said nothing yet, and one that holds back the rest of its body.
+    let _silent = std::net::TcpStream::connect_timeout(&address, PATIENCE).expect("a connection");
+    let mut slow = std::net::TcpStream::connect_timeout(&address, PATIENCE).expect("a connection");
+    std::io::Write::write_all(
+        &mut slow,
+        b"POST /write?db=telegraf HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nm v",
+    )
+    .expect("a beginning");
+    store.signal("TERM");
+    assert_eq!(store.ended(STOP_MAX).code(), Some(0), "{}", store.err());
+}
