@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tandem_http::{
-    Answer, Call, Client, ClientConfig, ClientError, HeaderValue, Url, header, percent_encode,
+    Answer, Call, Client, ClientConfig, ClientError, HeaderValue, StatusCode, Url, header,
+    percent_encode,
 };
+
+use tracing::debug;
 
 use crate::config::Config;
 use crate::verdict::Verdict;
@@ -98,6 +101,12 @@ impl Uplink {
         let (url, answer) = self.call(call).await;
         let answer = answer.map_err(|error| describe(&url, &error))?;
         let (status, body) = (answer.status, answer.body.into_bytes());
+        if status == StatusCode::NOT_FOUND {
+            // A relay that only takes writes, as influxdb-relay does. The stores behind it say so
+            // themselves when they lack the database.
+            debug!("{url} takes no statements; the database must exist behind it");
+            return Ok(());
+        }
         if status.is_success() && memchr::memmem::find(&body, b"\"error\"").is_none() {
             return Ok(());
         }

@@ -3,8 +3,10 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use tandem_influxql::ast::{CreateDatabase, Statement};
-use tandem_store::{PolicySpec, Store};
+use tandem_influxql::ast::{
+    AlterRetentionPolicy, CreateDatabase, CreateRetentionPolicy, Statement,
+};
+use tandem_store::{PolicyChange, PolicySpec, Store};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -71,8 +73,44 @@ impl Executor {
                 warn_of_get(statement, context, sink);
                 Ok(store.drop_database(name)?)
             }
+            Statement::CreateRetentionPolicy(create) => {
+                warn_of_get(statement, context, sink);
+                self.create_policy(create)
+            }
+            Statement::AlterRetentionPolicy(alter) => {
+                warn_of_get(statement, context, sink);
+                self.alter_policy(alter)
+            }
+            Statement::DropRetentionPolicy(drop) => {
+                warn_of_get(statement, context, sink);
+                Ok(store.drop_policy(&drop.database, &drop.name)?)
+            }
             other => Err(Error::Unsupported(feature(other))),
         }
+    }
+
+    fn create_policy(&self, create: &CreateRetentionPolicy) -> Result<(), Error> {
+        let spec = PolicySpec {
+            name: Some(create.name.clone()),
+            duration_ns: Some(create.duration_ns),
+            shard_duration_ns: create.shard_duration_ns,
+            replicas: Some(create.replication),
+        };
+        Ok(self
+            .store
+            .create_policy(&create.database, &spec, create.default)?)
+    }
+
+    fn alter_policy(&self, alter: &AlterRetentionPolicy) -> Result<(), Error> {
+        let change = PolicyChange {
+            duration_ns: alter.duration_ns,
+            shard_duration_ns: alter.shard_duration_ns,
+            replicas: alter.replication,
+            make_default: alter.default,
+        };
+        Ok(self
+            .store
+            .alter_policy(&alter.database, &alter.name, &change)?)
     }
 
     fn create_database(&self, create: &CreateDatabase) -> Result<(), Error> {

@@ -253,6 +253,9 @@ pub(crate) fn apply<'a>(
     for (shard, rows) in groups {
         let mut data = shard.data_mut();
         let data = &mut *data;
+        if data.dropped {
+            continue;
+        }
         let before = data.active.bytes();
         for &at in rows {
             let row = &batch.rows[at as usize];

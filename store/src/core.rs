@@ -16,7 +16,7 @@ use crate::database::{Database, PolicyChoice, database_dir};
 use crate::error::StoreError;
 use crate::manifest::{Edit, Manifest, ShardRecord};
 use crate::options::Options;
-use crate::policy::{PolicySpec, RetentionPolicy, check_name};
+use crate::policy::{PolicyChange, PolicySpec, RetentionPolicy, check_name};
 use crate::shard::Shard;
 
 /// See the module's head.
@@ -153,6 +153,93 @@ impl Core {
         Ok(())
     }
 
+    /// Makes a policy; making the same one again is fine.
+    pub(crate) fn create_policy(
+        &self,
+        database: &str,
+        spec: &PolicySpec,
+        make_default: bool,
+    ) -> Result<(), StoreError> {
+        let mut policy = spec.resolve()?;
+        let mut manifest = self.manifest();
+        let database = self.find(database)?;
+        let existing = database
+            .policies()
+            .list
+            .iter()
+            .find(|p| p.name == policy.name)
+            .cloned();
+        if let Some(existing) = existing {
+            let text = if !same_policy(&existing, &policy) {
+                "retention policy already exists"
+            } else if make_default && !existing.is_default {
+                "retention policy conflicts with an existing policy"
+            } else {
+                return Ok(());
+            };
+            return Err(StoreError::Refused(text.into()));
+        }
+        policy.is_default = make_default;
+        manifest.commit(&[Edit::PutPolicy {
+            database: database.id,
+            policy: policy.clone(),
+        }])?;
+        database.policies_mut().put(policy);
+        Ok(())
+    }
+
+    /// Changes a policy.
+    pub(crate) fn alter_policy(
+        &self,
+        database: &str,
+        name: &str,
+        change: &PolicyChange,
+    ) -> Result<(), StoreError> {
+        let mut manifest = self.manifest();
+        let database = self.find(database)?;
+        let changed = {
+            let policies = database.policies();
+            let found = policies.find(&database.name, PolicyChoice::Named(name))?;
+            change.apply(found[0])?
+        };
+        manifest.commit(&[Edit::PutPolicy {
+            database: database.id,
+            policy: changed.clone(),
+        }])?;
+        database.policies_mut().put(changed);
+        Ok(())
+    }
+
+    /// Drops a policy and its data, at once and for good when `Ok`; its files follow.
+    pub(crate) fn drop_policy(&self, database: &str, name: &str) -> Result<(), StoreError> {
+        let mut manifest = self.manifest();
+        let Some(database) = self.database(database) else {
+            return Ok(());
+        };
+        if !database.policies().list.iter().any(|p| p.name == name) {
+            return Ok(());
+        }
+        manifest.commit(&[Edit::DropPolicy {
+            database: database.id,
+            name: name.into(),
+        }])?;
+        let shards = database.policies_mut().remove(name);
+        let mut garbage = self.garbage.lock().unwrap_or_else(PoisonError::into_inner);
+        for shard in shards {
+            database
+                .memtable_bytes
+                .fetch_sub(shard.drop_rows(), Ordering::AcqRel);
+            garbage.push(shard.dir.clone());
+        }
+        Ok(())
+    }
+
+    /// The database called `name`, or InfluxDB's error.
+    pub(crate) fn find(&self, name: &str) -> Result<Arc<Database>, StoreError> {
+        self.database(name)
+            .ok_or_else(|| StoreError::DatabaseNotFound(name.into()))
+    }
+
     /// The shards that hold these times, made where they are missing. The result has one entry
     /// for each of `times_ns`.
     pub(crate) fn shards_for(
@@ -186,6 +273,8 @@ impl Core {
         }
         let range = {
             let policies = database.policies();
+            // Dropped since it was looked up.
+            policies.find(&database.name, PolicyChoice::Named(&policy.name))?;
             if let Some(shard) = policies.shard_at(&policy.name, time_ns) {
                 return Ok(Arc::clone(shard));
             }
@@ -225,7 +314,7 @@ impl Core {
         Ok(shards)
     }
 
-    /// Removes the files of dropped databases. What cannot be removed now is rubbish that the
+    /// Removes the files of dropped databases and policies. What cannot be removed now is rubbish that the
     /// next start removes.
     pub(crate) fn remove_garbage(&self) {
         let garbage =

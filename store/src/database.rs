@@ -82,6 +82,16 @@ impl Policies {
         }
     }
 
+    /// Takes out a policy; returns the shards that it had.
+    pub(crate) fn remove(&mut self, name: &str) -> Vec<Arc<Shard>> {
+        self.list.retain(|p| p.name != name);
+        self.shards
+            .remove(name)
+            .into_iter()
+            .flat_map(BTreeMap::into_values)
+            .collect()
+    }
+
     /// The shard of a policy that holds a time.
     pub(crate) fn shard_at(&self, policy: &str, time_ns: i64) -> Option<&Arc<Shard>> {
         let (_, shard) = self.shards.get(policy)?.range(..=time_ns).next_back()?;

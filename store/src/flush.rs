@@ -85,6 +85,9 @@ impl Frozen {
         core.manifest().commit(&edits)?;
         for (database, shard, memtable, file) in files {
             let mut data = shard.data_mut();
+            if data.dropped {
+                continue;
+            }
             data.files.push(file);
             data.frozen = None;
             database
@@ -106,7 +109,11 @@ impl Frozen {
         let mut edits = Vec::new();
         let mut files = Vec::new();
         let min_sequence = core.manifest().state().flushed_to + 1;
-        for (database, shard, memtable) in self.shards.iter().filter(|(d, ..)| exists(d)) {
+        let live = self
+            .shards
+            .iter()
+            .filter(|(d, shard, _)| exists(d) && !shard.data().dropped);
+        for (database, shard, memtable) in live {
             let id = core.manifest().reserve_file_id();
             let record = FileRecord {
                 id,

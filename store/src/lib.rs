@@ -43,7 +43,7 @@ pub use error::{StoreError, WriteError};
 pub use open::OpenReport;
 pub use options::Options;
 pub use policy::{
-    DEFAULT_POLICY_NAME, POLICY_DURATION_NS_MIN, PolicySpec, RetentionPolicy,
+    DEFAULT_POLICY_NAME, POLICY_DURATION_NS_MIN, PolicyChange, PolicySpec, RetentionPolicy,
     default_shard_duration_ns,
 };
 pub use rows::{Bitmap, Column, Rows, Strings, Validity, Values};

@@ -40,6 +40,8 @@ pub(crate) enum Edit {
         database: DatabaseId,
         policy: RetentionPolicy,
     },
+    /// The policy and its shards.
+    DropPolicy { database: DatabaseId, name: String },
     /// A new shard, without files.
     AddShard { id: ShardId, shard: ShardRecord },
     /// A block file of a shard, complete on disk under its final name.
@@ -154,6 +156,13 @@ impl State {
                     }
                 }
             }
+            Edit::DropPolicy { database, name } => {
+                if let Some(record) = self.databases.get_mut(database) {
+                    record.policies.retain(|p| p.name != *name);
+                }
+                self.shards
+                    .retain(|_, shard| shard.database != *database || shard.policy != *name);
+            }
             Edit::AddShard { id, shard } => {
                 self.next_shard = self.next_shard.max(id.0.saturating_add(1));
                 if self.databases.contains_key(&shard.database) {
@@ -253,6 +262,11 @@ impl Edit {
                 put_uint(out, policy.replicas.into());
                 out.push(u8::from(policy.is_default));
             }
+            Self::DropPolicy { database, name } => {
+                out.push(9);
+                put_uint(out, database.0.into());
+                put_bytes(out, name.as_bytes());
+            }
             Self::AddShard { id, shard } => {
                 out.push(4);
                 put_uint(out, id.0);
@@ -346,6 +360,10 @@ impl Edit {
                 database: r.uint32()?,
                 shard: r.uint()?,
                 file: r.uint()?,
+            },
+            9 => Self::DropPolicy {
+                database: DatabaseId(r.uint32()?),
+                name: r.text()?,
             },
             _ => return Err(Malformed),
         })

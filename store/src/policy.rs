@@ -45,6 +45,63 @@ pub struct PolicySpec {
     pub replicas: Option<u32>,
 }
 
+/// What is to change of a policy; `None` leaves it as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PolicyChange {
+    /// In nanoseconds; 0 is for ever.
+    pub duration_ns: Option<i64>,
+    /// In nanoseconds; 0 takes what follows from the duration. Shards that exist keep theirs.
+    pub shard_duration_ns: Option<i64>,
+    /// See [`RetentionPolicy::replicas`].
+    pub replicas: Option<u32>,
+    /// Makes it the default.
+    pub make_default: bool,
+}
+
+impl PolicyChange {
+    /// `policy` with this change.
+    ///
+    /// # Errors
+    /// A text of InfluxDB's when a duration is out of bounds.
+    pub fn apply(&self, policy: &RetentionPolicy) -> Result<RetentionPolicy, StoreError> {
+        let duration_ns = self.duration_ns.unwrap_or(policy.duration_ns);
+        check_duration(duration_ns)?;
+        // As InfluxDB does, what was asked for is held against the duration, not what it becomes.
+        let asked_ns = self.shard_duration_ns.unwrap_or(policy.shard_duration_ns);
+        check_shard_duration(duration_ns, asked_ns)?;
+        let shard_duration_ns = match self.shard_duration_ns {
+            None => policy.shard_duration_ns,
+            Some(0) => default_shard_duration_ns(duration_ns),
+            Some(asked) => asked.max(HOUR_NS),
+        };
+        Ok(RetentionPolicy {
+            name: policy.name.clone(),
+            duration_ns,
+            shard_duration_ns,
+            replicas: self.replicas.unwrap_or(policy.replicas),
+            is_default: policy.is_default || self.make_default,
+        })
+    }
+}
+
+fn check_duration(duration_ns: i64) -> Result<(), StoreError> {
+    if duration_ns != 0 && duration_ns < POLICY_DURATION_NS_MIN {
+        return Err(StoreError::Refused(
+            "retention policy duration must be at least 1h0m0s".into(),
+        ));
+    }
+    Ok(())
+}
+
+fn check_shard_duration(duration_ns: i64, shard_duration_ns: i64) -> Result<(), StoreError> {
+    if duration_ns != 0 && duration_ns < shard_duration_ns {
+        return Err(StoreError::Refused(
+            "retention policy duration must be greater than the shard duration".into(),
+        ));
+    }
+    Ok(())
+}
+
 impl PolicySpec {
     /// The policy that this describes.
     ///
@@ -54,20 +111,12 @@ impl PolicySpec {
         let name = self.name.as_deref().unwrap_or(DEFAULT_POLICY_NAME);
         check_name(name)?;
         let duration_ns = self.duration_ns.unwrap_or(0);
-        if duration_ns != 0 && duration_ns < POLICY_DURATION_NS_MIN {
-            return Err(StoreError::Refused(
-                "retention policy duration must be at least 1h0m0s".into(),
-            ));
-        }
+        check_duration(duration_ns)?;
         let shard_duration_ns = match self.shard_duration_ns {
             None | Some(0) => default_shard_duration_ns(duration_ns),
             Some(asked) => asked.max(HOUR_NS),
         };
-        if duration_ns != 0 && duration_ns < shard_duration_ns {
-            return Err(StoreError::Refused(
-                "retention policy duration must be greater than the shard duration".into(),
-            ));
-        }
+        check_shard_duration(duration_ns, shard_duration_ns)?;
         let replicas = self.replicas.unwrap_or(1);
         if replicas == 0 {
             return Err(StoreError::Refused(

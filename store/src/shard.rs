@@ -43,6 +43,8 @@ pub(crate) struct ShardData {
     pub(crate) files: Vec<Arc<BlockFile>>,
     /// Every series that has rows in one of the sources.
     pub(crate) series: RoaringBitmap,
+    /// Takes no more rows: its policy was dropped.
+    pub(crate) dropped: bool,
 }
 
 impl Shard {
@@ -62,6 +64,15 @@ impl Shard {
 
     pub(crate) fn data_mut(&self) -> RwLockWriteGuard<'_, ShardData> {
         self.data.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets go of everything; returns the bytes that memtables held. Files stay readable for
+    /// views that have them.
+    pub(crate) fn drop_rows(&self) -> usize {
+        let mut data = self.data_mut();
+        data.dropped = true;
+        let active = std::mem::take(&mut data.active);
+        active.bytes() + data.frozen.take().map_or(0, |frozen| frozen.bytes())
     }
 
     /// The types as writers see them: staged ones included. Taken under the commit lock only.

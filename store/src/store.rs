@@ -16,7 +16,7 @@ use crate::maintain::{Flusher, Maintenance};
 use crate::open::{OpenReport, open};
 use crate::options::Options;
 use crate::parse::{ErrorTexts, Parsed, parse};
-use crate::policy::{PolicySpec, RetentionPolicy};
+use crate::policy::{PolicyChange, PolicySpec, RetentionPolicy};
 use crate::shard::Shard;
 use crate::view::View;
 
@@ -157,7 +157,45 @@ impl Store {
     /// # Errors
     /// [`StoreError::DatabaseNotFound`].
     pub fn retention_policies(&self, database: &str) -> Result<Vec<RetentionPolicy>, StoreError> {
-        Ok(self.find(database)?.policies().list.clone())
+        Ok(self.core.find(database)?.policies().list.clone())
+    }
+
+    /// Makes a retention policy, durably; with `make_default` it becomes the default. Making the
+    /// same one again is fine.
+    ///
+    /// # Errors
+    /// [`StoreError::DatabaseNotFound`]; [`StoreError::Refused`] with InfluxDB's text.
+    pub fn create_policy(
+        &self,
+        database: &str,
+        spec: &PolicySpec,
+        make_default: bool,
+    ) -> Result<(), StoreError> {
+        self.core.create_policy(database, spec, make_default)
+    }
+
+    /// Changes a retention policy, durably. Shards that exist stay as they are.
+    ///
+    /// # Errors
+    /// When database or policy do not exist; [`StoreError::Refused`] with InfluxDB's text.
+    pub fn alter_policy(
+        &self,
+        database: &str,
+        name: &str,
+        change: &PolicyChange,
+    ) -> Result<(), StoreError> {
+        self.core.alter_policy(database, name, change)
+    }
+
+    /// Drops a retention policy and its data, durably and at once. Dropping one that is not there
+    /// is fine.
+    ///
+    /// # Errors
+    /// When the manifest cannot be written; the policy may or may not be there after a restart.
+    pub fn drop_policy(&self, database: &str, name: &str) -> Result<(), StoreError> {
+        self.core.drop_policy(database, name)?;
+        self.wake();
+        Ok(())
     }
 
     /// The rows of some shards, as a query sees them.
@@ -170,15 +208,9 @@ impl Store {
         policy: PolicyChoice<'_>,
         range: TimeRange,
     ) -> Result<View, StoreError> {
-        let database = self.find(database)?;
+        let database = self.core.find(database)?;
         let shards = Core::shards_in(&database, policy, range)?;
         Ok(View::new(database, shards))
-    }
-
-    fn find(&self, database: &str) -> Result<Arc<crate::database::Database>, StoreError> {
-        self.core
-            .database(database)
-            .ok_or_else(|| StoreError::DatabaseNotFound(database.into()))
     }
 
     /// Stores the points of `body`, line protocol. When `Ok`, and for the points that

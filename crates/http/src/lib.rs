@@ -14,6 +14,7 @@ mod credentials;
 mod form;
 mod gunzip;
 mod json;
+mod lenient;
 mod limits;
 mod request_id;
 mod respond;

@@ -17,6 +17,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
+use crate::lenient::LenientTarget;
 use crate::{Body, Limits, error_json};
 
 /// Pause after a failed accept, so that a lack of file descriptors does not become a busy loop.
@@ -171,7 +172,7 @@ where
         .header_read_timeout(limits.header_read_timeout)
         .max_header_size(limits.header_bytes_max)
         .title_case_headers(true)
-        .serve_connection(TokioIo::new(io), service);
+        .serve_connection(TokioIo::new(LenientTarget::new(io)), service);
     async move {
         let mut serving = std::pin::pin!(serving);
         let ended = tokio::select! {

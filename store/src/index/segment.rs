@@ -132,7 +132,7 @@ mod tests {
         let mut back = SeriesTable::default();
         let mut seen = Vec::new();
         read_segment(&fs, path, &mut back, |id, key| {
-            seen.push((id.0, key.to_vec()))
+            seen.push((id.0, key.to_vec()));
         })
         .unwrap();
         assert_eq!(

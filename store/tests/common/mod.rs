@@ -10,39 +10,39 @@ use tandem_store::{Options, Order, PolicyChoice, Store, WriteError, WriteRequest
 use tandem_testkit::SimFs;
 use tandem_vfs::Vfs;
 
-pub const DIR: &str = "/store";
+pub(crate) const DIR: &str = "/store";
 
 /// The time of lines that have none.
-pub const NOW_NS: i64 = 1_700_000_000_000_000_000;
+pub(crate) const NOW_NS: i64 = 1_700_000_000_000_000_000;
 
-pub struct Bed {
-    pub fs: SimFs,
-    pub store: Store,
-    pub options: Options,
+pub(crate) struct Bed {
+    pub(crate) fs: SimFs,
+    pub(crate) store: Store,
+    pub(crate) options: Options,
 }
 
 impl Bed {
     /// A fresh store with the database `db`.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_options(Options {
             free_bytes_min: 0,
             ..Options::default()
         })
     }
 
-    pub fn with_options(options: Options) -> Self {
+    pub(crate) fn with_options(options: Options) -> Self {
         let fs = SimFs::new(1);
         let store = open(&fs, &options);
         store.create_database("db", None).unwrap();
         Self { fs, store, options }
     }
 
-    pub fn write(&self, body: &str) -> Result<Written, WriteError> {
+    pub(crate) fn write(&self, body: &str) -> Result<Written, WriteError> {
         write(&self.store, body)
     }
 
     /// Drops the store as it is and opens it again.
-    pub fn reopen(&mut self) {
+    pub(crate) fn reopen(&mut self) {
         let other = SimFs::new(1);
         let placeholder = open(&other, &self.options);
         drop(std::mem::replace(&mut self.store, placeholder));
@@ -50,7 +50,7 @@ impl Bed {
     }
 
     /// The store as it comes up after the power went now.
-    pub fn after_power_loss(&self, seed: u64) -> Self {
+    pub(crate) fn after_power_loss(&self, seed: u64) -> Self {
         let fs = self.fs.crash(seed);
         let store = open(&fs, &self.options);
         Self {
@@ -61,12 +61,12 @@ impl Bed {
     }
 }
 
-pub fn open(fs: &SimFs, options: &Options) -> Store {
+pub(crate) fn open(fs: &SimFs, options: &Options) -> Store {
     let fs: Arc<dyn Vfs> = Arc::new(fs.clone());
     Store::open(fs, Path::new(DIR), options.clone()).unwrap()
 }
 
-pub fn write(store: &Store, body: &str) -> Result<Written, WriteError> {
+pub(crate) fn write(store: &Store, body: &str) -> Result<Written, WriteError> {
     let request = WriteRequest {
         database: "db",
         retention_policy: None,
@@ -77,11 +77,16 @@ pub fn write(store: &Store, body: &str) -> Result<Written, WriteError> {
 }
 
 /// Every row of a measurement as a line of line protocol, by series key and time.
-pub fn points(store: &Store, measurement: &str) -> Vec<String> {
+pub(crate) fn points(store: &Store, measurement: &str) -> Vec<String> {
     points_in(store, measurement, TimeRange::ALL, Order::Ascending)
 }
 
-pub fn points_in(store: &Store, measurement: &str, range: TimeRange, order: Order) -> Vec<String> {
+pub(crate) fn points_in(
+    store: &Store,
+    measurement: &str,
+    range: TimeRange,
+    order: Order,
+) -> Vec<String> {
     let view = store.view("db", PolicyChoice::All, range).unwrap();
     let fields = view.fields(measurement.as_bytes());
     let names: Vec<&[u8]> = fields.iter().map(|(name, _)| name.as_slice()).collect();

@@ -1,0 +1,112 @@
+//! Retention policies: made, changed, dropped with their data, and so after a crash.
+
+mod common;
+
+use common::{Bed, DIR, points};
+use tandem_model::Precision;
+use tandem_store::{PolicyChange, PolicySpec, WriteRequest};
+use tandem_vfs::Vfs;
+
+const HOUR_NS: i64 = 3_600_000_000_000;
+
+fn spec(name: &str, duration_ns: i64) -> PolicySpec {
+    PolicySpec {
+        name: Some(name.into()),
+        duration_ns: Some(duration_ns),
+        ..PolicySpec::default()
+    }
+}
+
+fn write_to(bed: &Bed, policy: &str, body: &str) {
+    let request = WriteRequest {
+        database: "db",
+        retention_policy: Some(policy),
+        precision: Precision::Nanosecond,
+        now_ns: common::NOW_NS,
+    };
+    bed.store.write(&request, body.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_policy_is_made_once_changed_and_becomes_the_default() {
+    let mut bed = Bed::new();
+    bed.store
+        .create_policy("db", &spec("week", 168 * HOUR_NS), false)
+        .unwrap();
+    bed.store
+        .create_policy("db", &spec("week", 168 * HOUR_NS), false)
+        .unwrap();
+    let refused = |made: Result<(), tandem_store::StoreError>| made.unwrap_err().to_string();
+    assert_eq!(
+        refused(bed.store.create_policy("db", &spec("week", HOUR_NS), false)),
+        "retention policy already exists"
+    );
+    assert_eq!(
+        refused(
+            bed.store
+                .create_policy("db", &spec("week", 168 * HOUR_NS), true)
+        ),
+        "retention policy conflicts with an existing policy"
+    );
+    assert_eq!(
+        refused(bed.store.create_policy("no", &spec("x", 0), false)),
+        "database not found: no"
+    );
+    let change = PolicyChange {
+        duration_ns: Some(24 * HOUR_NS),
+        make_default: true,
+        ..PolicyChange::default()
+    };
+    bed.store.alter_policy("db", "week", &change).unwrap();
+    assert_eq!(
+        refused(bed.store.alter_policy("db", "x", &change)),
+        "retention policy not found: x"
+    );
+    let too_short = PolicyChange {
+        duration_ns: Some(HOUR_NS),
+        ..PolicyChange::default()
+    };
+    assert_eq!(
+        refused(bed.store.alter_policy("db", "week", &too_short)),
+        "retention policy duration must be greater than the shard duration"
+    );
+    for _ in 0..2 {
+        let policies = bed.store.retention_policies("db").unwrap();
+        let seen: Vec<_> = policies
+            .iter()
+            .map(|p| (p.name.as_str(), p.duration_ns, p.is_default))
+            .collect();
+        assert_eq!(seen, [("autogen", 0, false), ("week", 24 * HOUR_NS, true)]);
+        bed.reopen();
+    }
+}
+
+#[test]
+fn dropping_a_policy_takes_its_rows_and_files_and_no_others() {
+    let mut bed = Bed::new();
+    bed.store
+        .create_policy("db", &spec("other", 0), false)
+        .unwrap();
+    write_to(&bed, "other", "gone v=1i 1");
+    write_to(&bed, "autogen", "kept v=1i 1");
+    bed.store.flush().unwrap();
+    write_to(&bed, "other", "gone v=2i 2");
+    write_to(&bed, "autogen", "kept v=2i 2");
+    bed.store.drop_policy("db", "other").unwrap();
+    bed.store.drop_policy("db", "other").unwrap();
+    for _ in 0..2 {
+        assert!(points(&bed.store, "gone").is_empty());
+        assert_eq!(points(&bed.store, "kept"), ["kept v=1i 1", "kept v=2i 2"]);
+        let again = bed.after_power_loss(3);
+        assert!(points(&again.store, "gone").is_empty());
+        assert_eq!(points(&again.store, "kept").len(), 2);
+        bed = again;
+        bed.store.flush().unwrap();
+    }
+    bed.store.close().unwrap();
+    let shards = bed
+        .fs
+        .read_dir(&std::path::Path::new(DIR).join("data/0"))
+        .unwrap();
+    assert_eq!(shards.len(), 2, "one shard and the index: {shards:?}");
+}
