@@ -19,7 +19,8 @@ imported,host=a value=1i 1000000000
 imported,host=b value=2i 2000000000
 ";
 
-/// What is typed, in which database, and what must come out; the answers are influxd 1.6.7's.
+/// What is typed, in which database, and what must come out; the answers are influxd 1.6.7's. The shell
+/// asks for chunks, so that each series is a result.
 const TALK: [(&str, &str, &str); 10] = [
     ("", "CREATE DATABASE tandem_influx", "{\"results\":[{}]}\n"),
     (
@@ -42,7 +43,7 @@ const TALK: [(&str, &str, &str); 10] = [
         "tandem_influx",
         "SELECT mean(warm) FROM weather GROUP BY place",
         "{\"results\":[{\"series\":[{\"name\":\"weather\",\"tags\":{\"place\":\"here\"},\"columns\":[\"time\",\"mean\"],\
-         \"values\":[[0,21.5]]},{\"name\":\"weather\",\"tags\":{\"place\":\"there\"},\"columns\":[\"time\",\"mean\"],\
+         \"values\":[[0,21.5]]}]},{\"series\":[{\"name\":\"weather\",\"tags\":{\"place\":\"there\"},\"columns\":[\"time\",\"mean\"],\
          \"values\":[[0,3]]}]}]}\n",
     ),
     (
