@@ -38,12 +38,13 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let config = Config::load(&cli)?;
     logging::start(&config.log)?;
     logging::make_panics_loud();
-    let command = cli.command.unwrap_or(Command::Up(cli::UpArgs::default()));
+    let up = Command::Up(cli::UpArgs::default());
+    let command = cli.command.as_ref().unwrap_or(&up);
     if let Command::CheckConfig = command {
         println!("the configuration is good");
         return Ok(());
     }
-    if let Command::Agent(args) = &command
+    if let Command::Agent(args) = command
         && args.test
     {
         print!("{}", roles::agent::test(&config)?);
@@ -55,11 +56,11 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         .context("start the runtime")?;
     let result = runtime.block_on(async {
         match command {
-            Command::Up(_) => up::run(config).await,
-            Command::Store(_) => roles::store::run(config).await,
-            Command::Relay(_) => roles::relay::run(config).await,
+            Command::Up(_) => up::run(config, &cli).await,
+            Command::Store(_) => roles::store::run(config, &cli).await,
+            Command::Relay(_) => roles::relay::run(config, &cli).await,
             Command::Agent(args) if args.once => roles::agent::once(&config).await,
-            Command::Agent(_) => roles::agent::run(config).await,
+            Command::Agent(_) => roles::agent::run(config, &cli).await,
             Command::CheckConfig => Ok(()),
         }
     });

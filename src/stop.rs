@@ -1,13 +1,17 @@
-//! The signals that end a run.
+//! The signals: Ctrl-C and SIGTERM end a run, SIGHUP has the configuration read again.
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli::Cli;
+use crate::config::Config;
 
 /// Waits for Ctrl-C or SIGTERM.
 #[derive(Debug)]
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -16,14 +20,22 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt()).context("listen for Ctrl-C")?,
             terminate: signal(SignalKind::terminate()).context("listen for SIGTERM")?,
+            hangup: signal(SignalKind::hangup()).context("listen for SIGHUP")?,
         })
     }
 
-    /// Completes with the first signal.
-    pub(crate) async fn received(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+    /// Completes with the first signal that ends the run. At a SIGHUP the configuration is read
+    /// and checked, so that a mistake shows before the restart that makes it take effect.
+    pub(crate) async fn received(&mut self, cli: &Cli) {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => break,
+                _ = self.terminate.recv() => break,
+                _ = self.hangup.recv() => match Config::load(cli) {
+                    Ok(_) => tracing::info!("the configuration is good; it takes effect at the next start"),
+                    Err(error) => tracing::error!("the configuration was not taken: {error:#}"),
+                },
+            }
         }
         tracing::info!("stopping");
     }

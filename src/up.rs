@@ -8,6 +8,7 @@ use tandem_agent::{Agent, World};
 use tandem_http::Url;
 use tandem_relay::BackendConfig;
 
+use crate::cli::Cli;
 use crate::config::Config;
 use crate::roles::{agent, relay, store};
 use crate::stop::Signals;
@@ -21,8 +22,13 @@ const BACKUP: (&str, &str, &str) = (
 /// The agent gathers this often, so that the first look shows life.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long the agent may take to hand over its last lines.
+const AGENT_STOP_MAX: Duration = Duration::from_secs(2);
+/// How long the relay may take to end its requests.
+const RELAY_STOP_MAX: Duration = Duration::from_secs(3);
+
 /// Runs until a signal comes.
-pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let dir = config.data_dir();
     // Every port first: a busy one is told before data is touched.
@@ -92,11 +98,21 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     print!("{}", table(["role", "listens on", "page", "data"], &rows));
     println!("\nOpen a page and type SHOW MEASUREMENTS. Ctrl-C stops.");
 
-    signals.received().await;
-    // In the order in which data flows, so that each takes what the one before still sends.
-    let accounts = agent.stop().await;
-    tracing::info!(%accounts, "agent stopped");
-    relay.stop().await;
+    signals.received(cli).await;
+    // In the order in which data flows, so that each takes what the one before still sends. What
+    // does not end in time is left: all that was acknowledged is on disk by then.
+    if tokio::time::timeout(AGENT_STOP_MAX, agent.stop())
+        .await
+        .is_err()
+    {
+        tracing::warn!("the agent did not stop in time");
+    }
+    if tokio::time::timeout(RELAY_STOP_MAX, relay.stop())
+        .await
+        .is_err()
+    {
+        tracing::warn!("the relay did not stop in time; what it has queued stays queued");
+    }
     let (first, second) = tokio::join!(primary.stop(), backup.stop());
     first.and(second)
 }

@@ -7,6 +7,7 @@ use anyhow::Context;
 use tandem_agent::{Agent, Hostname, World};
 use tandem_http::Url;
 
+use crate::cli::Cli;
 use crate::config::{AgentSection, Config};
 use crate::roles::relay;
 use crate::stop::Signals;
@@ -62,14 +63,13 @@ pub(crate) async fn once(whole: &Config) -> anyhow::Result<()> {
 }
 
 /// `tandem agent`
-pub(crate) async fn run(whole: Config) -> anyhow::Result<()> {
+pub(crate) async fn run(whole: Config, cli: &Cli) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let config = from_config(&whole)?;
     let relays: Vec<String> = config.relays.iter().map(Url::authority).collect();
     let interval = config.interval;
     let agent = Agent::start(config, World::default())?;
     tracing::info!(relays = relays.join(" "), ?interval, "ready");
-    let accounts = agent.run(signals.received()).await;
-    tracing::info!(%accounts, "stopped");
+    agent.run(signals.received(cli)).await;
     Ok(())
 }

@@ -10,6 +10,7 @@ use tandem_vfs::{RealFs, SystemClock};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use crate::cli::Cli;
 use crate::config::{Config, RelaySection};
 use crate::stop::Signals;
 
@@ -82,7 +83,7 @@ impl Running {
 }
 
 /// `tandem relay`
-pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let section = &config.relay;
     let backends = section
@@ -102,7 +103,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         data = %config.data_dir().display(),
         "ready"
     );
-    signals.received().await;
+    signals.received(cli).await;
     running.stop().await;
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tandem_server::{Listeners, Server};
@@ -10,6 +11,7 @@ use tandem_store::{Options, Store};
 use tandem_vfs::RealFs;
 use tokio::net::TcpListener;
 
+use crate::cli::Cli;
 use crate::config::{Config, StoreSection};
 use crate::stop::Signals;
 
@@ -21,6 +23,9 @@ pub(crate) const HTTP: &str = "127.0.0.1:8086";
 pub(crate) const ADMIN: &str = "127.0.0.1:8083";
 /// The database made at the first start when nobody says otherwise.
 pub(crate) const DATABASE: &str = "telegraf";
+
+/// How long requests in flight may take once the store is told to stop.
+const STOP_DEADLINE: Duration = Duration::from_secs(3);
 
 /// The listeners of a store that is not open yet, so that a busy port is told before data is
 /// touched.
@@ -79,6 +84,7 @@ pub(crate) async fn start(
         );
     }
     let mut config = tandem_server::Config::default();
+    config.limits.stop_deadline = STOP_DEADLINE;
     if let Some(size) = section.body_bytes_max {
         config.body_bytes_max = usize::try_from(size.0).unwrap_or(usize::MAX);
     }
@@ -146,7 +152,7 @@ impl Running {
 }
 
 /// `tandem store`
-pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let section = &config.store;
     let name = section.name.clone().unwrap_or_else(|| NAME.into());
@@ -159,6 +165,6 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         data = %running.dir.display(),
         "ready"
     );
-    signals.received().await;
+    signals.received(cli).await;
     running.stop().await
 }

@@ -23,7 +23,7 @@ pub enum StoreError {
     #[error("store is read-only: {0}")]
     ReadOnly(String),
     /// The file system reports an error; nothing was changed unless the text says so.
-    #[error("{action} {}: {source}", path.display())]
+    #[error("{action} {}", path.display())]
     Io {
         /// What was being done.
         action: &'static str,
@@ -34,7 +34,7 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// The log (WAL or manifest) reports an error.
-    #[error("{action}: {source}")]
+    #[error("{action}")]
     Log {
         /// What was being done.
         action: &'static str,

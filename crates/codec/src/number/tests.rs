@@ -1,3 +1,5 @@
+//! Numbers of every kind come back bit for bit, and damage is an error.
+
 use super::*;
 use proptest::prelude::*;
 

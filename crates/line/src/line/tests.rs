@@ -1,3 +1,5 @@
+//! What a line gives, field by field, and what is said of a bad one.
+
 use super::*;
 
 fn fields(raw: &str) -> Vec<(String, String)> {
