@@ -17,10 +17,13 @@ use tandem_query::Context;
 const NOW_NS: i64 = 1_700_000_000_000_000_000;
 
 fn check(name: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden")
-        .join(name);
-    let story = std::fs::read_to_string(&path).expect("read the story");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    check_file(&golden.join(name));
+}
+
+fn check_file(path: &Path) {
+    let name = path.display();
+    let story = std::fs::read_to_string(path).expect("read the story");
     let bench = Bench::new();
     bench
         .store
@@ -73,5 +76,14 @@ macro_rules! stories {
 }
 
 stories! {
-    raw aggregate where_ show functions subquery zone into types
+    raw aggregate where_ show functions subquery zone into types bounds
+}
+
+/// A story from elsewhere, such as one made at random and recorded by `record.py`.
+#[test]
+fn story_from_elsewhere() {
+    match std::env::var_os("TANDEM_STORY") {
+        Some(path) => check_file(Path::new(&path)),
+        None => eprintln!("SKIPPED: TANDEM_STORY names no story"),
+    }
 }

@@ -135,10 +135,10 @@ impl FillStage<'_> {
         };
         series.window = series.window.saturating_add(step);
         if self.options.zone.is_some() {
-            let zone_offset_ns = self.options.zone_offset_ns(series.window - 1);
+            let zone_offset_ns = self.options.zone_offset_ns(series.window.saturating_sub(1));
             let change = series.zone_offset_ns - zone_offset_ns;
             if change != 0 && change.abs() < duration_ns {
-                series.window += change;
+                series.window = series.window.saturating_add(change);
             }
             series.zone_offset_ns = zone_offset_ns;
         }
@@ -189,8 +189,8 @@ impl Points for FillStage<'_> {
 
 /// The value at `window` on the line from `from` to `to`, times counted in windows.
 fn linear(window: i64, from: (i64, &Value), to: (i64, &Value)) -> Value {
-    let span = (to.0 - from.0) as f64;
-    let into = (window - from.0) as f64;
+    let span = to.0.wrapping_sub(from.0) as f64;
+    let into = window.wrapping_sub(from.0) as f64;
     match (from.1, to.1) {
         (Value::Float(a), Value::Float(b)) => Value::Float((b - a) / span * into + a),
         (Value::Integer(a), Value::Integer(b)) => {

@@ -111,7 +111,12 @@ impl Reduce<'_> {
                 Some(point) if point.value.is_null() => {
                     self.input.next()?;
                 }
-                Some(point) => break self.options.window(point.time_ns),
+                Some(point) => {
+                    // At the ends of time a window is cut short; its first point is in it all the same.
+                    let (start, end) = self.options.window(point.time_ns);
+                    let time_ns = point.time_ns;
+                    break (start.min(time_ns), end.max(time_ns.saturating_add(1)));
+                }
             }
         };
         let mut series: BTreeMap<Tags, Box<dyn Reducer>> = BTreeMap::new();
@@ -252,6 +257,16 @@ mod tests {
             run(Aggregate::Count, 10, false, down),
             [(20, 1.into()), (0, 3.into())]
         );
+    }
+
+    /// The last window is cut short by the end of time, whose last nanosecond was in no window: the
+    /// stage waited for it for ever.
+    #[test]
+    fn the_last_nanosecond_is_in_a_window() {
+        let points = vec![point(tandem_model::MAX_TIME_NS, 1)];
+        assert_eq!(run(Aggregate::Count, 1_000, true, points).len(), 1);
+        let points = vec![point(tandem_model::MIN_TIME_NS, 1)];
+        assert_eq!(run(Aggregate::Count, 1_000, false, points).len(), 1);
     }
 
     #[test]

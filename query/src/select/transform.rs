@@ -179,9 +179,9 @@ impl State for Derivative {
             _ => subtract(&value, &before)?.as_float()?,
         };
         let elapsed_ns = if self.ascending {
-            time_ns - before_ns
+            time_ns.wrapping_sub(before_ns)
         } else {
-            before_ns - time_ns
+            before_ns.wrapping_sub(time_ns)
         };
         if self.non_negative && change < 0.0 {
             return None;
@@ -265,7 +265,7 @@ impl State for Elapsed {
         let before_ns = self.previous_ns.replace(time_ns)?;
         Some((
             time_ns,
-            Value::Integer((time_ns - before_ns) / self.unit_ns),
+            Value::Integer(time_ns.wrapping_sub(before_ns) / self.unit_ns),
         ))
     }
 }
@@ -288,7 +288,7 @@ struct Integral {
 impl Integral {
     /// The area between two points.
     fn area(&self, from: (i64, f64), to: (i64, f64)) -> f64 {
-        0.5 * (from.1 + to.1) * ((to.0 - from.0) as f64 / self.unit_ns as f64)
+        0.5 * (from.1 + to.1) * (to.0.wrapping_sub(from.0) as f64 / self.unit_ns as f64)
     }
 
     fn enter_window(&mut self, time_ns: i64) {
@@ -328,8 +328,11 @@ impl State for Integral {
         let mut to = point;
         if has_windows && past_window {
             if previous.0 != end {
-                let slope = (point.1 - previous.1) / (point.0 - previous.0) as f64;
-                let crossing = (end, slope * (end - previous.0) as f64 + previous.1);
+                let slope = (point.1 - previous.1) / point.0.wrapping_sub(previous.0) as f64;
+                let crossing = (
+                    end,
+                    slope * end.wrapping_sub(previous.0) as f64 + previous.1,
+                );
                 self.sum += self.area(previous, crossing);
                 if is_whole {
                     previous.0 = end;

@@ -67,7 +67,7 @@ impl Options {
         // as large as the window itself does not move it.
         let change = zone - self.zone_offset_ns(start);
         if change != 0 && change.abs() < duration_ns {
-            start += change;
+            start = start.saturating_add(change);
         }
 
         let left = duration_ns - into;
@@ -82,9 +82,9 @@ impl Options {
         // window after it.
         if change != 0
             && change.abs() < duration_ns
-            && (change > 0 || self.zone_offset_ns(end + change) == end_zone)
+            && (change > 0 || self.zone_offset_ns(end.saturating_add(change)) == end_zone)
         {
-            end += change;
+            end = end.saturating_add(change);
         }
         (start, end.saturating_add(offset_ns))
     }
