@@ -15,7 +15,10 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use tandem_model::{SeriesId, ShardId};
 use tandem_seglog::{Log, Sequence, Ticket};
 
@@ -37,6 +40,7 @@ pub(crate) struct Committer {
 
 #[derive(Debug)]
 struct Staging {
+    closed: bool,
     last: Sequence,
     /// What to take back when a record fails, oldest first. Applied ones are forgotten.
     effects: VecDeque<Effects>,
@@ -99,6 +103,7 @@ impl Committer {
         Self {
             wal,
             staging: Mutex::new(Staging {
+                closed: false,
                 last,
                 effects: VecDeque::new(),
             }),
@@ -117,6 +122,20 @@ impl Committer {
         action(*applied)
     }
 
+    /// Stages nothing more, and returns when all that was staged is applied or has failed.
+    pub(crate) fn close(&self) {
+        self.staging
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .closed = true;
+        let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        // A record that fails is not announced, so this looks again from time to time.
+        while *applied + 1 < self.wal.next_sequence() {
+            let waited = self.turn.wait_timeout(applied, Duration::from_millis(10));
+            applied = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     /// Checks, numbers and stages a batch; `None` when no point of it can be stored.
     pub(crate) fn stage(
         &self,
@@ -125,6 +144,9 @@ impl Committer {
         shards: &[Arc<Shard>],
     ) -> Result<(Option<Staged>, Refused), WriteError> {
         let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        if staging.closed {
+            return Err(WriteError::ReadOnly("engine is closed".into()));
+        }
         self.forget_applied(&mut staging);
         let mut effects = Effects {
             sequence: staging.last + 1,
@@ -282,13 +304,17 @@ pub(crate) fn apply<'a>(
 
 /// Drops the rows whose fields have another type already, and fixes the types of new fields.
 fn check_types(batch: &mut Batch, shards: &[Arc<Shard>], effects: &mut Effects) -> Refused {
-    let templates = batch.templates.len();
-    let mut verdicts: Vec<Option<bool>> = vec![None; shards.len() * templates];
+    let mut verdicts: HashMap<(u32, u32), bool, RandomState> = HashMap::default();
+    let mut last: Option<((u32, u32), bool)> = None;
     let mut refused = Refused::default();
     let templates_of = &batch.templates;
     batch.rows.retain(|row| {
-        let verdict = &mut verdicts[row.shard as usize * templates + row.template as usize];
-        let good = *verdict.get_or_insert_with(|| {
+        let place = (row.shard, row.template);
+        if let Some((_, good)) = last.filter(|(at, _)| *at == place) {
+            refused.dropped += u64::from(!good);
+            return good;
+        }
+        let good = *verdicts.entry(place).or_insert_with(|| {
             let (shard, template) = (
                 &shards[row.shard as usize],
                 &templates_of[row.template as usize],
@@ -312,6 +338,7 @@ fn check_types(batch: &mut Batch, shards: &[Arc<Shard>], effects: &mut Effects) 
                 }
             }
         });
+        last = Some((place, good));
         refused.dropped += u64::from(!good);
         good
     });

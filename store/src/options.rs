@@ -6,7 +6,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Bytes of rows that may wait in memory for their block files. Half of it fills before a
-    /// flush starts; when all of it is used, writes wait and then are refused as overloaded.
+    /// flush starts; when all of it is used, writes wait and then are refused as overloaded. At
+    /// most [`Options::MEMTABLE_BYTES_LIMIT`] is used.
     pub memtable_bytes_max: usize,
     /// How long a write waits for memory before it is refused.
     pub overload_wait: Duration,
@@ -23,6 +24,8 @@ pub struct Options {
 impl Options {
     /// Default of `memtable_bytes_max`.
     pub const MEMTABLE_BYTES_MAX: usize = 256 << 20;
+    /// The most that `memtable_bytes_max` can be: places of strings in a memtable are 32 bits wide.
+    pub const MEMTABLE_BYTES_LIMIT: usize = 2 << 30;
     /// Default of `overload_wait`.
     pub const OVERLOAD_WAIT: Duration = Duration::from_secs(2);
     /// Default of `flush_age_max`, that of InfluxDB's `cache-snapshot-write-cold-duration`.

@@ -83,6 +83,7 @@ pub(crate) fn parse(
         parsed: Parsed::default(),
         unknown: HashMap::default(),
         layouts: HashMap::default(),
+        templates: HashMap::default(),
         last_layout: None,
         names: Vec::new(),
         words: Vec::new(),
@@ -105,6 +106,8 @@ struct Parser<'a, 'b> {
     unknown: HashMap<Box<[u8]>, u32, RandomState>,
     /// Layouts met so far, with the place of their template in the batch.
     layouts: HashMap<u32, (Arc<Layout>, u32), RandomState>,
+    /// Templates met so far, by id, with their place in the batch.
+    templates: HashMap<u32, u32, RandomState>,
     last_layout: Option<(Arc<Layout>, u32)>,
     /// The line at hand: names as written and types, and a word each.
     names: Vec<(&'b [u8], FieldType)>,
@@ -186,14 +189,11 @@ impl<'b> Parser<'_, 'b> {
 
     fn remember(&mut self, layout: Arc<Layout>) -> (Arc<Layout>, u32) {
         let templates = &mut self.parsed.batch.templates;
-        let place = templates
-            .iter()
-            .position(|t| t.id == layout.template.id)
-            .unwrap_or_else(|| {
-                templates.push(Arc::clone(&layout.template));
-                templates.len() - 1
-            });
-        let entry = (layout, place as u32);
+        let place = *self.templates.entry(layout.template.id).or_insert_with(|| {
+            templates.push(Arc::clone(&layout.template));
+            templates.len() as u32 - 1
+        });
+        let entry = (layout, place);
         if entry.0.id != u32::MAX {
             self.layouts.insert(entry.0.id, entry.clone());
             self.last_layout = Some(entry.clone());
@@ -258,7 +258,7 @@ impl<'b> Parser<'_, 'b> {
         values.resize(start + layout.template.fields.len(), 0);
         for (place, &word) in layout.places.iter().zip(&self.words) {
             if let Some(place) = place {
-                values[start + usize::from(*place)] = word;
+                values[start + *place as usize] = word;
             }
         }
         let values = start as u32;

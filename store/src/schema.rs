@@ -61,7 +61,7 @@ pub(crate) struct Layout {
     pub(crate) written: Box<[(Box<[u8]>, FieldType)]>,
     /// For each written field its place in the template; `None` for a field called `time`,
     /// which is not stored.
-    pub(crate) places: Box<[Option<u16>]>,
+    pub(crate) places: Box<[Option<u32>]>,
     pub(crate) template: Arc<Template>,
 }
 
@@ -118,18 +118,17 @@ impl Schemas {
             }
         }
         let names: Vec<Vec<u8>> = written.iter().map(|(name, _)| unescape(name)).collect();
-        // A field that stands twice takes its last value, and so its last type.
-        let mut fields: Fields = Vec::with_capacity(names.len());
-        for (name, &(_, field_type)) in names.iter().zip(written) {
-            if name == b"time" {
-                continue;
-            }
-            match fields.iter_mut().find(|(other, _)| **other == **name) {
-                Some(place) => place.1 = field_type,
-                None => fields.push((Arc::from(name.as_slice()), field_type)),
-            }
-        }
-        fields.sort();
+        // A field that stands twice takes its last value, and so its last type: sorted by name
+        // and, newest first, by place, the first of equal names stays.
+        let mut order: Vec<usize> = (0..names.len())
+            .filter(|&at| names[at] != b"time")
+            .collect();
+        order.sort_by(|&a, &b| names[a].cmp(&names[b]).then(b.cmp(&a)));
+        order.dedup_by(|later, first| names[*later] == names[*first]);
+        let fields: Fields = order
+            .iter()
+            .map(|&at| (Arc::from(names[at].as_slice()), written[at].1))
+            .collect();
         let places = names
             .iter()
             .zip(written)
@@ -139,7 +138,7 @@ impl Schemas {
                     .ok()?;
                 // An earlier value of another type is overwritten anyway: drop it here.
                 (fields[at].1 == field_type)
-                    .then(|| u16::try_from(at).ok())
+                    .then(|| u32::try_from(at).ok())
                     .flatten()
             })
             .collect();

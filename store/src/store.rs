@@ -75,6 +75,13 @@ impl Store {
             vfs.sync_dir(parent)
                 .map_err(StoreError::io("sync directory", parent))?;
         }
+        let memtable_bytes_max = options
+            .memtable_bytes_max
+            .min(Options::MEMTABLE_BYTES_LIMIT);
+        let options = Options {
+            memtable_bytes_max,
+            ..options
+        };
         let (core, wal, report) = open(vfs, dir, options)?;
         let core = Arc::new(core);
         let committer = Arc::new(Committer::new(wal));
@@ -347,6 +354,7 @@ impl Store {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
+        self.committer.close();
         self.flusher.flush()?;
         let wal = self.committer.wal();
         wal.rotate().map_err(StoreError::log("rotate WAL"))?;

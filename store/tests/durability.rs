@@ -104,3 +104,51 @@ fn every_series_of_every_visible_row_is_known_after_recovery() {
         assert_eq!(points(&after.store, "m").len(), 100, "seed {seed}");
     }
 }
+
+#[test]
+fn nothing_acknowledged_while_the_store_closes_is_lost() {
+    for round in 0..10 {
+        let mut bed = Bed::new();
+        bed.write("m,w=0 v=0i 0").unwrap();
+        let store = &bed.store;
+        let acknowledged: usize = std::thread::scope(|scope| {
+            let writers: Vec<_> = (1..4)
+                .map(|writer| {
+                    scope.spawn(move || {
+                        (0..200)
+                            .filter(|i| {
+                                common::write(store, &format!("m,w={writer} v=1i {i}")).is_ok()
+                            })
+                            .count()
+                    })
+                })
+                .collect();
+            std::thread::yield_now();
+            store.close().unwrap();
+            writers
+                .into_iter()
+                .map(|writer| writer.join().unwrap())
+                .sum()
+        });
+        bed.reopen();
+        assert_eq!(bed.store.report().replayed_records, 0);
+        assert_eq!(
+            points(&bed.store, "m").len(),
+            acknowledged + 1,
+            "round {round}"
+        );
+    }
+}
+
+#[test]
+fn a_line_of_very_many_fields_keeps_them_all() {
+    let mut bed = Bed::new();
+    let fields: Vec<String> = (0..70_000).map(|i| format!("f{i}={i}i")).collect();
+    bed.write(&format!("wide {},f7=8i 1", fields.join(",")))
+        .unwrap();
+    bed.reopen();
+    let lines = points(&bed.store, "wide");
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0].matches('=').count(), 70_000);
+    assert!(lines[0].contains(",f69999=69999i") && lines[0].contains(",f7=8i"));
+}
