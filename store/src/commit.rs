@@ -28,6 +28,9 @@ use crate::error::{StoreError, WriteError};
 use crate::frame::Frame;
 use crate::shard::{Shard, TypeConflict};
 
+/// What a batch is told that another one's failure took down.
+const BUILT_ON_A_FAILURE: &str = "engine: a write before this one failed; try again";
+
 /// Orders writes. See the module's head.
 #[derive(Debug)]
 pub(crate) struct Committer {
@@ -141,11 +144,16 @@ impl Committer {
         &self,
         database: &Arc<Database>,
         mut batch: Batch,
+        generation: u64,
         shards: &[Arc<Shard>],
     ) -> Result<(Option<Staged>, Refused), WriteError> {
         let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
         if staging.closed {
             return Err(WriteError::ReadOnly("engine is closed".into()));
+        }
+        if database.table().generation() != generation {
+            // Series that the batch was parsed against were taken back since.
+            return Err(WriteError::Overloaded(BUILT_ON_A_FAILURE.into()));
         }
         self.forget_applied(&mut staging);
         let mut effects = Effects {
@@ -405,10 +413,85 @@ fn write_error(error: tandem_seglog::Error) -> WriteError {
             WriteError::Full(format!("engine: no space left on device: {e}"))
         }
         // Not this batch's fault: it had been staged upon one that failed.
-        tandem_seglog::Error::Encode { .. } => {
-            WriteError::Overloaded("engine: a write before this one failed".into())
-        }
+        tandem_seglog::Error::Encode { .. } => WriteError::Overloaded(BUILT_ON_A_FAILURE.into()),
         e @ tandem_seglog::Error::Failed { .. } => WriteError::ReadOnly(format!("engine: {e}")),
         e => StoreError::log("write to WAL")(e).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use tandem_model::{DatabaseId, Precision, TimeRange};
+    use tandem_seglog::Options;
+    use tandem_testkit::SimFs;
+
+    use super::*;
+    use crate::parse::parse;
+
+    struct Bed {
+        fs: SimFs,
+        committer: Committer,
+        database: Arc<Database>,
+        shards: [Arc<Shard>; 1],
+    }
+
+    impl Bed {
+        fn parse(&self, body: &str) -> (Batch, u64) {
+            let (table, schemas) = (self.database.table(), &self.database.schemas);
+            let parsed = parse(&table, schemas, body.as_bytes(), Precision::Nanosecond, 0);
+            (parsed.batch, parsed.generation)
+        }
+
+        fn stage(&self, (batch, generation): (Batch, u64)) -> Result<Staged, WriteError> {
+            let staged = self
+                .committer
+                .stage(&self.database, batch, generation, &self.shards)?;
+            Ok(staged.0.unwrap())
+        }
+    }
+
+    /// A batch may be parsed while a series that it finds is not durable yet. When that series is
+    /// taken back its id goes to another one, and the batch's rows must not go with it.
+    #[test]
+    fn a_batch_parsed_against_series_that_were_taken_back_is_refused() {
+        let fs = SimFs::new(1);
+        let vfs = Arc::new(fs.clone());
+        let (wal, _) = Log::open(vfs, Path::new("/wal"), Options::default(), &mut |_, _| {
+            Ok(())
+        })
+        .unwrap();
+        let database = Database::new(DatabaseId(0), "db".into(), PathBuf::new());
+        let bed = Bed {
+            fs,
+            committer: Committer::new(wal),
+            database: Arc::new(database),
+            shards: [Arc::new(Shard::new(
+                ShardId(0),
+                TimeRange::ALL,
+                PathBuf::new(),
+            ))],
+        };
+        let first = bed.stage(bed.parse("m,k=1 v=1i 1")).unwrap();
+        let second = bed.parse("m,k=1 v=2i 2");
+        assert!(
+            second.0.unknown.is_empty(),
+            "the series is found before it is durable"
+        );
+        bed.fs.fail_after(0, std::io::ErrorKind::StorageFull);
+        bed.committer.commit(first).unwrap_err();
+        let third = bed.stage(bed.parse("m,k=3 v=3i 3")).unwrap();
+        assert_eq!(
+            third.new_series[0].0,
+            SeriesId(0),
+            "the id is given out again"
+        );
+        bed.committer.commit(third).unwrap();
+        let error = bed.stage(second).unwrap_err();
+        assert!(matches!(error, WriteError::Overloaded(_)), "{error:?}");
+        let again = bed.stage(bed.parse("m,k=1 v=2i 2")).unwrap();
+        assert_eq!(again.new_series[0].0, SeriesId(1));
+        bed.committer.commit(again).unwrap();
     }
 }

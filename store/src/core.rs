@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tandem_model::{ShardId, TimeRange};
+use tandem_seglog::Log;
 use tandem_vfs::Vfs;
 
 use crate::database::{Database, PolicyChoice, database_dir};
@@ -26,6 +27,7 @@ pub(crate) struct Core {
     pub(crate) dir: PathBuf,
     pub(crate) options: Options,
     manifest: Mutex<Manifest>,
+    manifest_log: Log,
     databases: RwLock<BTreeMap<String, Arc<Database>>>,
     /// Directories of dropped databases, still to be removed.
     garbage: Mutex<Vec<PathBuf>>,
@@ -42,10 +44,16 @@ impl Core {
             vfs,
             dir,
             options,
+            manifest_log: manifest.log(),
             manifest: Mutex::new(manifest),
             databases: RwLock::default(),
             garbage: Mutex::default(),
         }
+    }
+
+    /// The manifest's log, without waiting for who writes to it.
+    pub(crate) const fn manifest_log(&self) -> &Log {
+        &self.manifest_log
     }
 
     pub(crate) fn manifest(&self) -> MutexGuard<'_, Manifest> {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tandem_model::{FieldType, SeriesId, TimeRange};
+use tandem_model::{FieldType, SeriesId};
 use tandem_seglog::Sequence;
 
 use crate::block::{BlockFile, BlockWriter, Effort, Header};
@@ -25,6 +25,10 @@ use crate::manifest::{Edit, FileRecord, SegmentRecord};
 use crate::memtable::Memtable;
 use crate::merge::merge;
 use crate::shard::Shard;
+
+/// Times and values of a series that are laid out at once; a series with more is written in
+/// slices of time, so that many fields on many rows do not need their product in memory.
+const CELLS_MAX: usize = 1 << 21;
 
 /// What one flush writes.
 #[derive(Debug)]
@@ -227,8 +231,10 @@ fn write_memtable(
         let names: Vec<&[u8]> = fields.iter().map(|(f, _)| *f).collect();
         writer.measurement(name, &declared)?;
         for id in series {
-            let rows = merge(memtable.read(id, &names, TimeRange::ALL), names.len());
-            writer.series(id, &rows)?;
+            for range in memtable.slices(id, CELLS_MAX / (names.len() + 1)) {
+                let rows = merge(memtable.read(id, &names, range), names.len());
+                writer.series(id, &rows)?;
+            }
         }
     }
     Ok(writer.finish()?.len_bytes)

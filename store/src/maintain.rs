@@ -5,6 +5,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tandem_seglog::Sequence;
+
 use crate::commit::Committer;
 use crate::core::Core;
 use crate::error::StoreError;
@@ -41,26 +43,26 @@ impl Flusher {
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(frozen) = pending.as_ref() {
-            self.write_out(frozen)?;
+            let wal_needed_from = frozen.write_out(&self.core)?;
             *pending = None;
+            self.finish(wal_needed_from);
         }
         let frozen = self
             .committer
             .between_applies(|applied| freeze(&self.core, applied));
-        self.write_out(pending.insert(frozen))?;
+        let wal_needed_from = pending.insert(frozen).write_out(&self.core)?;
         *pending = None;
+        self.finish(wal_needed_from);
         Ok(())
     }
 
-    fn write_out(&self, frozen: &Frozen) -> Result<(), StoreError> {
-        let wal_needed_from = frozen.write_out(&self.core)?;
-        self.committer
-            .wal()
-            .cut_below(wal_needed_from)
-            .map_err(StoreError::log("cut WAL"))?;
+    /// Frees the WAL. What cannot be cut now is cut after the next flush: only space is lost.
+    fn finish(&self, wal_needed_from: Sequence) {
+        if let Err(error) = self.committer.wal().cut_below(wal_needed_from) {
+            tracing::warn!(error = chain(&error), "cannot cut the WAL now");
+        }
         *self.flushes.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.flushed.notify_all();
-        Ok(())
     }
 
     /// Waits until a flush is done, at most for `limit`.

@@ -392,6 +392,7 @@ fn decode_all(record: &[u8]) -> Result<Vec<Edit>, Malformed> {
 pub(crate) struct Manifest {
     log: Log,
     state: State,
+    torn: bool,
 }
 
 impl Manifest {
@@ -424,7 +425,8 @@ impl Manifest {
                 what: "the manifest has a damaged record; restore it from a backup",
             });
         }
-        let mut manifest = Self { log, state };
+        let torn = recovery.torn_tail.is_some();
+        let mut manifest = Self { log, state, torn };
         manifest.compact()?;
         Ok(manifest)
     }
@@ -445,6 +447,16 @@ impl Manifest {
         self.log
             .cut_below(ticket.sequence())
             .map_err(StoreError::log("cut manifest"))
+    }
+
+    /// True when the last record was torn when this was opened: what it named may be on disk.
+    pub(crate) const fn was_torn(&self) -> bool {
+        self.torn
+    }
+
+    /// The log itself, to ask whether it still takes records.
+    pub(crate) fn log(&self) -> Log {
+        self.log.clone()
     }
 
     pub(crate) const fn state(&self) -> &State {

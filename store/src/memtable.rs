@@ -162,6 +162,27 @@ impl Memtable {
         Some(&self.series.get(&series.0)?.first()?.template.measurement)
     }
 
+    /// Ranges of time that together hold all rows of a series, by time, each with at most
+    /// `rows_max` different times, or one.
+    pub(crate) fn slices(&self, series: SeriesId, rows_max: usize) -> Vec<TimeRange> {
+        let Some(runs) = self.series.get(&series.0) else {
+            return Vec::new();
+        };
+        if runs.iter().map(Run::rows).sum::<usize>() <= rows_max {
+            return vec![TimeRange::ALL];
+        }
+        let mut times_ns: Vec<i64> = runs
+            .iter()
+            .flat_map(|run| (0..run.rows()).map(|row| run.time_ns(row)))
+            .collect();
+        times_ns.sort_unstable();
+        times_ns.dedup();
+        times_ns
+            .chunks(rows_max.max(1))
+            .map(|chunk| TimeRange::new(chunk[0], chunk[chunk.len() - 1]))
+            .collect()
+    }
+
     /// The rows of a series in `range`, one [`Rows`] for each run, in the order of their
     /// sequence: a later one wins. Columns stand for `fields` in order.
     pub(crate) fn read(&self, series: SeriesId, fields: &[&[u8]], range: TimeRange) -> Vec<Rows> {
@@ -176,6 +197,9 @@ impl Memtable {
 
     fn read_run(&self, run: &Run, fields: &[&[u8]], range: TimeRange) -> Rows {
         let order = rows_in_time_order(run, range);
+        if order.is_empty() {
+            return Rows::default();
+        }
         let stride = run.stride();
         let column = |name: &[u8]| -> Option<Column> {
             let at = run
@@ -299,6 +323,20 @@ mod tests {
         let get = |at: usize| rows.columns[at].as_ref().and_then(|c| c.get(0));
         assert_eq!(get(0), Some(tandem_model::FieldValue::Integer(8)));
         assert_eq!(get(1), Some(tandem_model::FieldValue::Integer(7)));
+    }
+
+    #[test]
+    fn slices_hold_every_row_once() {
+        let t = template(&[("v", FieldType::Integer)]);
+        let mut table = Memtable::default();
+        for time_ns in [9, 3, 7, 1, 3, 5, 8] {
+            table.insert(SeriesId(0), &t, time_ns, &[1], b"");
+        }
+        let slices = table.slices(SeriesId(0), 2);
+        let expected = [(1, 3), (5, 7), (8, 9)].map(|(a, b)| TimeRange::new(a, b));
+        assert_eq!(slices, expected);
+        assert_eq!(table.slices(SeriesId(0), 7), [TimeRange::ALL]);
+        assert_eq!(table.slices(SeriesId(0), 0).len(), 6);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tandem_model::{SeriesId, ShardId, TimeRange};
 use tandem_seglog::{Log, Options as LogOptions, Sequence, UserError};
 use tandem_vfs::Vfs;
 
+use crate::batch::SeriesRef;
 use crate::block::{BlockError, BlockFile};
 use crate::commit::{Groups, apply};
 use crate::core::{Core, make_dir, remove_tree};
@@ -25,6 +26,8 @@ use crate::manifest::{DatabaseRecord, Manifest, ShardRecord, State};
 use crate::options::Options;
 use crate::shard::Shard;
 
+/// The end of the name of a data file that nothing names and that is kept.
+const ORPHAN: &str = ".orphan";
 /// The longest WAL record: one write request's rows.
 const WAL_RECORD_BYTES_MAX: u32 = 256 << 20;
 
@@ -51,8 +54,19 @@ pub(crate) fn open(
     let manifest = Manifest::open(Arc::clone(&vfs), &dir.join("manifest"))?;
     make_dir(&*vfs, dir, &dir.join("data"))?;
     let state = manifest.state().clone();
+    let data = dir.join("data");
+    if state == State::default()
+        && holds_files(&*vfs, &data).map_err(StoreError::io("list directory", &data))?
+    {
+        return Err(StoreError::Corrupt {
+            file: dir.join("manifest"),
+            offset: 0,
+            what: "the manifest is empty and there are data files; restore it from a backup",
+        });
+    }
+    let torn = manifest.was_torn();
     let core = Core::new(Arc::clone(&vfs), dir.into(), options, manifest);
-    remove_unknown(&core, &state)?;
+    remove_unknown(&core, &state, torn)?;
     for (&id, record) in &state.databases {
         let database = Database::new(id, record.name.clone(), database_dir(dir, id));
         load_index(&core, &database, record, &mut report)?;
@@ -90,7 +104,7 @@ fn load_index(
         });
         match read {
             Ok(()) => {}
-            Err(error @ (StoreError::Corrupt { .. } | StoreError::Io { .. })) => {
+            Err(error) if is_lost(&error) => {
                 tracing::error!(%error, "series of this index segment are lost to queries");
                 report.quarantined.push(path);
             }
@@ -124,9 +138,7 @@ fn load_shard(
             .and_then(|file| BlockFile::open(file, &path).map_err(StoreError::from));
         match opened {
             Ok(file) => shard.add_file(Arc::new(file)),
-            Err(
-                error @ (StoreError::Block(BlockError::Corrupt { .. }) | StoreError::Io { .. }),
-            ) => {
+            Err(error) if is_lost(&error) => {
                 tracing::error!(%error, "block file is not used");
                 report.quarantined.push(path);
             }
@@ -136,8 +148,37 @@ fn load_shard(
     Ok(shard)
 }
 
+/// True when a file is damaged or gone for good; another error may pass, and opening with a part
+/// of the data would do harm.
+fn is_lost(error: &StoreError) -> bool {
+    match error {
+        StoreError::Corrupt { .. } | StoreError::Block(BlockError::Corrupt { .. }) => true,
+        StoreError::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
+/// True when there is a file in one of the directories below `data`.
+fn holds_files(vfs: &dyn Vfs, dir: &Path) -> std::io::Result<bool> {
+    for name in vfs.read_dir(dir)? {
+        match vfs.read_dir(&dir.join(name)) {
+            Ok(_) => {}
+            Err(_) => return Ok(true),
+        }
+    }
+    for name in vfs.read_dir(dir)? {
+        if holds_files(vfs, &dir.join(name))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Removes every file and directory that the manifest does not name.
-fn remove_unknown(core: &Core, state: &State) -> Result<(), StoreError> {
+///
+/// When the manifest lost its last record, data files are kept under another name: the record may
+/// have named them.
+fn remove_unknown(core: &Core, state: &State, torn: bool) -> Result<(), StoreError> {
     let vfs = &*core.vfs;
     let list = |dir: &Path| {
         vfs.read_dir(dir)
@@ -180,6 +221,16 @@ fn remove_unknown(core: &Core, state: &State) -> Result<(), StoreError> {
                 .filter(|file| !files.contains(*file))
             {
                 let file_path = sub_path.join(file);
+                if file.ends_with(ORPHAN) {
+                    continue;
+                }
+                if torn && (file.ends_with(".blk") || file.ends_with(".sidx")) {
+                    let kept = sub_path.join(format!("{file}{ORPHAN}"));
+                    tracing::error!(file = %kept.display(), "kept: the manifest's last record is torn and may have named it");
+                    vfs.rename(&file_path, &kept)
+                        .map_err(StoreError::io("rename", &file_path))?;
+                    continue;
+                }
                 vfs.remove_file(&file_path)
                     .map_err(StoreError::io("remove", &file_path))?;
             }
@@ -243,6 +294,19 @@ fn replay_record(core: &Core, record: &[u8], report: &mut OpenReport) -> Result<
         for (id, key) in &decoded.new_series {
             table.insert_at(*id, key);
         }
+        // A series whose definition was in a damaged record must not pass its rows on to the next
+        // series that is made: its id is used up.
+        let ids = decoded
+            .batch
+            .rows
+            .iter()
+            .filter_map(|row| match row.series {
+                SeriesRef::Known(id) => Some(id.0.saturating_add(1)),
+                SeriesRef::Unknown(_) => None,
+            });
+        let end = ids.max().unwrap_or(0);
+        table.pad_to(end);
+        database.raise_applied_series(end);
     }
     let mut groups: Groups = Vec::new();
     for (shard_id, rows) in decoded.groups {
@@ -250,14 +314,25 @@ fn replay_record(core: &Core, record: &[u8], report: &mut OpenReport) -> Result<
             report.skipped_rows += rows.len() as u64;
             continue;
         };
+        // Types were checked when the record was staged; they can only differ where a file that
+        // fixed them is damaged, and then the rows cannot stand beside those that are there.
         let templates: BTreeSet<u32> = rows
             .iter()
             .map(|&at| decoded.batch.rows[at as usize].template)
             .collect();
-        for at in templates {
-            // Types were checked when the record was staged.
-            let _ = shard.types().accept(&decoded.batch.templates[at as usize]);
-        }
+        let refused: BTreeSet<u32> = templates
+            .into_iter()
+            .filter(|&at| {
+                shard
+                    .types()
+                    .accept(&decoded.batch.templates[at as usize])
+                    .is_err()
+            })
+            .collect();
+        let before = rows.len();
+        let mut rows = rows;
+        rows.retain(|&at| !refused.contains(&decoded.batch.rows[at as usize].template));
+        report.skipped_rows += (before - rows.len()) as u64;
         report.replayed_rows += rows.len() as u64;
         groups.push((shard, rows));
     }

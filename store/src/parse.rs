@@ -18,6 +18,8 @@ use crate::schema::{Layout, Schemas};
 
 /// Bytes of error text that one request collects; what comes after is only counted.
 const ERROR_TEXT_BYTES_MAX: usize = 1 << 20;
+/// Bytes of one string field; a block file takes no longer one.
+const STRING_FIELD_BYTES_MAX: usize = 64 << 20;
 /// Bytes of strings that one batch can hold.
 const STRING_BYTES_MAX: usize = u32::MAX as usize;
 
@@ -25,6 +27,8 @@ const STRING_BYTES_MAX: usize = u32::MAX as usize;
 #[derive(Debug, Default)]
 pub(crate) struct Parsed {
     pub(crate) batch: Batch,
+    /// That of the series table whose ids the batch holds.
+    pub(crate) generation: u64,
     pub(crate) errors: ErrorTexts,
     /// Points that parse and still cannot be stored.
     pub(crate) dropped: u64,
@@ -80,7 +84,10 @@ pub(crate) fn parse(
         table,
         schemas,
         default_ns,
-        parsed: Parsed::default(),
+        parsed: Parsed {
+            generation: table.generation(),
+            ..Parsed::default()
+        },
         unknown: HashMap::default(),
         layouts: HashMap::default(),
         templates: HashMap::default(),
@@ -162,6 +169,9 @@ impl<'b> Parser<'_, 'b> {
             Value::String(text) => {
                 let strings = &mut self.parsed.batch.strings;
                 let text = text.unescape(&mut self.buffer);
+                if text.len() > STRING_FIELD_BYTES_MAX {
+                    return Err("write failed: a string field is longer than 64 MiB".into());
+                }
                 if strings.len() + text.len() > STRING_BYTES_MAX {
                     return Err("write failed: strings of one request exceed 4 GiB".into());
                 }

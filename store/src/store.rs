@@ -117,6 +117,11 @@ impl Store {
         if let Err(error) = self.committer.wal().check() {
             return Err(WriteError::ReadOnly(format!("engine: read-only: {error}")));
         }
+        if let Err(error) = self.core.manifest_log().check() {
+            return Err(WriteError::ReadOnly(format!(
+                "engine: read-only: manifest: {error}"
+            )));
+        }
         match self.core.vfs.available_bytes(&self.core.dir) {
             Ok(free) if free < self.core.options.free_bytes_min => Err(WriteError::Full(format!(
                 "engine: no space left on device: {free} bytes are free, {} are kept back",
@@ -250,6 +255,7 @@ impl Store {
         let shards = self.assign_shards(&database, &policy, &mut parsed)?;
         let Parsed {
             batch,
+            generation,
             errors,
             dropped,
             first_drop,
@@ -260,7 +266,9 @@ impl Store {
         };
         let mut points = 0;
         if !batch.rows.is_empty() {
-            let (staged, by_type) = self.committer.stage(&database, batch, &shards)?;
+            let (staged, by_type) = self
+                .committer
+                .stage(&database, batch, generation, &shards)?;
             refused.dropped += by_type.dropped;
             refused.first = refused.first.or(by_type.first);
             if let Some(staged) = staged {

@@ -152,3 +152,40 @@ fn a_line_of_very_many_fields_keeps_them_all() {
     assert_eq!(lines[0].matches('=').count(), 70_000);
     assert!(lines[0].contains(",f69999=69999i") && lines[0].contains(",f7=8i"));
 }
+
+#[test]
+fn many_rows_that_each_have_a_field_of_their_own_are_flushed() {
+    let mut bed = Bed::new();
+    let lines: Vec<String> = (0..3_000).map(|i| format!("m f{i}={i}i {i}")).collect();
+    bed.write(&lines.join("\n")).unwrap();
+    bed.store.flush().unwrap();
+    bed.reopen();
+    assert_eq!(bed.store.report().replayed_rows, 0);
+    let stored = points(&bed.store, "m");
+    assert_eq!(stored.len(), 3_000);
+    assert!(
+        stored
+            .iter()
+            .zip(&lines)
+            .all(|(stored, line)| stored == line)
+    );
+}
+
+#[test]
+fn a_key_that_grows_past_its_bound_by_its_escapes_is_refused() {
+    let bed = Bed::new();
+    let tags: String = (0..100).map(|i| format!(",t{i:02}==")).collect();
+    let value = "x".repeat(65_535 - tags.len() - "m,zz=".len());
+    let refused = bed
+        .write(&format!("m{tags},zz={value} v=1i 1"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("max key length exceeded"),
+        "{}",
+        &refused[refused.len() - 100..]
+    );
+    bed.write(&format!("m{tags},zz={} v=1i 1", &value[200..]))
+        .unwrap();
+    assert_eq!(points(&bed.store, "m").len(), 1);
+}

@@ -43,6 +43,7 @@ pub fn canonical_key(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
     if raw.len() > MAX_KEY_BYTES {
         return Err(Reason::KeyTooLong(raw.len()));
     }
+    let start = out.len();
     out.reserve(raw.len());
     if escaped {
         escape_measurement(&unescape(measurement, is_name_special), out);
@@ -61,6 +62,11 @@ pub fn canonical_key(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
             out.push(b'=');
             out.extend_from_slice(value);
         }
+    }
+    // Escapes that were not written make a key longer than the line had it.
+    let bytes = out.len() - start;
+    if bytes > MAX_KEY_BYTES {
+        return Err(Reason::KeyTooLong(bytes));
     }
     Ok(())
 }

@@ -22,6 +22,8 @@ const NO_HINT: u32 = u32::MAX;
 /// See the module's head.
 #[derive(Debug)]
 pub(crate) struct SeriesTable {
+    /// Counts how often a tail was taken back: ids found before may since name other series.
+    generation: u64,
     hasher: FixedState,
     keys: KeyArena,
     by_key: HashTable<u32>,
@@ -34,6 +36,7 @@ pub(crate) struct SeriesTable {
 impl Default for SeriesTable {
     fn default() -> Self {
         Self {
+            generation: 0,
             hasher: FixedState::with_seed(tandem_vfs::random_u64()),
             keys: KeyArena::default(),
             by_key: HashTable::new(),
@@ -46,6 +49,11 @@ impl Default for SeriesTable {
 }
 
 impl SeriesTable {
+    /// Changes whenever ids are taken back.
+    pub(crate) const fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// How many ids have been given out, those of holes included.
     pub(crate) fn len(&self) -> u32 {
         u32::try_from(self.hints.len()).unwrap_or(u32::MAX)
@@ -98,8 +106,16 @@ impl SeriesTable {
     /// Does nothing when the id is taken.
     pub(crate) fn insert_at(&mut self, id: SeriesId, canonical: &[u8]) {
         self.pad_to(id.0);
-        if self.len() == id.0 && self.find(canonical).is_none() {
+        if self.len() != id.0 {
+            return;
+        }
+        if self.find(canonical).is_none() {
             self.insert(canonical);
+        } else {
+            // A key that got a second id while its first definition was damaged: rows of both
+            // must be found, and new ones go to the first.
+            self.keys.push(canonical);
+            self.hints.push(AtomicU32::new(NO_HINT));
         }
     }
 
@@ -127,6 +143,10 @@ impl SeriesTable {
 
     /// Takes back every id from `len` on, as if it had never been given out.
     pub(crate) fn truncate(&mut self, len: u32) {
+        if len >= self.len() {
+            return;
+        }
+        self.generation += 1;
         for id in len..self.len() {
             let hash = self.hasher.hash_one(self.keys.get(id));
             if let Ok(entry) = self.by_key.find_entry(hash, |&other| other == id) {
@@ -248,7 +268,7 @@ mod tests {
         }
         table.alias(b"other", kept[3]);
         table.truncate(1000);
-        assert_eq!(table.len(), 1000);
+        assert_eq!((table.len(), table.generation()), (1000, 1));
         assert_eq!(table.find_raw(b"other"), None);
         assert_eq!(
             table.find(format!("m,{}=v7", "x".repeat(90)).as_bytes()),
