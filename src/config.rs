@@ -123,7 +123,28 @@ impl Config {
                     .with_context(|| format!("in the variable {name}"))?;
             }
         }
-        Ok(Self::deserialize(table)?)
+        let config = Self::deserialize(table)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Refuses sizes with which nothing could run.
+    fn check(&self) -> anyhow::Result<()> {
+        let relay = &self.relay;
+        let mut sizes = vec![
+            ("relay", "body-bytes-max", relay.body_bytes_max),
+            ("relay", "memory-bytes-max", relay.memory_bytes_max),
+            ("relay", "queue-bytes-max", relay.queue_bytes_max),
+        ];
+        for (section, store) in [("store", &self.store), ("backup", &self.backup)] {
+            sizes.push((section, "body-bytes-max", store.body_bytes_max));
+            sizes.push((section, "memtable-bytes-max", store.memtable_bytes_max));
+            sizes.push((section, "wal-bytes-max", store.wal_bytes_max));
+        }
+        match sizes.iter().find(|(_, _, size)| *size == Some(SizeText(0))) {
+            Some((section, key, _)) => bail!("[{section}] {key} is 0; give a size, such as 64MiB"),
+            None => Ok(()),
+        }
     }
 
     fn take_flags(&mut self, cli: &Cli) -> anyhow::Result<()> {

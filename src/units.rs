@@ -84,15 +84,16 @@ impl<'de> Deserialize<'de> for SizeText {
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Either {
-            Number(u64),
+            Number(i64),
             Text(String),
         }
-        match Either::deserialize(deserializer)? {
-            Either::Number(bytes) => Ok(Self(bytes)),
-            Either::Text(text) => parse_size(&text)
-                .map(Self)
-                .map_err(serde::de::Error::custom),
-        }
+        let text = match Either::deserialize(deserializer)? {
+            Either::Number(bytes) => bytes.to_string(),
+            Either::Text(text) => text,
+        };
+        parse_size(&text)
+            .map(Self)
+            .map_err(serde::de::Error::custom)
     }
 }
 
