@@ -248,25 +248,19 @@ impl Core {
             .ok_or_else(|| StoreError::DatabaseNotFound(name.into()))
     }
 
-    /// The shards that hold these times, made where they are missing. The result has one entry
-    /// for each of `times_ns`.
-    pub(crate) fn shards_for(
+    /// The shard that holds a time, made where it is missing.
+    pub(crate) fn shard_for(
         &self,
         database: &Database,
         policy: &RetentionPolicy,
-        times_ns: &[i64],
-    ) -> Result<Vec<Arc<Shard>>, StoreError> {
-        times_ns
-            .iter()
-            .map(|&time_ns| {
-                // Bound first: a guard in the scrutinee would live through the arms.
-                let found = database.policies().shard_at(&policy.name, time_ns).cloned();
-                match found {
-                    Some(shard) => Ok(shard),
-                    None => self.make_shard(database, policy, time_ns),
-                }
-            })
-            .collect()
+        time_ns: i64,
+    ) -> Result<Arc<Shard>, StoreError> {
+        // Bound first: a guard in the scrutinee would live through the arms.
+        let found = database.policies().shard_at(&policy.name, time_ns).cloned();
+        match found {
+            Some(shard) => Ok(shard),
+            None => self.make_shard(database, policy, time_ns),
+        }
     }
 
     fn make_shard(

@@ -299,15 +299,13 @@ impl Store {
                 row.shard = place;
                 continue;
             }
-            let found = self.core.shards_for(database, policy, &[row.time_ns])?;
-            for shard in found {
-                let place = *places.entry(shard.id.0).or_insert_with(|| {
-                    shards.push(Arc::clone(&shard));
-                    shards.len() as u32 - 1
-                });
-                row.shard = place;
-                last = Some((shard.range, place));
-            }
+            let shard = self.core.shard_for(database, policy, row.time_ns)?;
+            let place = *places.entry(shard.id.0).or_insert_with(|| {
+                shards.push(Arc::clone(&shard));
+                shards.len() as u32 - 1
+            });
+            row.shard = place;
+            last = Some((shard.range, place));
         }
         Ok(shards)
     }
