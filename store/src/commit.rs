@@ -423,7 +423,8 @@ fn write_error(error: tandem_seglog::Error) -> WriteError {
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use tandem_model::{DatabaseId, Precision, TimeRange};
+    use tandem_line::ParseOptions;
+    use tandem_model::{DatabaseId, TimeRange};
     use tandem_seglog::Options;
     use tandem_testkit::SimFs;
 
@@ -440,7 +441,7 @@ mod tests {
     impl Bed {
         fn parse(&self, body: &str) -> (Batch, u64) {
             let (table, schemas) = (self.database.table(), &self.database.schemas);
-            let parsed = parse(&table, schemas, body.as_bytes(), Precision::Nanosecond, 0);
+            let parsed = parse(&table, schemas, body.as_bytes(), ParseOptions::default(), 0);
             (parsed.batch, parsed.generation)
         }
 

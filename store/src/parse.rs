@@ -9,7 +9,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use tandem_line::{Line, ParseOptions, Value, canonical_key, lines, unescape_field_name};
-use tandem_model::{FieldType, Precision, SeriesId, SeriesKey, split_measurement};
+use tandem_model::{FieldType, SeriesId, SeriesKey, split_measurement};
 
 use crate::batch::{Batch, Row, SeriesRef, UnknownKey};
 use crate::index::SeriesTable;
@@ -67,19 +67,15 @@ impl ErrorTexts {
     }
 }
 
-/// Parses the lines of `body`. Those without a time get `now_ns`, cut to `precision`.
+/// Parses the lines of `body`. Those without a time get `now_ns`, cut to the precision.
 pub(crate) fn parse(
     table: &SeriesTable,
     schemas: &Schemas,
     body: &[u8],
-    precision: Precision,
+    options: ParseOptions,
     now_ns: i64,
 ) -> Parsed {
-    let options = ParseOptions {
-        precision,
-        ..ParseOptions::default()
-    };
-    let default_ns = now_ns - now_ns.rem_euclid(precision.nanos());
+    let default_ns = now_ns - now_ns.rem_euclid(options.precision.nanos());
     let mut parser = Parser {
         table,
         schemas,
@@ -308,7 +304,7 @@ mod tests {
             table,
             &Schemas::default(),
             body.as_bytes(),
-            Precision::Nanosecond,
+            ParseOptions::default(),
             77,
         )
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tandem_line::ParseOptions;
 use tandem_model::{Precision, TimeRange};
 use tandem_vfs::{DirLock, Vfs};
 
@@ -48,7 +49,7 @@ pub struct Store {
     flusher: Arc<Flusher>,
     report: OpenReport,
     closed: AtomicBool,
-    /// `None` once the store is closed.
+    /// `None` once the store is closed, and where nothing is to run in the background.
     maintenance: Mutex<Option<Maintenance>>,
     _lock: Box<dyn DirLock>,
 }
@@ -86,15 +87,19 @@ impl Store {
         let core = Arc::new(core);
         let committer = Arc::new(Committer::new(wal));
         let flusher = Arc::new(Flusher::new(Arc::clone(&core), Arc::clone(&committer)));
-        let maintenance = Maintenance::start(Arc::clone(&core), Arc::clone(&flusher))
-            .map_err(StoreError::io("start a thread for", dir))?;
+        let maintenance = if core.options.background {
+            let started = Maintenance::start(Arc::clone(&core), Arc::clone(&flusher));
+            Some(started.map_err(StoreError::io("start a thread for", dir))?)
+        } else {
+            None
+        };
         Ok(Self {
             core,
             committer,
             flusher,
             report,
             closed: AtomicBool::new(false),
-            maintenance: Mutex::new(Some(maintenance)),
+            maintenance: Mutex::new(maintenance),
             _lock: lock,
         })
     }
@@ -248,7 +253,10 @@ impl Store {
             &database.table(),
             &database.schemas,
             body,
-            request.precision,
+            ParseOptions {
+                precision: request.precision,
+                unsigned: self.core.options.unsigned,
+            },
             request.now_ns,
         );
         drop_expired(&mut parsed, &policy, request.now_ns);
@@ -319,8 +327,12 @@ impl Store {
         if used < max {
             return Ok(());
         }
-        self.wake();
-        self.flusher.wait_for_flush(self.core.options.overload_wait);
+        if self.core.options.background {
+            self.wake();
+            self.flusher.wait_for_flush(self.core.options.overload_wait);
+        } else {
+            self.flusher.flush().map_err(WriteError::from)?;
+        }
         let used = self.core.memtable_bytes();
         if used < max {
             return Ok(());
