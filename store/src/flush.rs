@@ -1,11 +1,11 @@
 //! From memtables to block files.
 //!
 //! A flush takes everything that is applied up to one sequence, of all shards at once: every
-//! active memtable becomes the frozen one, block files and index segments are written and synced
+//! active memtable is frozen, block files and index segments are written and synced
 //! under their final names, one manifest record makes them all true together with "flushed to
 //! this sequence", readers change over from the frozen memtables to the files, and the WAL is
-//! cut. A flush that fails leaves the frozen memtables as they are, and the same [`Frozen`] is
-//! written out again later. Nothing is lost or doubled at any point in between, since only the
+//! cut. A flush that fails leaves the frozen memtables as they are, and they are written out again
+//! later. Nothing is lost or doubled at any point in between, since only the
 //! manifest says what counts.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,9 +22,10 @@ use crate::database::Database;
 use crate::error::StoreError;
 use crate::index::write_segment;
 use crate::manifest::{Edit, FileRecord, SegmentRecord};
-use crate::memtable::Memtable;
+use crate::memtable::slices;
 use crate::merge::merge;
-use crate::shard::Shard;
+use crate::shard::{FrozenMemtable, Shard};
+use crate::tombstone::{Tombstone, visible};
 
 /// Times and values of a series that are laid out at once; a series with more is written in
 /// slices of time, so that many fields on many rows do not need their product in memory.
@@ -32,43 +33,68 @@ const CELLS_MAX: usize = 1 << 21;
 
 /// What one flush writes.
 #[derive(Debug)]
-pub(crate) struct Frozen {
+pub(crate) struct Flush {
     /// All up to here is in the frozen memtables or in files already.
     through: Sequence,
-    shards: Vec<(Arc<Database>, Arc<Shard>, Arc<Memtable>)>,
+    shards: Vec<Job>,
     /// Databases with the range of series that no index segment has yet.
     series: Vec<(Arc<Database>, u32, u32)>,
 }
 
-/// Freezes every active memtable. To be called while nothing is being applied; `through` is the
-/// last sequence that was. The [`Frozen`] before must have been written out.
-pub(crate) fn freeze(core: &Core, through: Sequence) -> Frozen {
-    let mut frozen = Frozen {
-        through,
-        shards: Vec::new(),
-        series: Vec::new(),
-    };
-    for database in core.databases() {
-        for shard in database.policies().all_shards() {
-            let mut data = shard.data_mut();
-            debug_assert!(data.frozen.is_none(), "the flush before was written out");
-            if !data.active.is_empty() {
-                let memtable = Arc::new(std::mem::take(&mut data.active));
-                data.frozen = Some(Arc::clone(&memtable));
-                frozen
-                    .shards
-                    .push((Arc::clone(&database), Arc::clone(shard), memtable));
-            }
-        }
-        let (first, end) = (database.segmented_series(), database.applied_series());
-        if first < end {
-            frozen.series.push((database, first, end));
-        }
-    }
-    frozen
+/// The memtables of one shard that become one file.
+#[derive(Debug)]
+struct Job {
+    database: Arc<Database>,
+    shard: Arc<Shard>,
+    /// Oldest first, not empty.
+    tables: Vec<FrozenMemtable>,
+    /// What hid rows of them when the flush began.
+    tombstones: Vec<Arc<Tombstone>>,
 }
 
-impl Frozen {
+/// Freezes every active memtable. To be called while nothing is being applied; `through` is the
+/// last sequence that was.
+pub(crate) fn freeze(core: &Core, through: Sequence) {
+    for database in core.databases() {
+        for shard in database.policies().all_shards() {
+            shard.data_mut().rotate(through);
+        }
+    }
+}
+
+impl Flush {
+    /// Everything frozen up to `through`, with which [`freeze`] was called.
+    pub(crate) fn gather(core: &Core, through: Sequence) -> Self {
+        let mut flush = Self {
+            through,
+            shards: Vec::new(),
+            series: Vec::new(),
+        };
+        for database in core.databases() {
+            for shard in database.policies().all_shards() {
+                let data = shard.data();
+                let frozen = data.frozen.iter();
+                let tables: Vec<FrozenMemtable> = frozen
+                    .take_while(|frozen| frozen.max_sequence <= through)
+                    .cloned()
+                    .collect();
+                if !tables.is_empty() {
+                    flush.shards.push(Job {
+                        database: Arc::clone(&database),
+                        shard: Arc::clone(shard),
+                        tables,
+                        tombstones: data.tombstones.clone(),
+                    });
+                }
+            }
+            let (first, end) = (database.segmented_series(), database.applied_series());
+            if first < end {
+                flush.series.push((database, first, end));
+            }
+        }
+        flush
+    }
+
     /// Writes everything out and makes it true. Returns the sequence below which the WAL is not
     /// needed any more. What belongs to a database dropped meanwhile is left out.
     ///
@@ -87,16 +113,18 @@ impl Frozen {
         });
         // From here on nothing is discarded: a failed commit may still be found to have happened.
         core.manifest().commit(&edits)?;
-        for (database, shard, memtable, file) in files {
-            let mut data = shard.data_mut();
+        for (job, file) in files {
+            let mut data = job.shard.data_mut();
             if data.dropped {
                 continue;
             }
-            data.files.push(file);
-            data.frozen = None;
-            database
+            data.files.extend(file);
+            // The oldest ones are those of the job: others are frozen behind them only.
+            data.frozen.drain(..job.tables.len());
+            let bytes: usize = job.tables.iter().map(|frozen| frozen.table.bytes()).sum();
+            job.database
                 .memtable_bytes
-                .fetch_sub(memtable.bytes(), Ordering::AcqRel);
+                .fetch_sub(bytes, Ordering::AcqRel);
         }
         for (database, _, end) in &self.series {
             database.raise_segmented_series(*end);
@@ -116,19 +144,25 @@ impl Frozen {
         let live = self
             .shards
             .iter()
-            .filter(|(d, shard, _)| exists(d) && !shard.data().dropped);
-        for (database, shard, memtable) in live {
+            .filter(|job| exists(&job.database) && !job.shard.data().dropped);
+        for job in live {
+            let shard = &job.shard;
+            let rows = Visible::of(job);
+            if rows.is_empty() {
+                files.push((job, None));
+                continue;
+            }
             let id = core.manifest().reserve_file_id();
             let record = FileRecord {
                 id,
                 len_bytes: 0,
                 min_sequence,
-                max_sequence: self.through,
+                max_sequence: job.max_sequence(),
             };
             let path = shard.dir.join(record.name());
             let temporary = temporary_name(&path);
             made.push(temporary.clone());
-            let len_bytes = write_memtable(core, shard, memtable, &temporary, &record)?;
+            let len_bytes = rows.write(core, &temporary, &record)?;
             made.push(path.clone());
             core.vfs
                 .rename(&temporary, &path)
@@ -140,12 +174,7 @@ impl Frozen {
                 .vfs
                 .open_read(&path)
                 .map_err(StoreError::io("open block file", &path))?;
-            files.push((
-                database,
-                shard,
-                memtable,
-                Arc::new(BlockFile::open(file, &path)?),
-            ));
+            files.push((job, Some(Arc::new(BlockFile::open(file, &path)?))));
             edits.push(Edit::AddFile {
                 shard: shard.id,
                 file: FileRecord {
@@ -177,13 +206,15 @@ impl Frozen {
     }
 }
 
-/// A file on its way into the manifest, and the memtable whose place it takes.
-type WrittenFile<'a> = (
-    &'a Arc<Database>,
-    &'a Arc<Shard>,
-    &'a Arc<Memtable>,
-    Arc<BlockFile>,
-);
+/// A file on its way into the manifest, and the memtables whose place it takes; none when all that
+/// they held is hidden.
+type WrittenFile<'a> = (&'a Job, Option<Arc<BlockFile>>);
+
+impl Job {
+    fn max_sequence(&self) -> Sequence {
+        self.tables.last().map_or(0, |frozen| frozen.max_sequence)
+    }
+}
 
 fn temporary_name(path: &Path) -> PathBuf {
     path.with_extension("tmp")
@@ -198,44 +229,83 @@ fn discard(core: &Core, path: &Path) {
     }
 }
 
-/// Writes the rows of a memtable, by measurement and series. Returns the file's length in bytes.
-fn write_memtable(
-    core: &Core,
-    shard: &Shard,
-    memtable: &Memtable,
-    path: &Path,
-    record: &FileRecord,
-) -> Result<u64, StoreError> {
-    let mut measurements: BTreeMap<&[u8], Vec<SeriesId>> = BTreeMap::new();
-    for series in memtable.series_ids() {
-        if let Some(name) = memtable.measurement_of(series) {
-            measurements.entry(name).or_default().push(series);
+/// The rows of a job that no tombstone hides.
+struct Visible<'a> {
+    job: &'a Job,
+    /// By measurement: its series with rows, and for each the numbers of the memtables that have some.
+    measurements: BTreeMap<&'a [u8], BTreeMap<u32, Vec<usize>>>,
+}
+
+impl<'a> Visible<'a> {
+    fn of(job: &'a Job) -> Self {
+        let mut measurements: BTreeMap<&[u8], BTreeMap<u32, Vec<usize>>> = BTreeMap::new();
+        for (at, frozen) in job.tables.iter().enumerate() {
+            for series in frozen.table.series_ids() {
+                if let Some(name) = frozen.table.measurement_of(series)
+                    && frozen.shows(&job.tombstones, series)
+                {
+                    let of_measurement = measurements.entry(name).or_default();
+                    of_measurement.entry(series.0).or_default().push(at);
+                }
+            }
         }
+        Self { job, measurements }
     }
-    let header = Header {
-        shard: shard.id,
-        min_seq: record.min_sequence,
-        max_seq: record.max_sequence,
-        level: 0,
-    };
-    let mut writer = BlockWriter::create(&*core.vfs, path, header, Effort::Hot)?;
-    for (name, mut series) in measurements {
-        series.sort_unstable();
-        let fields: BTreeSet<(&[u8], FieldType)> = memtable
-            .templates()
-            .filter(|template| *template.measurement == *name)
-            .flat_map(|template| template.fields.iter().map(|(field, t)| (&**field, *t)))
-            .collect();
-        let declared: Vec<(Vec<u8>, FieldType)> =
-            fields.iter().map(|(f, t)| (f.to_vec(), *t)).collect();
-        let names: Vec<&[u8]> = fields.iter().map(|(f, _)| *f).collect();
-        writer.measurement(name, &declared)?;
-        for id in series {
-            for range in memtable.slices(id, CELLS_MAX / (names.len() + 1)) {
-                let rows = merge(memtable.read(id, &names, range), names.len());
+
+    fn is_empty(&self) -> bool {
+        self.measurements.is_empty()
+    }
+
+    /// Writes them, by measurement and series, into a new file. Returns its length in bytes.
+    fn write(&self, core: &Core, path: &Path, record: &FileRecord) -> Result<u64, StoreError> {
+        let header = Header {
+            shard: self.job.shard.id,
+            min_seq: record.min_sequence,
+            max_seq: record.max_sequence,
+            level: 0,
+        };
+        let mut writer = BlockWriter::create(&*core.vfs, path, header, Effort::Hot)?;
+        for (name, series) in &self.measurements {
+            // Only of memtables that show rows: in one that shows none a field may have another type.
+            let tables: BTreeSet<usize> = series.values().flatten().copied().collect();
+            let fields: BTreeSet<(&[u8], FieldType)> = tables
+                .iter()
+                .flat_map(|&at| self.job.tables[at].table.templates())
+                .filter(|template| *template.measurement == **name)
+                .flat_map(|template| template.fields.iter().map(|(field, t)| (&**field, *t)))
+                .collect();
+            let declared: Vec<(Vec<u8>, FieldType)> =
+                fields.iter().map(|(f, t)| (f.to_vec(), *t)).collect();
+            let names: Vec<&[u8]> = fields.iter().map(|(f, _)| *f).collect();
+            writer.measurement(name, &declared)?;
+            for (&id, tables) in series {
+                self.write_series(&mut writer, SeriesId(id), tables, &names)?;
+            }
+        }
+        Ok(writer.finish()?.len_bytes)
+    }
+
+    fn write_series(
+        &self,
+        writer: &mut BlockWriter,
+        id: SeriesId,
+        tables: &[usize],
+        names: &[&[u8]],
+    ) -> Result<(), StoreError> {
+        let rows_max = CELLS_MAX / (names.len() + 1);
+        let tables = || tables.iter().map(|&at| &self.job.tables[at]);
+        for range in slices(tables().map(|frozen| &*frozen.table), id, rows_max) {
+            let mut sources = Vec::new();
+            for frozen in tables() {
+                for part in visible(&self.job.tombstones, frozen.max_sequence, id, range) {
+                    sources.append(&mut frozen.table.read(id, names, part));
+                }
+            }
+            let rows = merge(sources, names.len());
+            if !rows.is_empty() {
                 writer.series(id, &rows)?;
             }
         }
+        Ok(())
     }
-    Ok(writer.finish()?.len_bytes)
 }

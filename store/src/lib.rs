@@ -35,6 +35,7 @@ mod rows;
 mod schema;
 mod shard;
 mod store;
+mod tombstone;
 mod view;
 mod wire;
 

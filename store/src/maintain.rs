@@ -10,7 +10,7 @@ use tandem_seglog::Sequence;
 use crate::commit::Committer;
 use crate::core::Core;
 use crate::error::StoreError;
-use crate::flush::{Frozen, freeze};
+use crate::flush::{Flush, freeze};
 
 /// How often the thread looks at age and WAL when nobody wakes it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -22,8 +22,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 pub(crate) struct Flusher {
     core: Arc<Core>,
     committer: Arc<Committer>,
-    /// A flush that failed and is to be written out again.
-    pending: Mutex<Option<Frozen>>,
+    /// Up to where memtables were frozen by a flush that failed, to be written out again.
+    pending: Mutex<Option<Sequence>>,
     flushed: Condvar,
     flushes: Mutex<u64>,
 }
@@ -42,16 +42,22 @@ impl Flusher {
     /// Writes everything that is applied into files and cuts the WAL.
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(frozen) = pending.as_ref() {
-            let wal_needed_from = frozen.write_out(&self.core)?;
+        if let Some(through) = *pending {
+            self.write_out(through)?;
             *pending = None;
-            self.finish(wal_needed_from);
         }
-        let frozen = self
-            .committer
-            .between_applies(|applied| freeze(&self.core, applied));
-        let wal_needed_from = pending.insert(frozen).write_out(&self.core)?;
+        let through = self.committer.between_applies(|applied| {
+            freeze(&self.core, applied);
+            applied
+        });
+        *pending = Some(through);
+        self.write_out(through)?;
         *pending = None;
+        Ok(())
+    }
+
+    fn write_out(&self, through: Sequence) -> Result<(), StoreError> {
+        let wal_needed_from = Flush::gather(&self.core, through).write_out(&self.core)?;
         self.finish(wal_needed_from);
         Ok(())
     }

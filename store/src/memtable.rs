@@ -162,25 +162,12 @@ impl Memtable {
         Some(&self.series.get(&series.0)?.first()?.template.measurement)
     }
 
-    /// Ranges of time that together hold all rows of a series, by time, each with at most
-    /// `rows_max` different times, or one.
-    pub(crate) fn slices(&self, series: SeriesId, rows_max: usize) -> Vec<TimeRange> {
-        let Some(runs) = self.series.get(&series.0) else {
-            return Vec::new();
-        };
-        if runs.iter().map(Run::rows).sum::<usize>() <= rows_max {
-            return vec![TimeRange::ALL];
-        }
-        let mut times_ns: Vec<i64> = runs
-            .iter()
-            .flat_map(|run| (0..run.rows()).map(|row| run.time_ns(row)))
-            .collect();
-        times_ns.sort_unstable();
-        times_ns.dedup();
-        times_ns
-            .chunks(rows_max.max(1))
-            .map(|chunk| TimeRange::new(chunk[0], chunk[chunk.len() - 1]))
-            .collect()
+    /// True when the series has a row in `range`.
+    pub(crate) fn has_rows(&self, series: SeriesId, range: TimeRange) -> bool {
+        let runs = self.series.get(&series.0);
+        runs.into_iter().flatten().any(|run| {
+            range == TimeRange::ALL || (0..run.rows()).any(|row| range.contains(run.time_ns(row)))
+        })
     }
 
     /// The rows of a series in `range`, one [`Rows`] for each run, in the order of their
@@ -233,6 +220,35 @@ impl Memtable {
             times_ns: order.iter().map(|&row| run.time_ns(row as usize)).collect(),
         }
     }
+}
+
+/// Ranges of time that together hold all rows of a series in some memtables, by time, each with
+/// at most `rows_max` different times, or one.
+pub(crate) fn slices<'a>(
+    tables: impl Iterator<Item = &'a Memtable>,
+    series: SeriesId,
+    rows_max: usize,
+) -> Vec<TimeRange> {
+    let runs: Vec<&Run> = tables
+        .filter_map(|table| table.series.get(&series.0))
+        .flatten()
+        .collect();
+    if runs.is_empty() {
+        return Vec::new();
+    }
+    if runs.iter().map(|run| run.rows()).sum::<usize>() <= rows_max {
+        return vec![TimeRange::ALL];
+    }
+    let mut times_ns: Vec<i64> = runs
+        .iter()
+        .flat_map(|run| (0..run.rows()).map(|row| run.time_ns(row)))
+        .collect();
+    times_ns.sort_unstable();
+    times_ns.dedup();
+    times_ns
+        .chunks(rows_max.max(1))
+        .map(|chunk| TimeRange::new(chunk[0], chunk[chunk.len() - 1]))
+        .collect()
 }
 
 /// The newest run of this template that the row may join without changing who wins.
@@ -332,11 +348,11 @@ mod tests {
         for time_ns in [9, 3, 7, 1, 3, 5, 8] {
             table.insert(SeriesId(0), &t, time_ns, &[1], b"");
         }
-        let slices = table.slices(SeriesId(0), 2);
+        let slices = |rows_max| slices([&table].into_iter(), SeriesId(0), rows_max);
         let expected = [(1, 3), (5, 7), (8, 9)].map(|(a, b)| TimeRange::new(a, b));
-        assert_eq!(slices, expected);
-        assert_eq!(table.slices(SeriesId(0), 7), [TimeRange::ALL]);
-        assert_eq!(table.slices(SeriesId(0), 0).len(), 6);
+        assert_eq!(slices(2), expected);
+        assert_eq!(slices(7), [TimeRange::ALL]);
+        assert_eq!(slices(0).len(), 6);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::commit::{Groups, apply};
 use crate::core::{Core, make_dir, remove_tree};
 use crate::database::{Database, database_dir};
 use crate::error::StoreError;
-use crate::flush::freeze;
+use crate::flush::{Flush, freeze};
 use crate::frame;
 use crate::index::read_segment;
 use crate::manifest::{DatabaseRecord, Manifest, ShardRecord, State};
@@ -67,6 +67,7 @@ pub(crate) fn open(
     let torn = manifest.was_torn();
     let core = Core::new(Arc::clone(&vfs), dir.into(), options, manifest);
     remove_unknown(&core, &state, torn)?;
+    let mut tombstones = state.tombstones_by_shard();
     for (&id, record) in &state.databases {
         let database = Database::new(id, record.name.clone(), database_dir(dir, id));
         load_index(&core, &database, record, &mut report)?;
@@ -75,6 +76,7 @@ pub(crate) fn open(
         }
         for (&shard_id, shard) in state.shards.iter().filter(|(_, s)| s.database == id) {
             let shard_open = load_shard(&core, &database, shard_id, shard, &mut report)?;
+            shard_open.data_mut().tombstones = tombstones.remove(&shard_id).unwrap_or_default();
             database
                 .policies_mut()
                 .add_shard(&shard.policy, Arc::new(shard_open));
@@ -255,7 +257,8 @@ fn replay(core: &Core, flushed_to: Sequence, report: &mut OpenReport) -> Result<
         }
         replay_record(core, record, report)?;
         if core.memtable_bytes() >= memtable_bytes_max {
-            freeze(core, sequence).write_out(core)?;
+            freeze(core, sequence);
+            Flush::gather(core, sequence).write_out(core)?;
         }
         Ok(())
     };

@@ -1,7 +1,6 @@
 //! One shard: a time partition of a retention policy, with the rows of all its series.
 //!
-//! Rows are in the active memtable, in the frozen one while it is being written out, or in block
-//! files. Their sources have disjoint ranges of WAL sequences, files before frozen before active,
+//! Rows are in the active memtable, in frozen ones until they are written out, or in block files. Their sources have disjoint ranges of WAL sequences, files before frozen before active,
 //! so reading merges them in that order. A reader takes all of a series' sources under one lock,
 //! so that a row that moves from memtable to file meanwhile is seen once and not missed.
 //!
@@ -22,6 +21,7 @@ use crate::memtable::Memtable;
 use crate::merge::merge;
 use crate::rows::Rows;
 use crate::schema::Template;
+use crate::tombstone::{Tombstone, visible};
 
 /// See the module's head.
 #[derive(Debug)]
@@ -38,13 +38,46 @@ pub(crate) struct Shard {
 #[derive(Debug, Default)]
 pub(crate) struct ShardData {
     pub(crate) active: Memtable,
-    pub(crate) frozen: Option<Arc<Memtable>>,
+    /// Waiting to be written out, oldest first.
+    pub(crate) frozen: Vec<FrozenMemtable>,
     /// In the order of their sequences, oldest first.
     pub(crate) files: Vec<Arc<BlockFile>>,
-    /// Every series that has rows in one of the sources.
+    /// What hides rows of files and frozen memtables, oldest first.
+    pub(crate) tombstones: Vec<Arc<Tombstone>>,
+    /// Every series that has rows, not hidden, in one of the sources.
     pub(crate) series: RoaringBitmap,
     /// Takes no more rows: its policy was dropped.
     pub(crate) dropped: bool,
+}
+
+/// A memtable that takes no more rows.
+#[derive(Clone, Debug)]
+pub(crate) struct FrozenMemtable {
+    /// All of its rows have this WAL sequence or a lower one, and all rows that came later a
+    /// higher one.
+    pub(crate) max_sequence: u64,
+    pub(crate) table: Arc<Memtable>,
+}
+
+impl FrozenMemtable {
+    /// True when a row of the series is there and not hidden.
+    pub(crate) fn shows(&self, tombstones: &[Arc<Tombstone>], series: SeriesId) -> bool {
+        visible(tombstones, self.max_sequence, series, TimeRange::ALL)
+            .into_iter()
+            .any(|part| self.table.has_rows(series, part))
+    }
+}
+
+impl ShardData {
+    /// Freezes the active memtable, unless it is empty. `through` is the last sequence applied.
+    pub(crate) fn rotate(&mut self, through: u64) {
+        if !self.active.is_empty() {
+            self.frozen.push(FrozenMemtable {
+                max_sequence: through,
+                table: Arc::new(std::mem::take(&mut self.active)),
+            });
+        }
+    }
 }
 
 impl Shard {
@@ -72,7 +105,8 @@ impl Shard {
         let mut data = self.data_mut();
         data.dropped = true;
         let active = std::mem::take(&mut data.active);
-        active.bytes() + data.frozen.take().map_or(0, |frozen| frozen.bytes())
+        let frozen = std::mem::take(&mut data.frozen);
+        active.bytes() + frozen.iter().map(|f| f.table.bytes()).sum::<usize>()
     }
 
     /// The types as writers see them: staged ones included. Taken under the commit lock only.
@@ -101,24 +135,27 @@ impl Shard {
         fields: &[&[u8]],
         range: TimeRange,
     ) -> Result<Rows, StoreError> {
-        let (files, mut newer) = {
+        let (files, tombstones, mut newer) = {
             let data = self.data();
             if !data.series.contains(series.0) {
                 return Ok(merge(Vec::new(), fields.len()));
             }
-            let frozen = data
-                .frozen
-                .iter()
-                .flat_map(|frozen| frozen.read(series, fields, range));
-            let newer: Vec<Rows> = frozen
-                .chain(data.active.read(series, fields, range))
-                .collect();
-            (data.files.clone(), newer)
+            let mut newer = Vec::new();
+            for frozen in &data.frozen {
+                for part in visible(&data.tombstones, frozen.max_sequence, series, range) {
+                    newer.append(&mut frozen.table.read(series, fields, part));
+                }
+            }
+            newer.append(&mut data.active.read(series, fields, range));
+            (data.files.clone(), data.tombstones.clone(), newer)
         };
         let mut sources = Vec::with_capacity(files.len() + newer.len());
         for file in &files {
-            if let Some(measurement) = file.measurement(measurement) {
-                sources.push(file.read(measurement, series, fields, range)?);
+            let Some(measurement) = file.measurement(measurement) else {
+                continue;
+            };
+            for part in visible(&tombstones, file.meta().max_seq, series, range) {
+                sources.push(file.read(measurement, series, fields, part)?);
             }
         }
         sources.append(&mut newer);
@@ -134,7 +171,8 @@ impl Shard {
                 visit(name, *field_type);
             }
         }
-        let memtables = data.frozen.iter().map(AsRef::as_ref).chain([&data.active]);
+        let frozen = data.frozen.iter().map(|frozen| &*frozen.table);
+        let memtables = frozen.chain([&data.active]);
         for template in memtables.flat_map(Memtable::templates) {
             if *template.measurement == *measurement {
                 for (name, field_type) in &template.fields {
