@@ -22,6 +22,8 @@ use tandem_vfs::{DirLock, File, Vfs};
 use tree::{Entry, NodeId};
 use world::{Verdict, World};
 
+pub use world::Lie;
+
 /// The simulated file system. Clones are the same one.
 #[derive(Clone)]
 pub struct SimFs(Arc<Shared>);
@@ -63,6 +65,18 @@ impl SimFs {
         world.fault = Some((world.calls + calls, kind));
     }
 
+    /// Takes back what [`SimFs::fail_after`] and [`SimFs::power_off_after`] ordered and what has not come yet.
+    pub fn calm(&self) {
+        let mut world = self.world();
+        world.fault = None;
+        world.power_off_at = None;
+    }
+
+    /// From now on some syncs do nothing and say `Ok`, after crashes too: what a program that forgets them would do.
+    pub fn lie(&self, lie: Lie) {
+        self.world().lie = Some(lie);
+    }
+
     /// Whether the fault that [`SimFs::fail_after`] ordered is still to come.
     #[must_use]
     pub fn fault_is_pending(&self) -> bool {
@@ -101,6 +115,12 @@ impl SimFs {
     pub fn release_syncs(&self) {
         self.world().hold_syncs = false;
         self.0.syncs.notify_all();
+    }
+
+    /// Data syncs that wait now.
+    #[must_use]
+    pub fn held_syncs(&self) -> usize {
+        self.world().syncs_held
     }
 
     /// Returns when `count` data syncs are waiting.
@@ -287,7 +307,9 @@ impl Vfs for SimFs {
         world.enter_whole()?;
         let dir = world.tree.resolve(path)?;
         world.tree.names(dir)?;
-        world.tree.sync(dir);
+        if !world.lies(Lie::Directories) {
+            world.tree.sync(dir);
+        }
         Ok(())
     }
 
@@ -403,7 +425,11 @@ impl File for SimFile {
         match world.enter()? {
             Verdict::Go => {
                 world.data_syncs += 1;
-                world.file(self.node)?.sync();
+                let lies = world.lies(Lie::Data);
+                let contents = world.file(self.node)?;
+                if !lies {
+                    contents.sync();
+                }
                 Ok(())
             }
             Verdict::Fail(e) => {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tandem_vfs::{File, Vfs};
 
 use super::SimFs;
+use crate::Lie;
 
 fn fs() -> SimFs {
     let fs = SimFs::new(1);
@@ -254,5 +255,41 @@ fn a_crash_can_be_repeated() {
     };
     for seed in 0..20 {
         assert_eq!(run(seed), run(seed));
+    }
+}
+
+#[test]
+fn a_lie_about_syncs_loses_what_they_would_have_saved() {
+    let lost = |lie: Option<Lie>| {
+        let fs = SimFs::new(1);
+        if let Some(lie) = lie {
+            fs.lie(lie);
+        }
+        let file = fs.create_new(Path::new("/a")).unwrap();
+        file.write_all_at(b"x", 0).unwrap();
+        file.sync_data().unwrap();
+        fs.sync_dir(Path::new("/")).unwrap();
+        let whole = |seed| {
+            let fs = fs.crash(seed);
+            let mut read = [0];
+            let file = fs.open_read(Path::new("/a"));
+            file.is_ok_and(|file| file.read_at(&mut read, 0).unwrap() == 1)
+        };
+        !(0..20).all(whole)
+    };
+    assert!(!lost(None) && !lost(Some(Lie::One(2))));
+    for lie in [Lie::Data, Lie::Directories, Lie::One(0), Lie::One(1)] {
+        assert!(lost(Some(lie)), "{lie:?}");
+    }
+}
+
+#[test]
+fn what_was_ordered_can_be_taken_back() {
+    let fs = SimFs::new(1);
+    fs.fail_after(0, ErrorKind::Other);
+    fs.power_off_after(1);
+    fs.calm();
+    for _ in 0..3 {
+        fs.sync_dir(Path::new("/")).unwrap();
     }
 }

@@ -25,7 +25,21 @@ pub(super) struct World {
     /// Data syncs wait.
     pub(super) hold_syncs: bool,
     pub(super) syncs_held: usize,
+    pub(super) lie: Option<Lie>,
+    /// Syncs of both kinds that came to the end, over crashes too.
+    syncs: u64,
     last_node: NodeId,
+}
+
+/// Which syncs do nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// Those of files.
+    Data,
+    /// Those of directories.
+    Directories,
+    /// The one of this number among all, counted from zero.
+    One(u64),
 }
 
 /// What becomes of a call.
@@ -50,6 +64,8 @@ impl World {
             is_off: false,
             hold_syncs: false,
             syncs_held: 0,
+            lie: None,
+            syncs: 0,
             last_node: ROOT,
         }
     }
@@ -82,6 +98,14 @@ impl World {
             Verdict::Go => Ok(()),
             Verdict::Fail(e) => Err(e),
         }
+    }
+
+    /// Counts a sync, and says whether it is only told to be done.
+    pub(super) fn lies(&mut self, kind: Lie) -> bool {
+        let number = self.syncs;
+        self.syncs += 1;
+        self.lie
+            .is_some_and(|lie| lie == kind || lie == Lie::One(number))
     }
 
     pub(super) fn new_node(&mut self) -> NodeId {
@@ -130,6 +154,8 @@ impl World {
             tree,
             files,
             capacity_bytes: self.capacity_bytes,
+            lie: self.lie,
+            syncs: self.syncs,
             last_node: self.last_node,
             ..World::new(rng.next_u64())
         }
