@@ -1,9 +1,10 @@
-//! Automation of the repository: `cargo xtask tidy` and `cargo xtask test`.
+//! Automation of the repository: `cargo xtask tidy`, `cargo xtask test`, `cargo xtask bench`.
 //!
 //! Everything here runs from a fresh clone with nothing but cargo; what a part needs beyond that
 //! it looks for, and says when it is missing. Output goes to stdout, problems to stderr; the exit
 //! code is 0 when all is well, 1 when a check failed, 2 when the command was not understood.
 
+mod bench;
 mod test;
 mod tidy;
 
@@ -21,6 +22,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test [--install] [NAME…]   runs all tests, or the groups named: rust ui browser python influx
                              conformance; with --install, as root on Debian, brings the
                              packages that they use
+  bench store [--install] [--quick] [--alone] [--only ROW]… [--list]
+                             measures a store beside its goals and beside influxd and
+                             victoria-metrics, which --install brings
 ";
 
 fn main() -> ExitCode {
@@ -32,6 +36,7 @@ fn main() -> ExitCode {
             Ok(options) => root().and_then(|root| test::run(&root, &options)),
             Err(why) => return misunderstood(&why),
         },
+        ["bench", options @ ..] => root().and_then(|root| bench::run(&root, options)),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -1,4 +1,4 @@
-//! Brings the Debian packages that tests use; only as root, only on Debian, only what is missing.
+//! Brings the Debian packages that tests and benchmarks use; only as root, only on Debian, only what is missing.
 
 use std::{path::Path, process::Command, time::Duration};
 
@@ -21,10 +21,15 @@ const PACKAGES: [(&str, &str); 7] = [
 /// Installs what is missing; `Err` when it cannot.
 pub(super) fn run() -> anyhow::Result<()> {
     println!("== install");
-    let missing: Vec<&str> = PACKAGES
-        .into_iter()
+    packages(&PACKAGES)
+}
+
+/// Installs what of `wanted` is missing: packages, each with the program that shows it is there.
+pub(crate) fn packages(wanted: &[(&str, &str)]) -> anyhow::Result<()> {
+    let missing: Vec<&str> = wanted
+        .iter()
         .filter(|(package, program)| !is_there(package, program))
-        .map(|(package, _)| package)
+        .map(|(package, _)| *package)
         .collect();
     if missing.is_empty() {
         println!("all packages are there");
@@ -41,12 +46,14 @@ pub(super) fn run() -> anyhow::Result<()> {
     let mut install = vec!["install", "--yes", "--no-install-recommends"];
     install.extend(&missing);
     apt(&install)?;
-    // The package starts a server on the very port that the appliance wants.
-    if missing.contains(&"influxdb") && Path::new("/run/systemd/system").exists() {
-        run_aloud(
-            Command::new("systemctl").args(["disable", "--now", "influxdb"]),
-            LIMIT,
-        )?;
+    // These packages start servers, influxdb on the very port that the appliance wants.
+    for service in ["influxdb", "victoria-metrics"] {
+        if missing.contains(&service) && Path::new("/run/systemd/system").exists() {
+            run_aloud(
+                Command::new("systemctl").args(["disable", "--now", service]),
+                LIMIT,
+            )?;
+        }
     }
     Ok(())
 }

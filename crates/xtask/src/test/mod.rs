@@ -19,6 +19,9 @@ use std::path::Path;
 
 use anyhow::Context;
 
+pub(crate) use install::packages as install_packages;
+pub(crate) use process::run_aloud;
+
 use appliance::Appliance;
 use tally::{Tally, summary};
 

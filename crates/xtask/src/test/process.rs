@@ -34,11 +34,11 @@ pub(super) enum Stream {
 
 /// A program that came to its end.
 #[derive(Debug)]
-pub(super) struct Finished {
+pub(crate) struct Finished {
     /// Exit code 0, within the limit.
-    pub(super) success: bool,
+    pub(crate) success: bool,
     /// How it ended, for people.
-    pub(super) how: String,
+    pub(crate) how: String,
     /// Its stdout.
     pub(super) out: String,
     /// Its stderr.
@@ -52,7 +52,7 @@ pub(super) fn on_path(program: &str) -> bool {
 }
 
 /// Runs `command` and prints its output as it comes.
-pub(super) fn run_aloud(command: &mut Command, limit: Duration) -> anyhow::Result<Finished> {
+pub(crate) fn run_aloud(command: &mut Command, limit: Duration) -> anyhow::Result<Finished> {
     run(command, limit, |_, line| println!("{line}"))
 }
 

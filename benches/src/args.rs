@@ -1,0 +1,97 @@
+//! The command line, as `cargo xtask bench` hands it on.
+
+use std::path::PathBuf;
+
+pub(crate) const USAGE: &str =
+    "usage: tandem-benches store [--quick] [--only ROW]… [--tandem FILE] [--work DIR] [--list]
+
+  --quick        a tenth of the load
+  --only ROW     only the rows whose names start so; may be given more than once
+  --alone        not the rivals
+  --tandem FILE  the program to measure [target/release/tandem]
+  --work DIR     where loads, data directories and the report go [target/bench]
+  --list         names the rows and ends";
+
+/// What to measure, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Args {
+    pub(crate) quick: bool,
+    pub(crate) alone: bool,
+    pub(crate) list: bool,
+    /// Starts of row names; all rows when empty.
+    pub(crate) only: Vec<String>,
+    pub(crate) tandem: PathBuf,
+    pub(crate) work: PathBuf,
+}
+
+impl Args {
+    /// Reads the arguments; `Err` says which one is not understood.
+    pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
+        let mut args = Self {
+            quick: false,
+            alone: false,
+            list: false,
+            only: Vec::new(),
+            tandem: PathBuf::from("target/release/tandem"),
+            work: PathBuf::from("target/bench"),
+        };
+        let mut rest = arguments.iter();
+        match rest.next().map(String::as_str) {
+            Some("store") => {}
+            Some(other) => return Err(format!("unknown benchmark {other}")),
+            None => return Err("no benchmark is named".into()),
+        }
+        while let Some(argument) = rest.next() {
+            let mut value = || {
+                let next = rest.next().cloned();
+                next.ok_or_else(|| format!("{argument} needs a value"))
+            };
+            match argument.as_str() {
+                "--quick" => args.quick = true,
+                "--alone" => args.alone = true,
+                "--list" => args.list = true,
+                "--only" => args.only.push(value()?),
+                "--tandem" => args.tandem = value()?.into(),
+                "--work" => args.work = value()?.into(),
+                other => return Err(format!("unknown option {other}")),
+            }
+        }
+        Ok(args)
+    }
+
+    /// Whether the row is asked for.
+    pub(crate) fn wants(&self, row: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|start| row.starts_with(start))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Args, String> {
+        let arguments: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        Args::parse(&arguments)
+    }
+
+    #[test]
+    fn rows_are_chosen_by_the_start_of_their_names() {
+        let args = parse("store --quick --only bytes --only open-clean").unwrap();
+        assert!(args.quick && args.wants("bytes-full") && args.wants("open-clean"));
+        assert!(!args.wants("open-kill"));
+        assert!(parse("store").unwrap().wants("anything"));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for (text, word) in [
+            ("", "no benchmark"),
+            ("soup", "soup"),
+            ("store --fast", "--fast"),
+            ("store --only", "--only"),
+        ] {
+            let why = parse(text).unwrap_err();
+            assert!(why.contains(word), "{text}: {why}");
+        }
+    }
+}

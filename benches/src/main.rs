@@ -1,0 +1,43 @@
+//! Benchmarks: what the program and its rivals need for the same work, beside the goals.
+//!
+//! Run by `cargo xtask bench …`, which builds the release binary first. A benchmark makes its load
+//! from a fixed seed ([`generate`]), keeps it in files so that making it costs nothing while
+//! something is measured ([`bodies`]), starts a server on a fresh directory ([`servers`]), sends
+//! the load over two connections ([`load`]) and reads from `/proc` what the server used
+//! ([`process`]). Figures are server CPU seconds rather than time, because other work on the
+//! machine falsifies time far more.
+
+mod args;
+mod bodies;
+mod disk;
+mod generate;
+mod http;
+mod load;
+mod process;
+mod random;
+mod report;
+mod servers;
+mod sink;
+mod store;
+
+use std::process::ExitCode;
+
+use crate::args::Args;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let args = match Args::parse(&arguments) {
+        Ok(args) => args,
+        Err(why) => {
+            eprintln!("bench: {why}\n\n{}", args::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match store::run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Figures beside their goals and beside the rivals': a table for people and a JSON file for programs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::{Value as Json, json};
+
+/// What a figure counts; says how it is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Values stored in a second of the server's CPU time, printed in millions.
+    ValuesPerCpuSecond,
+    BytesPerValue,
+    Seconds,
+    /// Printed in MiB.
+    Bytes,
+}
+
+impl Unit {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::ValuesPerCpuSecond => "M values/CPU-s",
+            Self::BytesPerValue => "bytes/value",
+            Self::Seconds => "s",
+            Self::Bytes => "MiB",
+        }
+    }
+
+    fn print(self, value: f64) -> String {
+        match self {
+            Self::ValuesPerCpuSecond => format!("{:.2}", value / 1e6),
+            Self::BytesPerValue => format!("{value:.3}"),
+            Self::Seconds => format!("{value:.2}"),
+            Self::Bytes => format!("{:.1}", value / f64::from(1 << 20)),
+        }
+    }
+}
+
+/// Where a figure should be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Goal {
+    AtLeast(f64),
+    AtMost(f64),
+    /// Only looked at.
+    None,
+}
+
+impl Goal {
+    /// What part of the goal is reached; 1 and more is all of it.
+    fn reached(self, value: f64) -> Option<f64> {
+        match self {
+            Self::AtLeast(goal) => Some(value / goal),
+            Self::AtMost(goal) => Some(goal / value),
+            Self::None => None,
+        }
+    }
+
+    const fn value(self) -> Option<f64> {
+        match self {
+            Self::AtLeast(goal) | Self::AtMost(goal) => Some(goal),
+            Self::None => None,
+        }
+    }
+}
+
+/// One server's figure, with what it was made of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Figure {
+    pub(crate) value: f64,
+    pub(crate) details: BTreeMap<&'static str, f64>,
+}
+
+impl Figure {
+    pub(crate) fn new<const N: usize>(value: f64, details: [(&'static str, f64); N]) -> Self {
+        let details = details.into_iter().collect();
+        Self { value, details }
+    }
+}
+
+/// A figure of every server.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) unit: Unit,
+    pub(crate) goal: Goal,
+    /// By server; `Err` says why there is none.
+    pub(crate) figures: BTreeMap<&'static str, Result<Figure, String>>,
+}
+
+const SERVERS: [&str; 3] = ["tandem", "influxd", "victoria-metrics"];
+
+impl Row {
+    fn cell(&self, server: &str) -> String {
+        match self.figures.get(server) {
+            Some(Ok(figure)) => self.unit.print(figure.value),
+            Some(Err(_)) => "failed".into(),
+            None => "–".into(),
+        }
+    }
+
+    /// Whether the goal is met, or half of it, as design asks of ingest for now.
+    fn verdict(&self) -> &'static str {
+        let Some(Ok(figure)) = self.figures.get("tandem") else {
+            return "";
+        };
+        match self.goal.reached(figure.value) {
+            None => "",
+            Some(part) if part >= 1.0 => "met",
+            Some(part) if part >= 0.5 => "half",
+            Some(_) => "MISSED",
+        }
+    }
+}
+
+/// The table in Markdown.
+pub(crate) fn table(rows: &[Row]) -> String {
+    let head = [
+        "row",
+        "figure",
+        "unit",
+        "goal",
+        "tandem",
+        "",
+        "influxd",
+        "victoria-metrics",
+    ];
+    let mut lines: Vec<[String; 8]> = vec![head.map(str::to_owned)];
+    for row in rows {
+        let goal = row
+            .goal
+            .value()
+            .map_or_else(|| "–".into(), |goal| row.unit.print(goal));
+        let [ours, influxd, victoria] = SERVERS.map(|server| row.cell(server));
+        lines.push([
+            row.name.into(),
+            row.what.into(),
+            row.unit.name().into(),
+            goal,
+            ours,
+            row.verdict().into(),
+            influxd,
+            victoria,
+        ]);
+    }
+    let widths: [usize; 8] = std::array::from_fn(|at| {
+        let lengths = lines.iter().map(|line| line[at].chars().count());
+        lengths.max().unwrap_or(0)
+    });
+    let mut text = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        for (cell, width) in line.iter().zip(widths) {
+            let _ = write!(text, "| {cell:<width$} ");
+        }
+        text.push_str("|\n");
+        if number == 0 {
+            for width in widths {
+                let _ = write!(text, "|{:-<1$}", "", width + 2);
+            }
+            text.push_str("|\n");
+        }
+    }
+    text
+}
+
+/// Writes the rows with their details and what the machine is.
+pub(crate) fn write_json(path: &Path, machine: &str, rows: &[Row]) -> anyhow::Result<()> {
+    let rows: Vec<Json> = rows.iter().map(row_json).collect();
+    let report = json!({ "machine": machine, "rows": rows });
+    let text = serde_json::to_string_pretty(&report)?;
+    std::fs::write(path, text + "\n").with_context(|| format!("write {}", path.display()))
+}
+
+fn row_json(row: &Row) -> Json {
+    let figures: serde_json::Map<String, Json> = row
+        .figures
+        .iter()
+        .map(|(server, figure)| {
+            let json = match figure {
+                Ok(figure) => json!({ "value": figure.value, "details": figure.details }),
+                Err(why) => json!({ "failed": why }),
+            };
+            ((*server).to_owned(), json)
+        })
+        .collect();
+    json!({
+        "row": row.name,
+        "figure": row.what,
+        "unit": row.unit.name(),
+        "goal": row.goal.value(),
+        "verdict": row.verdict(),
+        "servers": figures,
+    })
+}
+
+/// Processor, cores and memory, in a line.
+pub(crate) fn machine() -> String {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let (cpu, memory, kernel) = (
+        read("/proc/cpuinfo"),
+        read("/proc/meminfo"),
+        read("/proc/sys/kernel/osrelease"),
+    );
+    let field = |text: &str, name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name));
+        let value = line.and_then(|line| line.split_once(':'));
+        value.map_or_else(|| "?".to_owned(), |(_, value)| value.trim().to_owned())
+    };
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let kib: u64 = field(&memory, "MemTotal")
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap_or(0);
+    format!(
+        "{}, {cores} cores, {} GiB, Linux {}",
+        field(&cpu, "model name"),
+        kib >> 20,
+        kernel.trim()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(goal: Goal, value: f64) -> Row {
+        let figure = Ok(Figure::new(value, [("values", 5.0)]));
+        Row {
+            name: "ingest",
+            what: "…",
+            unit: Unit::ValuesPerCpuSecond,
+            goal,
+            figures: [("tandem", figure), ("influxd", Err("gone".into()))].into(),
+        }
+    }
+
+    #[test]
+    fn verdicts_say_how_much_of_the_goal_is_reached() {
+        assert_eq!(row(Goal::AtLeast(8e6), 8e6).verdict(), "met");
+        assert_eq!(row(Goal::AtLeast(8e6), 4e6).verdict(), "half");
+        assert_eq!(row(Goal::AtLeast(8e6), 3.9e6).verdict(), "MISSED");
+        assert_eq!(row(Goal::AtMost(1.0), 0.9).verdict(), "met");
+        assert_eq!(row(Goal::AtMost(1.0), 2.1).verdict(), "MISSED");
+        assert_eq!(row(Goal::None, 1.0).verdict(), "");
+    }
+
+    #[test]
+    fn the_table_lines_up_and_tells_failures() {
+        let table = table(&[row(Goal::AtLeast(8e6), 4.561e6)]);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.chars().count() == lines[0].chars().count()),
+            "{table}"
+        );
+        assert!(
+            lines[2].contains("| 8.00 | 4.56   | half | failed  | –"),
+            "{table}"
+        );
+    }
+}
