@@ -13,8 +13,9 @@ use tandem_vfs::{DirLock, Vfs};
 use crate::group::{Group, Ticket};
 use crate::recovery::Recovered;
 use crate::segment::Segment;
+use crate::spare::Spares;
 use crate::writer::{WriteError, Writer};
-use crate::{Error, Options, Sequence};
+use crate::{Error, Options, Sequence, quarantine};
 
 /// The largest staging buffer kept for the next group.
 const SPARE_BYTES_MAX: usize = 4 << 20;
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     writer: Mutex<Writer>,
     /// Held while segments are removed.
     pub(crate) cutting: Mutex<()>,
+    pub(crate) spares: Arc<Spares>,
     /// A group was settled, or the leader is gone.
     pub(crate) settled: Condvar,
     /// A leader that gathers has enough.
@@ -62,6 +64,7 @@ pub(crate) struct State {
 enum Task {
     Write,
     WriteAndRotate,
+    WriteAndTrim,
 }
 
 impl Shared {
@@ -76,13 +79,16 @@ impl Shared {
             active,
             segments,
             next_sequence,
+            spares,
             ..
         } = recovered;
+        let spares = Arc::new(spares);
         Shared {
             writer: Mutex::new(Writer::new(
                 Arc::clone(&vfs),
                 dir.clone(),
                 options.clone(),
+                Arc::clone(&spares),
                 active,
             )),
             vfs,
@@ -102,6 +108,7 @@ impl Shared {
                 failed: None,
             }),
             cutting: Mutex::new(()),
+            spares,
             settled: Condvar::new(),
             gathered: Condvar::new(),
             _lock: lock,
@@ -112,6 +119,11 @@ impl Shared {
     /// [`Shared::room`] drops.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the file of a segment that is cut is kept. One that was damaged is not: its bytes have a second name.
+    pub(crate) fn keeps(&self, path: &Path) -> bool {
+        self.spares.have_room() && !self.vfs.exists(&quarantine::kept_path(path))
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
@@ -139,11 +151,20 @@ impl Shared {
 
     /// Writes what is staged and begins a new segment.
     pub(crate) fn rotate(&self) -> Result<(), Error> {
+        self.lead_alone(Task::WriteAndRotate)
+    }
+
+    /// Writes what is staged and cuts what an earlier segment left behind it.
+    pub(crate) fn trim(&self) -> Result<(), Error> {
+        self.lead_alone(Task::WriteAndTrim)
+    }
+
+    fn lead_alone(&self, task: Task) -> Result<(), Error> {
         let mut state = self.lock();
         while state.leading {
             state = self.wait(state);
         }
-        self.lead(state, Task::WriteAndRotate).1
+        self.lead(state, task).1
     }
 
     /// Waits until the group has an outcome, leading where nobody does.
@@ -262,10 +283,11 @@ impl Shared {
         if !frames.is_empty() {
             written = writer.write(&mut frames, durable_end);
         }
-        let mut rotated = Ok(());
-        if written.is_ok() && task == Task::WriteAndRotate {
-            rotated = writer.rotate(group_end);
-        }
+        let rotated = match task {
+            Task::WriteAndRotate if written.is_ok() => writer.rotate(group_end),
+            Task::WriteAndTrim if written.is_ok() => writer.trim(),
+            _ => Ok(()),
+        };
         leadership.done = true;
 
         let mut state = self.lock();

@@ -69,7 +69,7 @@ pub enum Error {
         /// The file.
         file: PathBuf,
         /// The version it names.
-        found: u32,
+        found: u16,
     },
 
     /// Two files claim to be the same segment; which one is right cannot be told.

@@ -70,6 +70,7 @@
 mod frame;
 mod scan;
 mod segment;
+mod spare;
 // Writing.
 mod commit;
 mod group;

@@ -144,8 +144,8 @@ impl Log {
         self.shared.rotate()
     }
 
-    /// Removes the segments all of whose records are below `sequence`, oldest first, never the last one. On `Ok` they
-    /// are gone for good; after a crash a segment may be back only if all younger ones are there too.
+    /// Removes the segments all of whose records are below `sequence`, oldest first, never the last one, or keeps their
+    /// files as spares ([`Options::spare_segments_max`]). On `Ok` they are gone for good; after a crash a segment may be back only if all younger ones are there too.
     ///
     /// # Errors
     /// [`Error::Io`]; the segments not yet removed stay, and a later call tries again.
@@ -170,12 +170,21 @@ impl Log {
             };
             drop(state);
             let path = segment.id.path(&shared.dir);
-            if let Err(e) = shared.vfs.remove_file(&path)
-                && e.kind() != std::io::ErrorKind::NotFound
-            {
-                shared.lock().segments.push_front(segment);
-                return Err(Error::io("remove", &path, e));
-            }
+            let spare = shared
+                .keeps(&path)
+                .then(|| segment.id.spare_path(&shared.dir));
+            let gone = match &spare {
+                Some(spare) => shared.vfs.rename(&path, spare),
+                None => shared.vfs.remove_file(&path),
+            };
+            let spare = match gone {
+                Ok(()) => spare,
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+                Err(e) => {
+                    shared.lock().segments.push_front(segment);
+                    return Err(Error::io("remove", &path, e));
+                }
+            };
             // One by one: were two removals open at once, the younger alone might survive a crash.
             if let Err(e) = shared.vfs.sync_dir(&shared.dir) {
                 let error = Error::io("sync", &shared.dir, e);
@@ -184,7 +193,36 @@ impl Log {
                 state.failed.get_or_insert(error.clone());
                 return Err(error);
             }
+            // Only now, when a crash cannot bring its old name back.
+            if let Some(spare) = spare {
+                shared.spares.add(spare);
+            }
         }
+    }
+
+    /// Gives the disk back what is kept to be written again: removes the spare files, and cuts the file of the last
+    /// segment to what the log holds of it. Segments that are cut later are kept as before.
+    ///
+    /// # Errors
+    /// As [`Log::commit`], since what is staged is written; otherwise [`Error::Io`], and nothing is lost.
+    pub fn release_spares(&self) -> Result<(), Error> {
+        let shared = &*self.shared;
+        while let Some(spare) = shared.spares.take() {
+            if let Err(e) = shared.vfs.remove_file(&spare)
+                && e.kind() != std::io::ErrorKind::NotFound
+            {
+                let error = Error::io("remove", &spare, e);
+                shared.spares.add(spare);
+                return Err(error);
+            }
+        }
+        shared.trim()
+    }
+
+    /// How many files are kept to be written again.
+    #[must_use]
+    pub fn spares(&self) -> usize {
+        self.shared.spares.count()
     }
 
     /// Follows the records from `from` on (or the first there is, if later), those already durable and those to come.

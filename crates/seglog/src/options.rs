@@ -19,6 +19,9 @@ pub struct Options {
     pub first_sequence: Sequence,
     /// How long a commit waits for others to join it (InfluxDB's `wal-fsync-delay`).
     pub commit_delay: Duration,
+    /// Files of cut segments that are kept to be written again, which halves the time of a sync; the
+    /// others are removed. Each is about as long as a segment can be.
+    pub spare_segments_max: usize,
     /// Reserve the space of a whole segment when it is begun, so that a full disk shows there.
     pub reserve: bool,
 }
@@ -40,6 +43,7 @@ impl Default for Options {
             pending_bytes_max: Self::PENDING_BYTES_MAX,
             first_sequence: 1,
             commit_delay: Duration::ZERO,
+            spare_segments_max: 0,
             reserve: false,
         }
     }

@@ -11,9 +11,7 @@ const COPY_BYTES: usize = 1 << 20;
 /// Keeps the bytes of a damaged segment under a second name, as a link or else a copy. What cannot be kept is no
 /// reason not to open: the segment itself stays until it is cut.
 pub(crate) fn keep(vfs: &dyn Vfs, dir: &Path, path: &Path) -> Option<PathBuf> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".damaged");
-    let kept = PathBuf::from(name);
+    let kept = kept_path(path);
     let linked = match vfs.hard_link(path, &kept) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(_) => copy(vfs, path, &kept),
@@ -21,6 +19,13 @@ pub(crate) fn keep(vfs: &dyn Vfs, dir: &Path, path: &Path) -> Option<PathBuf> {
     };
     linked.and_then(|()| vfs.sync_dir(dir)).ok()?;
     Some(kept)
+}
+
+/// The second name of a damaged segment.
+pub(crate) fn kept_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".damaged");
+    PathBuf::from(name)
 }
 
 fn copy(vfs: &dyn Vfs, from: &Path, to: &Path) -> io::Result<()> {

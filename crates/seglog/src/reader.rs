@@ -1,13 +1,14 @@
 //! The reader: follows a log while others append to it.
 //!
 //! It sees durable records only, so what it hands out never vanishes. It holds no lock while it reads
-//! and keeps its segment's file open, so that a segment can be cut while it is being read.
+//! and keeps its segment's file open, so that a segment can be cut while it is being read. Where the file of a cut segment is
+//! written again, its bytes stop being this segment's: whoever finds that looks whether the segment is still the log's.
 
 use std::io;
 use std::sync::Arc;
 
 use crate::commit::Shared;
-use crate::scan::Scan;
+use crate::scan::{Frame, Scan};
 use crate::segment::{HEADER_BYTES, SegmentId};
 use crate::{Error, Sequence};
 
@@ -25,6 +26,17 @@ struct Place {
     id: SegmentId,
     scan: Scan,
     offset: u64,
+}
+
+impl Place {
+    /// The frame here; if it is none of those below `end`, the next one from `sequence` on that is.
+    fn frame(&mut self, sequence: Sequence, end: Sequence) -> io::Result<Option<Frame>> {
+        let frame = match self.scan.frame_at(self.offset)? {
+            Some(frame) if frame.header.sequence < end => Some(frame),
+            _ => self.scan.find(self.offset, sequence)?,
+        };
+        Ok(frame.filter(|frame| frame.header.sequence < end))
+    }
 }
 
 /// What the log says about a sequence.
@@ -78,19 +90,20 @@ impl Reader {
             };
             let failed = |e| Error::io("read", &path, e);
             let from = place.offset;
-            let frame = match place.scan.frame_at(from).map_err(failed)? {
-                Some(frame) if frame.header.sequence < self.next => {
-                    place.offset = frame.end();
-                    continue;
-                }
-                Some(frame) if frame.header.sequence < target.end => Some(frame),
-                _ => place
-                    .scan
-                    .find(from, self.next)
-                    .map_err(failed)?
-                    .filter(|frame| frame.header.sequence < target.end),
+            let frame = place.frame(self.next, target.end);
+            let found = match &frame {
+                Ok(frame) => frame.map_or(target.end, |frame| frame.header.sequence),
+                Err(_) => target.end,
             };
-            let found = frame.map_or(target.end, |frame| frame.header.sequence);
+            if found > self.next && !Self::is_listed(&self.shared, target.id) {
+                // Cut meanwhile, and its file may be written again already.
+                continue;
+            }
+            let frame = frame.map_err(failed)?;
+            if let Some(frame) = frame.filter(|frame| frame.header.sequence < self.next) {
+                place.offset = frame.end();
+                continue;
+            }
             if found > self.next {
                 // At a hole. The place stands behind it before the error is given.
                 let lost = self.next..found;
@@ -149,7 +162,10 @@ impl Reader {
         let path = target.id.path(&self.shared.dir);
         let file = match self.shared.vfs.open_read(&path) {
             Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound && !self.is_listed(target.id) => {
+            Err(e)
+                if e.kind() == io::ErrorKind::NotFound
+                    && !Self::is_listed(&self.shared, target.id) =>
+            {
                 return Ok(false);
             }
             Err(e) => return Err(Error::io("open", &path, e)),
@@ -162,8 +178,8 @@ impl Reader {
         Ok(true)
     }
 
-    fn is_listed(&self, id: SegmentId) -> bool {
-        let state = self.shared.lock();
+    fn is_listed(shared: &Shared, id: SegmentId) -> bool {
+        let state = shared.lock();
         state.segments.iter().any(|segment| segment.id == id)
     }
 }

@@ -12,6 +12,7 @@ use tandem_vfs::{DirLock, File, Vfs};
 use crate::report::{Corruption, Damage, Recovery, TornTail};
 use crate::scan::Scan;
 use crate::segment::{HEADER_BYTES, Opening, Segment, SegmentHeader, SegmentId};
+use crate::spare::Spares;
 use crate::walk::{Bound, Walk};
 use crate::writer::{Active, WriteError, begin_segment, id_after, random_salt};
 use crate::{Error, Options, Sequence, Visitor, dir, quarantine};
@@ -26,6 +27,7 @@ pub(crate) struct Recovered {
     pub(crate) active: Active,
     pub(crate) segments: VecDeque<Segment>,
     pub(crate) next_sequence: Sequence,
+    pub(crate) spares: Spares,
 }
 
 /// Makes the directory durable and locks it.
@@ -114,7 +116,11 @@ fn list(vfs: &dyn Vfs, dir: &Path) -> Result<Vec<Found>, Error> {
         let header = if bytes < HEADER_BYTES {
             None
         } else {
-            file.read_exact_at(&mut head, 0).map_err(failed)?;
+            // One more try, for what passes; what does not is damage.
+            let read = file.read_exact_at(&mut head, 0);
+            if read.is_err() && file.read_exact_at(&mut head, 0).is_err() {
+                head.fill(0);
+            }
             match SegmentHeader::decode(&head, id) {
                 Opening::Header(header) => Some(header),
                 Opening::Version(found) => return Err(Error::Version { file: path, found }),
@@ -167,7 +173,7 @@ impl Pass<'_> {
             Some(header) => header.record_bytes_max.max(self.options.record_bytes_max),
             None => self.options.record_bytes_max,
         };
-        let mut scan = Scan::new(file, found.id.salt, record_bytes_max, found.bytes);
+        let mut scan = Scan::new(file, found.id.salt, record_bytes_max, found.bytes).salvaging();
 
         // What the log had reached when this segment was begun, and its own first number.
         let (previous_end, first_sequence) = match &found.header {
@@ -206,6 +212,7 @@ impl Pass<'_> {
             last_crc: found.header.map(|header| header.crc()),
             records: 0,
             torn: false,
+            is_recycled: found.header.is_some_and(|header| header.is_recycled),
             holes: Vec::new(),
             proof: None,
         };
@@ -313,25 +320,28 @@ impl Pass<'_> {
                     },
                     id_after,
                 );
-                let previous_end = self.expected.unwrap_or(next_sequence);
-                let active = begin_segment(
-                    self.vfs,
-                    self.dir,
-                    self.options,
+                let header = SegmentHeader {
                     id,
-                    next_sequence,
-                    previous_end,
-                )
-                .map_err(WriteError::into_inner)?;
+                    first_sequence: next_sequence,
+                    previous_end: self.expected.unwrap_or(next_sequence),
+                    record_bytes_max: self.options.record_bytes_max,
+                    is_recycled: false,
+                };
+                let active = begin_segment(self.vfs, self.dir, self.options, header)
+                    .map_err(WriteError::into_inner)?;
                 self.segments.push_back(active.segment);
                 active
             }
         };
+        let ids: Vec<SegmentId> = self.segments.iter().map(|segment| segment.id).collect();
+        let spares = Spares::open(self.vfs, self.dir, self.options.spare_segments_max, &ids)
+            .map_err(|e| Error::io("list", self.dir, e))?;
         Ok(Recovered {
             recovery: self.recovery,
             active,
             segments: self.segments,
             next_sequence,
+            spares,
         })
     }
 
@@ -350,8 +360,8 @@ impl Pass<'_> {
             file.set_len(segment.bytes)
         };
         let rewritten = cut
-            .and_then(|()| rewrite(&*file, 0, HEADER_BYTES))
-            .and_then(|()| rewrite(&*file, last.group_offset, segment.bytes));
+            .and_then(|()| rewrite(&*file, 0, HEADER_BYTES, last.damaged))
+            .and_then(|()| rewrite(&*file, last.group_offset, segment.bytes, last.damaged));
         rewritten.map_err(|e| Error::io("rewrite the end of", &last.path, e))?;
         file.sync_data()
             .map_err(|e| Error::io("sync", &last.path, e))?;
@@ -362,13 +372,17 @@ impl Pass<'_> {
     }
 }
 
-/// Writes the bytes in this range once more, as they are; those behind the end of the file are not there to be written.
-fn rewrite(file: &dyn File, mut offset: u64, end: u64) -> io::Result<()> {
+/// Writes the bytes in this range once more, as they are; those behind the end of the file are not there to be written. Ends
+/// where they cannot be read and `is_damaged` says that this has been reported.
+fn rewrite(file: &dyn File, mut offset: u64, end: u64, is_damaged: bool) -> io::Result<()> {
     let mut buf = Vec::new();
     while offset < end {
         let length = usize::try_from(end - offset).unwrap_or(COPY_BYTES);
         buf.resize(length.min(COPY_BYTES), 0);
-        let held = file.read_at(&mut buf, offset)?;
+        let held = match file.read_at(&mut buf, offset) {
+            Err(_) if is_damaged => break,
+            read => read?,
+        };
         if held == 0 {
             break;
         }

@@ -15,6 +15,9 @@ use crate::frame::{self, FrameHeader, HEADER_BYTES};
 /// Bytes read at once.
 const CHUNK_BYTES: u64 = 128 << 10;
 
+/// Bytes that a disk reads as one.
+const BLOCK_BYTES: u64 = 4096;
+
 /// A valid frame and where it lies.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame {
@@ -40,12 +43,16 @@ pub(crate) struct Scan {
     limit: u64,
     window: Vec<u8>,
     window_offset: u64,
+    /// Whether blocks that cannot be read are passed over.
+    salvages: bool,
+    /// Where the first of them begins.
+    unreadable: Option<u64>,
 }
 
 enum Probe {
     Valid(Frame),
-    /// The header is good, the record is not: the next frame can begin here at the earliest.
-    BadRecord(u64),
+    /// The header is good, the record is not: its number, and where the next frame can begin at the earliest.
+    BadRecord(Sequence, u64),
     NoHeader,
 }
 
@@ -59,7 +66,20 @@ impl Scan {
             limit,
             window: Vec::new(),
             window_offset: 0,
+            salvages: false,
+            unreadable: None,
         }
+    }
+
+    /// Takes blocks that cannot be read for zeros, instead of failing.
+    pub(crate) fn salvaging(mut self) -> Self {
+        self.salvages = true;
+        self
+    }
+
+    /// Where the first block begins that could not be read and was taken for zeros.
+    pub(crate) fn unreadable(&self) -> Option<u64> {
+        self.unreadable
     }
 
     pub(crate) fn limit(&self) -> u64 {
@@ -75,7 +95,7 @@ impl Scan {
     pub(crate) fn frame_at(&mut self, offset: u64) -> io::Result<Option<Frame>> {
         match self.probe(offset)? {
             Probe::Valid(frame) => Ok(Some(frame)),
-            Probe::BadRecord(_) | Probe::NoHeader => Ok(None),
+            Probe::BadRecord(..) | Probe::NoHeader => Ok(None),
         }
     }
 
@@ -91,10 +111,31 @@ impl Scan {
                     return Ok(Some(frame));
                 }
                 Probe::Valid(frame) => offset = frame.end(),
-                Probe::BadRecord(behind) => offset = behind,
+                Probe::BadRecord(_, behind) => offset = behind,
                 Probe::NoHeader => match self.find_marker(offset.saturating_add(1))? {
                     Some(at) => offset = at,
                     None => return Ok(None),
+                },
+            }
+        }
+    }
+
+    /// Whether a header of this segment, whole, with a number not below `sequence_min` lies at or behind `offset`; the
+    /// record need not be whole.
+    pub(crate) fn has_trace(
+        &mut self,
+        mut offset: u64,
+        sequence_min: Sequence,
+    ) -> io::Result<bool> {
+        loop {
+            match self.probe(offset)? {
+                Probe::Valid(frame) if frame.header.sequence >= sequence_min => return Ok(true),
+                Probe::BadRecord(sequence, _) if sequence >= sequence_min => return Ok(true),
+                Probe::Valid(frame) => offset = frame.end(),
+                Probe::BadRecord(_, behind) => offset = behind,
+                Probe::NoHeader => match self.find_marker(offset.saturating_add(1))? {
+                    Some(at) => offset = at,
+                    None => return Ok(false),
                 },
             }
         }
@@ -122,13 +163,13 @@ impl Scan {
             crc,
         };
         if self.left(offset) < header.frame_bytes() {
-            return Ok(Probe::BadRecord(self.limit));
+            return Ok(Probe::BadRecord(header.sequence, self.limit));
         }
         let record = self.record(&frame)?;
         if frame::record_crc(&[record]) == header.record_crc {
             Ok(Probe::Valid(frame))
         } else {
-            Ok(Probe::BadRecord(frame.end()))
+            Ok(Probe::BadRecord(header.sequence, frame.end()))
         }
     }
 
@@ -161,8 +202,11 @@ impl Scan {
             self.window.resize(length, 0);
             self.window_offset = offset;
             if let Err(e) = self.file.read_exact_at(&mut self.window, offset) {
-                self.window.clear();
-                return Err(e);
+                if !self.salvages {
+                    self.window.clear();
+                    return Err(e);
+                }
+                self.read_blocks(offset);
             }
         }
         let from = usize::try_from(offset - self.window_offset).unwrap_or(usize::MAX);
@@ -170,6 +214,25 @@ impl Scan {
         self.window
             .get(from..to)
             .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+impl Scan {
+    /// Fills the window from `offset` on with the blocks that can be read, and zeros.
+    fn read_blocks(&mut self, offset: u64) {
+        let mut at = offset;
+        let mut rest = &mut self.window[..];
+        while !rest.is_empty() {
+            let to_border = BLOCK_BYTES - at % BLOCK_BYTES;
+            let length = usize::try_from(to_border).map_or(rest.len(), |b| b.min(rest.len()));
+            let (block, behind) = rest.split_at_mut(length);
+            if self.file.read_exact_at(block, at).is_err() {
+                block.fill(0);
+                self.unreadable = Some(self.unreadable.map_or(at, |first| first.min(at)));
+            }
+            at += length as u64;
+            rest = behind;
+        }
     }
 }
 

@@ -9,7 +9,10 @@ use crate::Sequence;
 pub(crate) const HEADER_BYTES: u64 = 48;
 
 /// The format that this release writes.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u16 = 1;
+
+/// Flag of a segment whose file had been another one's.
+const RECYCLED: u16 = 1;
 
 const MAGIC: [u8; 8] = *b"tndmslog";
 
@@ -22,7 +25,16 @@ pub(crate) struct SegmentId {
 
 impl SegmentId {
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        let (index, salt) = name.strip_suffix(".seg")?.split_once('-')?;
+        Self::parse_stem(name.strip_suffix(".seg")?)
+    }
+
+    /// The segment that a spare file was.
+    pub(crate) fn parse_spare(name: &str) -> Option<Self> {
+        Self::parse_stem(name.strip_suffix(".spare")?)
+    }
+
+    fn parse_stem(stem: &str) -> Option<Self> {
+        let (index, salt) = stem.split_once('-')?;
         let hex = |text: &str, digits: usize| {
             let plain = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
             (plain && text.len() == digits).then(|| u64::from_str_radix(text, 16).ok())?
@@ -36,6 +48,11 @@ impl SegmentId {
     pub(crate) fn path(&self, dir: &Path) -> PathBuf {
         dir.join(format!("{:016x}-{:08x}.seg", self.index, self.salt))
     }
+
+    /// Where the file goes when the segment is cut and the file is kept.
+    pub(crate) fn spare_path(&self, dir: &Path) -> PathBuf {
+        dir.join(format!("{:016x}-{:08x}.spare", self.index, self.salt))
+    }
 }
 
 /// A segment's header.
@@ -45,6 +62,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) first_sequence: Sequence,
     pub(crate) previous_end: Sequence,
     pub(crate) record_bytes_max: u32,
+    /// Bytes of an earlier segment may lie behind the end.
+    pub(crate) is_recycled: bool,
 }
 
 /// What the first bytes of a segment are.
@@ -53,7 +72,7 @@ pub(crate) enum Opening {
     /// A whole header of this segment.
     Header(SegmentHeader),
     /// A whole header of a version that is not known here.
-    Version(u32),
+    Version(u16),
     /// Not a header of this segment.
     Bad,
 }
@@ -62,7 +81,9 @@ impl SegmentHeader {
     pub(crate) fn encode(&self) -> [u8; HEADER_BYTES as usize] {
         let mut bytes = [0; HEADER_BYTES as usize];
         bytes[0..8].copy_from_slice(&MAGIC);
-        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        let flags = if self.is_recycled { RECYCLED } else { 0 };
+        bytes[10..12].copy_from_slice(&flags.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.id.salt.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.id.index.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.first_sequence.to_le_bytes());
@@ -79,6 +100,17 @@ impl SegmentHeader {
         u32::from_le_bytes([a, b, c, d])
     }
 
+    /// Which segment these bytes would be the header of.
+    pub(crate) fn id_in(bytes: &[u8; HEADER_BYTES as usize]) -> SegmentId {
+        let u32_at = |at: usize| {
+            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
+        SegmentId {
+            index: u64::from(u32_at(16)) | u64::from(u32_at(20)) << 32,
+            salt: u32_at(12),
+        }
+    }
+
     /// Reads the first bytes of the segment that is called `id`.
     pub(crate) fn decode(bytes: &[u8], id: SegmentId) -> Opening {
         let Some(bytes) = bytes.first_chunk::<{ HEADER_BYTES as usize }>() else {
@@ -88,16 +120,14 @@ impl SegmentHeader {
             u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
         };
         let u64_at = |at: usize| u64::from(u32_at(at)) | u64::from(u32_at(at + 4)) << 32;
-        let found = SegmentId {
-            index: u64_at(16),
-            salt: u32_at(12),
-        };
+        let found = Self::id_in(bytes);
         let crc = crc32c::crc32c_append(found.salt, &bytes[..44]);
         if bytes[..8] != MAGIC || crc != u32_at(44) {
             return Opening::Bad;
         }
-        if u32_at(8) != VERSION {
-            return Opening::Version(u32_at(8));
+        let version = u16::from_le_bytes([bytes[8], bytes[9]]);
+        if version != VERSION {
+            return Opening::Version(version);
         }
         if found != id {
             return Opening::Bad;
@@ -107,6 +137,7 @@ impl SegmentHeader {
             first_sequence: u64_at(24),
             previous_end: u64_at(32),
             record_bytes_max: u32_at(40),
+            is_recycled: u16::from_le_bytes([bytes[10], bytes[11]]) & RECYCLED != 0,
         })
     }
 }
@@ -138,6 +169,7 @@ mod tests {
             first_sequence: 100,
             previous_end: 90,
             record_bytes_max: 1 << 20,
+            is_recycled: true,
         }
     }
 

@@ -1,14 +1,15 @@
 //! The walk through one segment: visits its records in order and judges what is no record.
 //!
 //! What is not the expected frame is *damage* where something proves that the record had been durable, else the
-//! *torn* end of the log. The proof is a later segment ([`Bound::Next`]) or a later frame's durable end.
+//! *torn* end of the log. The proof is a later segment ([`Bound::Next`]) or a later frame's durable end. Neither can be left over
+//! from what a recycled file held before: that has another salt.
 
 use std::io;
 use std::ops::Range;
 use std::path::Path;
 
 use crate::scan::{Frame, Scan};
-use crate::{Error, Sequence, Visitor};
+use crate::{Error, Sequence, Visitor, frame};
 
 /// Where a segment's records end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub(crate) struct Walk {
     /// The segment goes on with bytes that do not belong to the log.
     pub(crate) torn: bool,
     pub(crate) holes: Vec<Hole>,
+    /// Bytes of an earlier segment may lie behind the end.
+    pub(crate) is_recycled: bool,
     /// The highest durable end that any frame behind the first hole carries.
     pub(crate) proof: Option<Sequence>,
 }
@@ -109,6 +112,9 @@ impl Walk {
             .find(self.offset, self.end)?
             .filter(|frame| !self.bound.is_reached(frame.header.sequence));
         let resume_at = resume.map(|frame| frame.header.sequence);
+        if self.bound == Bound::Next(None) && self.is_all_left_over()? {
+            return Ok(false);
+        }
         let lost_end = match self.bound {
             // All was durable: up to the end, or as far as is known.
             Bound::Next(end) => resume_at.or(end).unwrap_or(self.end),
@@ -118,11 +124,15 @@ impl Walk {
                     None => proof_from(&mut self.scan, resume)?,
                 };
                 self.proof = Some(proof);
-                if proof <= self.end {
-                    self.torn = true;
+                if proof > self.end {
+                    resume_at.map_or(proof, |at| at.min(proof))
+                } else if self.scan.unreadable().is_some_and(|at| at >= self.offset) {
+                    // Not known to have been durable, but not to be shrugged off either.
+                    resume_at.unwrap_or_else(|| self.end_at_most())
+                } else {
+                    self.torn = !self.is_all_left_over()?;
                     return Ok(false);
                 }
-                resume_at.map_or(proof, |at| at.min(proof))
             }
         };
         self.holes.push(Hole {
@@ -141,6 +151,20 @@ impl Walk {
             None => return Ok(false),
         }
         Ok(true)
+    }
+}
+
+impl Walk {
+    /// Whether all from here on is an earlier segment's, for all that can be told.
+    fn is_all_left_over(&mut self) -> io::Result<bool> {
+        let is_readable = self.scan.unreadable().is_none_or(|at| at < self.offset);
+        Ok(self.is_recycled && is_readable && !self.scan.has_trace(self.offset, self.end)?)
+    }
+
+    /// The end of what the bytes from here on can have held, so that no number is given out twice.
+    fn end_at_most(&self) -> Sequence {
+        let bytes = self.scan.limit().saturating_sub(self.offset);
+        self.end + bytes / frame::HEADER_BYTES as u64
     }
 }
 

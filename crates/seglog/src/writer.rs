@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tandem_vfs::{File, Vfs, random_u64};
 
 use crate::segment::{HEADER_BYTES, Segment, SegmentHeader, SegmentId};
+use crate::spare::Spares;
 use crate::{Error, Options, Sequence, frame};
 
 /// Why nothing was written.
@@ -45,6 +46,7 @@ pub(crate) struct Writer {
     vfs: Arc<dyn Vfs>,
     dir: PathBuf,
     options: Options,
+    spares: Arc<Spares>,
     active: Active,
     /// Bytes past the durable end may have been written.
     dirty: bool,
@@ -59,12 +61,19 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(vfs: Arc<dyn Vfs>, dir: PathBuf, options: Options, active: Active) -> Self {
+    pub(crate) fn new(
+        vfs: Arc<dyn Vfs>,
+        dir: PathBuf,
+        options: Options,
+        spares: Arc<Spares>,
+        active: Active,
+    ) -> Self {
         let next = id_after(active.segment.id);
         Writer {
             vfs,
             dir,
             options,
+            spares,
             active,
             dirty: false,
             must_roll: false,
@@ -137,21 +146,104 @@ impl Writer {
         Ok(())
     }
 
+    /// Cuts what an earlier segment left behind the end of the last one.
+    pub(crate) fn trim(&mut self) -> Result<(), WriteError> {
+        self.clean()?;
+        let Active {
+            file,
+            path,
+            segment,
+            ..
+        } = &self.active;
+        let refused = |e| WriteError::Refused(Error::io("cut", path, e));
+        if file.len().map_err(refused)? > segment.bytes {
+            file.set_len(segment.bytes).map_err(refused)?;
+        }
+        Ok(())
+    }
+
     fn roll(&mut self, durable_end: Sequence) -> Result<(), WriteError> {
         self.must_roll = true;
-        let begun = begin_segment(
-            &*self.vfs,
-            &self.dir,
-            &self.options,
-            self.next,
-            durable_end,
-            durable_end,
-        )?;
+        let header = SegmentHeader {
+            id: self.next,
+            first_sequence: durable_end,
+            previous_end: durable_end,
+            record_bytes_max: self.options.record_bytes_max,
+            is_recycled: false,
+        };
+        let begun = match self.spares.take() {
+            Some(spare) => self.recycle(spare, header)?,
+            None => begin_segment(&*self.vfs, &self.dir, &self.options, header)?,
+        };
         self.must_roll = false;
         self.next = id_after(self.next);
         let ended = std::mem::replace(&mut self.active, begun);
         self.ended.push(ended.segment);
         Ok(())
+    }
+}
+
+impl Writer {
+    /// Makes a segment out of a spare file; durable, entry and all, on `Ok`. The spare is there no more, or is
+    /// left for the next try.
+    fn recycle(&self, spare: PathBuf, header: SegmentHeader) -> Result<Active, WriteError> {
+        let header = SegmentHeader {
+            is_recycled: true,
+            ..header
+        };
+        let path = header.id.path(&self.dir);
+        let file = match self.vfs.open(&spare) {
+            // A rename of the last try that was said to have failed.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let fresh = SegmentHeader {
+                    is_recycled: false,
+                    ..header
+                };
+                return begin_segment(&*self.vfs, &self.dir, &self.options, fresh);
+            }
+            opened => opened,
+        };
+        let written = file.and_then(|file| {
+            file.write_all_at(&header.encode(), 0)?;
+            Ok(file)
+        });
+        let file = match written {
+            Ok(file) => file,
+            Err(e) => {
+                let error = Error::io("write", &spare, e);
+                self.spares.add(spare);
+                return Err(WriteError::Refused(error));
+            }
+        };
+        file.sync_data()
+            .map_err(|e| WriteError::Sync(Error::io("sync", &spare, e)))?;
+        if let Err(e) = self.vfs.rename(&spare, &path) {
+            let error = Error::io("rename", &spare, e);
+            self.spares.add(spare);
+            return Err(WriteError::Refused(error));
+        }
+        self.vfs
+            .sync_dir(&self.dir)
+            .map_err(|e| WriteError::Sync(Error::io("sync", &self.dir, e)))?;
+        Ok(Active::begun(file, path, header))
+    }
+}
+
+impl Active {
+    /// A segment with nothing in it but its header.
+    fn begun(file: Arc<dyn File>, path: PathBuf, header: SegmentHeader) -> Self {
+        Active {
+            file,
+            path,
+            last_crc: header.crc(),
+            segment: Segment {
+                id: header.id,
+                first_sequence: header.first_sequence,
+                previous_end: header.previous_end,
+                bytes: HEADER_BYTES,
+                record_bytes_max: header.record_bytes_max,
+            },
+        }
     }
 }
 
@@ -174,11 +266,9 @@ pub(crate) fn begin_segment(
     vfs: &dyn Vfs,
     dir: &Path,
     options: &Options,
-    id: SegmentId,
-    first_sequence: Sequence,
-    previous_end: Sequence,
+    header: SegmentHeader,
 ) -> Result<Active, WriteError> {
-    let path = id.path(dir);
+    let path = header.id.path(dir);
     let refused = |action| {
         let path = path.clone();
         move |e| WriteError::Refused(Error::io(action, &path, e))
@@ -199,26 +289,9 @@ pub(crate) fn begin_segment(
         file.reserve(options.segment_bytes_max)
             .map_err(refused("reserve space for"))?;
     }
-    let header = SegmentHeader {
-        id,
-        first_sequence,
-        previous_end,
-        record_bytes_max: options.record_bytes_max,
-    };
     file.write_all_at(&header.encode(), 0)
         .map_err(refused("write"))?;
     file.sync_data().map_err(synced(&path))?;
     vfs.sync_dir(dir).map_err(synced(dir))?;
-    Ok(Active {
-        file,
-        path,
-        last_crc: header.crc(),
-        segment: Segment {
-            id,
-            first_sequence,
-            previous_end,
-            bytes: HEADER_BYTES,
-            record_bytes_max: options.record_bytes_max,
-        },
-    })
+    Ok(Active::begun(file, path, header))
 }

@@ -5,15 +5,15 @@ mod support;
 
 use std::path::Path;
 
-use support::{Promises, small, try_open};
-use tandem_seglog::{Cursor, Error};
+use support::{Promises, recycling, small, try_open};
+use tandem_seglog::{Cursor, Error, Log, Options};
 use tandem_testkit::{Rng, SimFs};
 use tandem_vfs::Vfs;
 
-/// A short life of a log, noted as it goes: groups of several records, full segments, a rotation, a cut, a clean reopening.
-fn live(fs: &SimFs, promises: &mut Promises) -> Result<(), Error> {
+/// A short life of a log, noted as it goes: groups of several records, full segments, a rotation, cuts, a clean reopening.
+fn live(fs: &SimFs, options: &Options, promises: &mut Promises) -> Result<(), Error> {
     for round in 0..3_u8 {
-        let (log, recovery, found) = try_open(fs, small())?;
+        let (log, recovery, found) = try_open(fs, options.clone())?;
         promises.check(&recovery, &found).unwrap();
         for step in 0..5_u8 {
             for part in 0..=step % 3 {
@@ -31,6 +31,25 @@ fn live(fs: &SimFs, promises: &mut Promises) -> Result<(), Error> {
             promises.cut = log.next_sequence() - 3;
             log.cut_below(promises.cut)?;
         }
+        if options.spare_segments_max > 0 {
+            recycle(&log, promises)?;
+        }
+    }
+    Ok(())
+}
+
+/// Goes on in files that were cut, which are longer than what is written to them, and gives the others back.
+fn recycle(log: &Log, promises: &mut Promises) -> Result<(), Error> {
+    for length in [150_u8, 90, 90, 30, 10] {
+        promises.cut = log.next_sequence() - 1;
+        log.cut_below(promises.cut)?;
+        let ticket = log.append(&[&vec![length; length.into()]])?;
+        promises.staged(ticket.sequence(), &vec![length; length.into()]);
+        log.commit(&ticket)?;
+        promises.durable_below(ticket.sequence() + 1);
+    }
+    if promises.cut > 40 {
+        log.release_spares()?;
     }
     Ok(())
 }
@@ -44,28 +63,37 @@ fn with_parent(seed: u64) -> SimFs {
 
 #[test]
 fn nothing_acknowledged_is_lost_at_any_call() {
+    power_goes_at_every_call(&small());
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_at_any_call_where_files_are_written_again() {
+    power_goes_at_every_call(&recycling());
+}
+
+fn power_goes_at_every_call(options: &Options) {
     let fs = with_parent(0);
     let before = fs.calls();
-    live(&fs, &mut Promises::default()).unwrap();
+    live(&fs, options, &mut Promises::default()).unwrap();
     let calls = fs.calls() - before;
     assert!(calls > 100, "{calls}");
     for call in 0..calls {
         let fs = with_parent(call);
         let mut promises = Promises::default();
         fs.power_off_after(call);
-        live(&fs, &mut promises).unwrap_err();
+        live(&fs, options, &mut promises).unwrap_err();
         for seed in 0..24 {
             let at = format!("power off at call {call}, crash {seed}");
             let mut promises = promises.clone();
             let fs = fs.crash(seed);
-            let (log, recovery, found) = try_open(&fs, small()).unwrap();
+            let (log, recovery, found) = try_open(&fs, options.clone()).unwrap();
             promises
                 .check(&recovery, &found)
                 .unwrap_or_else(|e| panic!("{at}: {e}"));
             // What was visited is durable, with nothing done since.
             drop(log);
             let fs = fs.crash(seed);
-            let (log, recovery, again) = try_open(&fs, small()).unwrap();
+            let (log, recovery, again) = try_open(&fs, options.clone()).unwrap();
             assert_eq!((&again, &recovery.torn_tail), (&found, &None), "{at}");
             // And the log goes on.
             let ticket = log.append(&[b"more"]).unwrap();
@@ -73,7 +101,7 @@ fn nothing_acknowledged_is_lost_at_any_call() {
             promises.staged(ticket.sequence(), b"more");
             promises.durable_below(log.durable_end());
             drop(log);
-            let (_, recovery, found) = try_open(&fs.crash(seed), small()).unwrap();
+            let (_, recovery, found) = try_open(&fs.crash(seed), options.clone()).unwrap();
             promises
                 .check(&recovery, &found)
                 .unwrap_or_else(|e| panic!("{at}, later: {e}"));
@@ -85,9 +113,18 @@ fn nothing_acknowledged_is_lost_at_any_call() {
 /// then the power goes.
 #[test]
 fn nothing_acknowledged_is_lost_when_any_call_fails() {
+    every_call_fails(&small());
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_any_call_fails_where_files_are_written_again() {
+    every_call_fails(&recycling());
+}
+
+fn every_call_fails(options: &Options) {
     let fs = with_parent(0);
     let before = fs.calls();
-    live(&fs, &mut Promises::default()).unwrap();
+    live(&fs, options, &mut Promises::default()).unwrap();
     let calls = fs.calls() - before;
     let mut failed = 0;
     for call in 0..calls {
@@ -96,9 +133,9 @@ fn nothing_acknowledged_is_lost_when_any_call_fails() {
             let fs = with_parent(seed);
             let mut promises = Promises::default();
             fs.fail_after(call, std::io::ErrorKind::Other);
-            failed += u32::from(live(&fs, &mut promises).is_err());
+            failed += u32::from(live(&fs, options, &mut promises).is_err());
             assert!(!fs.fault_is_pending(), "{at}");
-            let (log, recovery, found) = try_open(&fs, small()).unwrap();
+            let (log, recovery, found) = try_open(&fs, options.clone()).unwrap();
             promises
                 .check(&recovery, &found)
                 .unwrap_or_else(|e| panic!("{at}: {e}"));
@@ -107,7 +144,7 @@ fn nothing_acknowledged_is_lost_when_any_call_fails() {
             promises.staged(ticket.sequence(), b"more");
             promises.durable_below(log.durable_end());
             drop(log);
-            let (_, recovery, found) = try_open(&fs.crash(seed), small()).unwrap();
+            let (_, recovery, found) = try_open(&fs.crash(seed), options.clone()).unwrap();
             promises
                 .check(&recovery, &found)
                 .unwrap_or_else(|e| panic!("{at}, after a crash: {e}"));

@@ -5,8 +5,8 @@ mod support;
 use std::io::ErrorKind;
 
 use proptest::prelude::*;
-use support::{Promises, Record, small, try_open};
-use tandem_seglog::{Error, Log};
+use support::{Promises, Record, recycling, small, try_open};
+use tandem_seglog::{Error, Log, Options};
 use tandem_testkit::{Rng, SimFs};
 
 #[derive(Clone, Debug)]
@@ -15,6 +15,7 @@ enum Op {
     /// Makes all durable, by the ticket of an earlier record than the last.
     Commit(usize),
     Rotate,
+    Release,
     /// Cuts that many records behind the durable end.
     Cut(u64),
     Read(u64),
@@ -31,6 +32,7 @@ fn op() -> impl Strategy<Value = Op> {
         12 => (0..200_usize).prop_map(Op::Append),
         8 => (0..4_usize).prop_map(Op::Commit),
         1 => Just(Op::Rotate),
+        1 => Just(Op::Release),
         2 => (0..20_u64).prop_map(Op::Cut),
         2 => (0..30_u64).prop_map(Op::Read),
         2 => Just(Op::Reopen),
@@ -42,6 +44,7 @@ fn op() -> impl Strategy<Value = Op> {
 
 struct Life {
     fs: SimFs,
+    options: Options,
     log: Option<Log>,
     promises: Promises,
     tickets: Vec<tandem_seglog::Ticket>,
@@ -51,7 +54,7 @@ struct Life {
 impl Life {
     fn open(&mut self) -> Result<Log, String> {
         for _ in 0..3 {
-            match try_open(&self.fs, small()) {
+            match try_open(&self.fs, self.options.clone()) {
                 Ok((log, recovery, found)) => {
                     self.promises.check(&recovery, &found)?;
                     self.tickets.clear();
@@ -107,6 +110,11 @@ impl Life {
             }
             Op::Rotate => {
                 let _ = log.rotate();
+            }
+            Op::Release => {
+                if log.release_spares().is_ok() && log.spares() > 0 {
+                    return Err("spares are left".to_owned());
+                }
             }
             Op::Cut(back) => {
                 let below = log.durable_end().saturating_sub(*back);
@@ -172,6 +180,7 @@ proptest! {
     fn any_life_keeps_the_promises(seed in 0..1_000_000_u64, ops in proptest::collection::vec(op(), 1..80)) {
         let mut life = Life {
             fs: SimFs::new(seed),
+            options: if seed % 2 == 0 { small() } else { recycling() },
             log: None,
             promises: Promises::default(),
             tickets: Vec::new(),

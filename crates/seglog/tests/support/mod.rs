@@ -22,6 +22,14 @@ pub(crate) fn small() -> Options {
     }
 }
 
+/// The same, with files that are written again.
+pub(crate) fn recycling() -> Options {
+    Options {
+        spare_segments_max: 2,
+        ..small()
+    }
+}
+
 /// Opens the log and collects what it visits.
 pub(crate) fn try_open(
     fs: &SimFs,
