@@ -30,7 +30,8 @@
 //! ```text
 //! segment header, 48 bytes
 //!  0   8  magic "tndmslog"
-//!  8   4  format version, 1
+//!  8   2  format version, 1
+//! 10   2  flags: 1 where the file had been another segment's, so that bytes of that may lie behind the end
 //! 12   4  salt
 //! 16   8  segment index
 //! 24   8  first sequence: that of the first record, if there is one
@@ -65,6 +66,18 @@
 //! was begun, and is removed. A gap in the indexes is a lost segment and reported. What a reopened log
 //! hands out as durable is first made so: the last group is written once more in place and synced,
 //! because after a failed sync the system may show bytes that the disk never got.
+//!
+//! Blocks of a segment that cannot be read are damage too, wherever they lie: what was in them is lost (or kept with
+//! the `.damaged` name, for better days), and the rest is visited. Numbers that the lost bytes may have had are not given out again.
+//! What cannot be opened at all, as for lack of a permission, stops the opening.
+//!
+//! # Files written again
+//!
+//! With [`Options::spare_segments_max`], a segment that is cut becomes `<index>-<salt>.spare` instead of being removed, and
+//! a new segment is begun in such a file: its header is written and synced first, then it gets its name. Behind the
+//! new segment's end lie frames of older ones. They have another salt and lower numbers, so they are neither records nor proof;
+//! and where the expected frame is not there, the end is torn only if a frame header of the segment's own lies behind.
+//! A damaged segment's file is not written again, for it has a second name.
 
 // The bytes, from the inside out.
 mod frame;
