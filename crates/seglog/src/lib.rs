@@ -91,6 +91,7 @@ mod log;
 mod options;
 mod writer;
 // Reading back.
+mod peek;
 mod quarantine;
 mod reader;
 mod recovery;
@@ -106,6 +107,7 @@ pub use error::{Error, UserError};
 pub use group::Ticket;
 pub use log::Log;
 pub use options::Options;
+pub use peek::{Peek, PeekSegment, peek};
 pub use reader::Reader;
 pub use report::{Corruption, Damage, Recovery, TornTail};
 

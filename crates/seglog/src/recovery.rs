@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tandem_vfs::{DirLock, File, Vfs};
 
+use crate::peek::{Peek, PeekSegment};
 use crate::report::{Corruption, Damage, Recovery, TornTail};
 use crate::scan::Scan;
 use crate::segment::{HEADER_BYTES, Opening, Segment, SegmentHeader, SegmentId};
@@ -57,6 +58,47 @@ pub(crate) fn recover(
     options: &Options,
     visit: &mut Visitor<'_>,
 ) -> Result<Recovered, Error> {
+    let (mut pass, found, unfinished) = visit_all(vfs, dir, options, visit, false)?;
+    if let Some(file) = &unfinished {
+        pass.remove_unfinished(file)?;
+    }
+    pass.finish(found.last().map(|file| file.id))
+}
+
+/// Visits all records of the log in `dir` and changes nothing.
+pub(crate) fn look(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    options: &Options,
+    visit: &mut Visitor<'_>,
+) -> Result<Peek, Error> {
+    let (pass, found, unfinished) = visit_all(vfs, dir, options, visit, true)?;
+    let mut segments = Vec::with_capacity(found.len() + 1);
+    for (file, segment) in found.iter().zip(&pass.segments) {
+        segments.push(PeekSegment {
+            path: file.path.clone(),
+            first_sequence: segment.first_sequence,
+            previous_end: segment.previous_end,
+            bytes: segment.bytes,
+            file_bytes: file.bytes,
+        });
+    }
+    Ok(Peek {
+        next_sequence: pass.expected.unwrap_or(0),
+        recovery: pass.recovery,
+        segments,
+        unfinished: unfinished.map(|file| file.path),
+    })
+}
+
+/// Visits all records; gives back the pass, the segments, and the last one apart when it was not begun to its end.
+fn visit_all<'a>(
+    vfs: &'a dyn Vfs,
+    dir: &'a Path,
+    options: &'a Options,
+    visit: &'a mut Visitor<'a>,
+    read_only: bool,
+) -> Result<(Pass<'a>, Vec<Found>, Option<Found>), Error> {
     let mut found = list(vfs, dir)?;
     let unfinished = found.pop_if(|file| file.header.is_none() && file.bytes <= HEADER_BYTES);
     let mut pass = Pass {
@@ -68,6 +110,7 @@ pub(crate) fn recover(
         segments: VecDeque::new(),
         expected: None,
         last: None,
+        read_only,
     };
     for (at, file) in found.iter().enumerate() {
         let before = at.checked_sub(1).and_then(|at| found.get(at));
@@ -84,10 +127,7 @@ pub(crate) fn recover(
         };
         pass.segment(file, before, after, bound)?;
     }
-    if let Some(file) = &unfinished {
-        pass.remove_unfinished(file)?;
-    }
-    pass.finish(found.last().map(|file| file.id))
+    Ok((pass, found, unfinished))
 }
 
 /// The segment files in order, their headers read.
@@ -157,6 +197,8 @@ struct Pass<'a> {
     /// The sequence that comes next; none before the first one is known.
     expected: Option<Sequence>,
     last: Option<Last>,
+    /// Nothing is written, not even a second name for damage.
+    read_only: bool,
 }
 
 impl Pass<'_> {
@@ -222,7 +264,7 @@ impl Pass<'_> {
             self.report(found, Damage::Records, hole.offset, sequences);
         }
         let damaged = found.header.is_none() || !walk.holes.is_empty();
-        if damaged {
+        if damaged && !self.read_only {
             self.keep(found);
         }
         self.recovery.records += walk.records;
