@@ -72,6 +72,12 @@ impl SimFs {
         world.power_off_at = None;
     }
 
+    /// Whether the power is off.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.world().is_off
+    }
+
     /// From now on some syncs do nothing and say `Ok`, after crashes too: what a program that forgets them would do.
     pub fn lie(&self, lie: Lie) {
         self.world().lie = Some(lie);
