@@ -127,16 +127,25 @@ impl Committer {
 
     /// Stages nothing more, and returns when all that was staged is applied or has failed.
     pub(crate) fn close(&self) {
-        self.staging
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .closed = true;
+        self.exclusive(|staging, _| staging.closed = true);
+    }
+
+    /// Runs `action` with the last sequence while nothing is staged and everything that was is
+    /// applied, or has failed and is taken back. It must not write.
+    pub(crate) fn alone<T>(&self, action: impl FnOnce(Sequence) -> T) -> T {
+        self.exclusive(|_, applied| action(applied))
+    }
+
+    fn exclusive<T>(&self, action: impl FnOnce(&mut Staging, Sequence) -> T) -> T {
+        let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
         let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
         // A record that fails is not announced, so this looks again from time to time.
         while *applied + 1 < self.wal.next_sequence() {
             let waited = self.turn.wait_timeout(applied, Duration::from_millis(10));
             applied = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        self.take_back_failed(&mut staging);
+        action(&mut staging, *applied)
     }
 
     /// Checks, numbers and stages a batch; `None` when no point of it can be stored.
@@ -292,17 +301,17 @@ pub(crate) fn apply<'a>(
             let SeriesRef::Known(series) = row.series else {
                 continue;
             };
-            if !data.active.contains(series) {
-                data.series.insert(series.0);
-            }
             let template = &batch.templates[row.template as usize];
-            data.active.insert(
+            let first = data.active.insert(
                 series,
                 template,
                 row.time_ns,
                 batch.words(row),
                 &batch.strings,
             );
+            if first {
+                data.series.insert(series.0);
+            }
         }
         database
             .memtable_bytes

@@ -1,14 +1,30 @@
 //! Rows that are durable in the WAL and not yet in a block file, of one shard.
 //!
-//! Each series has runs of rows, row after row: a time and one word for each field of the run's
-//! template. A line with another set of fields goes to another run, so rows carry no null masks.
-//! Rows arrive in the order of their WAL sequence, and that order alone decides which of two rows
-//! with one time wins: of two runs the later one. So a row joins an earlier run only where no
-//! later run can hold a value that it would have to replace. A row that repeats the time of the
-//! row before it in its run replaces it at once.
+//! Each series has a chain of chunks, and a chunk has rows one after the other: a time and one word
+//! for each field of the chunk's template. A line with another set of fields goes to another chunk,
+//! so rows carry no null masks. Chunks lie in an arena and are addressed by 32 bits; the first one
+//! holds a single row, and each further one as many as the series has, up to a bound: a series of
+//! one point takes 36 bytes, and one of many little more than its words.
 //!
-//! A word is the bits of the value; a string's word is its place in the memtable's string arena:
-//! offset in the upper 32 bits, length in the lower.
+//! Rows arrive in the order of their WAL sequence, and that order alone decides which of two rows
+//! with one time wins: of two chunks the later one. So a row joins an earlier chunk only where no
+//! later chunk can hold a value that it would have to replace. A row that repeats the time of the
+//! row before it in its chunk replaces it at once.
+//!
+//! A word is the bits of the value; a string's word is its place in the memtable's strings.
+//!
+//! ```text
+//! chunk  := link, count, row × capacity
+//! link   := address of the chunk before (u32, high), template (u32, low)
+//! count  := rows (u16, low), capacity (u16), ascending (1 bit), rows of the series before (high)
+//! row    := time ns, word × fields
+//! ```
+
+mod heads;
+mod strings;
+#[cfg(test)]
+mod tests;
+mod words;
 
 use std::sync::Arc;
 
@@ -16,63 +32,125 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use tandem_model::{FieldType, SeriesId, TimeRange};
 
+use self::heads::{Heads, NONE};
+use self::strings::Strings;
+use self::words::Words;
 use crate::rows::{Column, Rows, Validity, Values};
 use crate::schema::Template;
 
-/// Overhead charged for a series beside its rows, in bytes: its slot in the table and its run.
-const SERIES_BYTES: usize = 112;
-/// Overhead charged for a run beside its rows.
-const RUN_BYTES: usize = 56;
-/// How many runs back a row looks for one of its template.
-const RUNS_BACK_MAX: usize = 8;
+/// Bytes of one string field.
+pub(crate) const STRING_BYTES_MAX: usize = 64 << 20;
+/// Words of a chunk before its rows.
+const HEADER_WORDS: usize = 2;
+/// Words of the rows of a chunk of more than one row.
+const CHUNK_WORDS_MAX: usize = 1 << 10;
+/// How many chunks back a row looks for one of its template.
+const CHUNKS_BACK_MAX: usize = 8;
 
 /// See the module's head.
 #[derive(Debug, Default)]
 pub(crate) struct Memtable {
-    series: HashMap<u32, Vec<Run>, FixedState>,
-    templates: HashMap<u32, Arc<Template>, FixedState>,
-    strings: Vec<u8>,
-    bytes: usize,
-    rows: u64,
+    heads: Heads,
+    words: Words,
+    strings: Strings,
+    /// Each template that a row here has.
+    templates: Vec<Arc<Template>>,
+    /// Places of templates by their ids.
+    template_places: HashMap<u64, u32, FixedState>,
+    template_bytes: usize,
+    /// Id and place of the template of the row before.
+    last_template: Option<(u64, u32)>,
+    series: usize,
 }
 
+/// The header of a chunk, unpacked.
+#[derive(Clone, Copy, Debug)]
+struct Chunk {
+    address: u32,
+    before: u32,
+    template: u32,
+    rows: usize,
+    capacity: usize,
+    /// True while times ascend strictly.
+    ascending: bool,
+    /// Rows of the series' chunks before this one, as far as 30 bits go.
+    rows_before: usize,
+}
+
+impl Chunk {
+    fn read(words: &Words, address: u32) -> Self {
+        let header = words.from(address);
+        let (link, count) = (header[0], header[1]);
+        Self {
+            address,
+            before: (link >> 32) as u32,
+            template: link as u32,
+            rows: (count & 0xffff) as usize,
+            capacity: (count >> 16 & 0xffff) as usize,
+            ascending: count >> 32 & 1 == 1,
+            rows_before: (count >> 33) as usize,
+        }
+    }
+
+    fn count_word(self) -> u64 {
+        let rows_before = self.rows_before.min(u32::MAX as usize >> 2) as u64;
+        rows_before << 33
+            | u64::from(self.ascending) << 32
+            | (self.capacity as u64) << 16
+            | self.rows as u64
+    }
+
+    /// The address of a row.
+    const fn row(self, row: usize, stride: usize) -> u32 {
+        self.address + (HEADER_WORDS + row * stride) as u32
+    }
+
+    fn time_ns(self, words: &Words, row: usize, stride: usize) -> i64 {
+        words.from(self.address)[HEADER_WORDS + row * stride].cast_signed()
+    }
+
+    fn times_ns(self, words: &Words, stride: usize) -> impl Iterator<Item = i64> {
+        let rows = &words.from(self.address)[HEADER_WORDS..][..self.rows * stride];
+        rows.chunks_exact(stride).map(|row| row[0].cast_signed())
+    }
+
+    fn min_ns(self, words: &Words, stride: usize) -> i64 {
+        if self.ascending {
+            return self.time_ns(words, 0, stride);
+        }
+        self.times_ns(words, stride).min().unwrap_or(i64::MAX)
+    }
+
+    fn max_ns(self, words: &Words, stride: usize) -> i64 {
+        if self.ascending {
+            return self.time_ns(words, self.rows - 1, stride);
+        }
+        self.times_ns(words, stride).max().unwrap_or(i64::MIN)
+    }
+}
+
+/// Chunks of one template that are read as one source.
 #[derive(Debug)]
 struct Run {
-    template: Arc<Template>,
-    words: Vec<u64>,
+    template: u32,
+    chunks: Vec<Chunk>,
     max_ns: i64,
-    /// True while times ascend strictly.
-    sorted: bool,
 }
 
-impl Run {
-    fn stride(&self) -> usize {
-        1 + self.template.fields.len()
-    }
-
-    fn rows(&self) -> usize {
-        self.words.len() / self.stride()
-    }
-
-    fn time_ns(&self, row: usize) -> i64 {
-        self.words[row * self.stride()].cast_signed()
-    }
-}
-
-/// Packs the place of a string into a word.
+/// Packs the place of a string of a batch into a word.
 pub(crate) const fn string_word(offset: usize, len: usize) -> u64 {
     (offset as u64) << 32 | len as u64
 }
 
-/// The string that a word points to.
+/// The string of a batch that a word points to.
 pub(crate) fn string_at(strings: &[u8], word: u64) -> &[u8] {
     let offset = (word >> 32) as usize;
     &strings[offset..offset + (word & 0xffff_ffff) as usize]
 }
 
 impl Memtable {
-    /// Adds one row. `values` has one word for each field of the template; strings are places in
-    /// `strings` and are copied.
+    /// Adds one row; returns true when it is the first of its series. `values` has one word for
+    /// each field of the template; strings are places in `strings` and are copied.
     pub(crate) fn insert(
         &mut self,
         series: SeriesId,
@@ -80,124 +158,212 @@ impl Memtable {
         time_ns: i64,
         values: &[u64],
         strings: &[u8],
-    ) {
+    ) -> bool {
         debug_assert_eq!(values.len(), template.fields.len());
-        if !self.templates.contains_key(&template.id) {
-            self.templates.insert(template.id, Arc::clone(template));
-        }
-        let runs = self.series.entry(series.0).or_insert_with(|| {
-            self.bytes += SERIES_BYTES;
-            Vec::new()
-        });
-        let at = run_to_join(runs, template, time_ns).unwrap_or_else(|| {
-            self.bytes += RUN_BYTES;
-            runs.push(Run {
-                template: Arc::clone(template),
-                words: Vec::new(),
-                max_ns: i64::MIN,
-                sorted: true,
-            });
-            runs.len() - 1
-        });
-        let run = &mut runs[at];
-        run.max_ns = run.max_ns.max(time_ns);
-        let stride = run.stride();
-        let start = match run.rows() {
-            0 => 0,
-            rows => {
-                let last_ns = run.time_ns(rows - 1);
-                if last_ns == time_ns {
-                    (rows - 1) * stride
-                } else {
-                    run.sorted &= last_ns < time_ns;
-                    rows * stride
-                }
+        let place = self.template_place(template);
+        let stride = 1 + values.len();
+        let head = self.heads.get_mut(series);
+        let newest = *head;
+        let found = chunk_to_join(&self.words, &self.templates, newest, place, time_ns);
+        let chunk = match found {
+            Some(chunk) => chunk,
+            None => {
+                let rows_before = match newest {
+                    NONE => 0,
+                    address => {
+                        let chunk = Chunk::read(&self.words, address);
+                        chunk.rows_before + chunk.rows
+                    }
+                };
+                let capacity = rows_before.clamp(1, (CHUNK_WORDS_MAX / stride).max(1));
+                let address = self.words.allocate(HEADER_WORDS + capacity * stride);
+                *head = address;
+                let chunk = Chunk {
+                    address,
+                    before: newest,
+                    template: place,
+                    rows: 0,
+                    capacity,
+                    ascending: true,
+                    rows_before,
+                };
+                let link = u64::from(newest) << 32 | u64::from(place);
+                self.words.from_mut(address)[0] = link;
+                chunk
             }
         };
-        if start == run.words.len() {
-            let before = run.words.capacity();
-            run.words.push(time_ns.cast_unsigned());
-            run.words.extend_from_slice(values);
-            self.bytes += (run.words.capacity() - before) * 8;
-            self.rows += 1;
+        self.put_row(chunk, template, time_ns, values, strings);
+        self.series += usize::from(newest == NONE);
+        newest == NONE
+    }
+
+    /// Writes a row behind the last one of a chunk that has room, or over it.
+    fn put_row(
+        &mut self,
+        mut chunk: Chunk,
+        template: &Template,
+        time_ns: i64,
+        values: &[u64],
+        strings: &[u8],
+    ) {
+        let stride = 1 + values.len();
+        let last = chunk.rows.checked_sub(1);
+        let last_ns = last.map(|row| chunk.time_ns(&self.words, row, stride));
+        let row = if last_ns == Some(time_ns) {
+            chunk.rows - 1
         } else {
-            run.words[start + 1..start + stride].copy_from_slice(values);
-        }
-        for (at, (_, field_type)) in template.fields.iter().enumerate() {
-            if *field_type == FieldType::String {
-                let text = string_at(strings, values[at]);
-                run.words[start + 1 + at] = string_word(self.strings.len(), text.len());
-                self.strings.extend_from_slice(text);
-                self.bytes += text.len();
+            chunk.ascending &= last_ns.is_none_or(|last_ns| last_ns < time_ns);
+            chunk.rows += 1;
+            chunk.rows - 1
+        };
+        let words = self.words.from_mut(chunk.address);
+        words[1] = chunk.count_word();
+        let words = &mut words[HEADER_WORDS + row * stride..][..stride];
+        words[0] = time_ns.cast_unsigned();
+        words[1..].copy_from_slice(values);
+        if template.has_strings {
+            for (word, (_, field_type)) in words[1..].iter_mut().zip(&template.fields) {
+                if *field_type == FieldType::String {
+                    *word = self.strings.push(string_at(strings, *word));
+                }
             }
         }
     }
 
-    /// Bytes held, near enough for a budget.
-    pub(crate) const fn bytes(&self) -> usize {
-        self.bytes
+    fn template_place(&mut self, template: &Arc<Template>) -> u32 {
+        if let Some((id, place)) = self.last_template
+            && id == template.id
+        {
+            return place;
+        }
+        let place = *self.template_places.entry(template.id).or_insert_with(|| {
+            self.template_bytes += template.heap_bytes();
+            self.templates.push(Arc::clone(template));
+            u32::try_from(self.templates.len() - 1).expect("a memtable is bounded to 2 GiB")
+        });
+        self.last_template = Some((template.id, place));
+        place
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.series.is_empty()
+    /// Bytes held: what the allocator gave, and what the templates take, of which others may hold
+    /// the same ones.
+    pub(crate) fn bytes(&self) -> usize {
+        let places = self.template_places.capacity() * 8 / 7 * (size_of::<(u64, u32)>() + 1);
+        self.heads.bytes()
+            + self.words.bytes()
+            + self.strings.bytes()
+            + self.templates.capacity() * size_of::<Arc<Template>>()
+            + places
+            + self.template_bytes
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.series == 0
     }
 
     /// The ids of the series that have rows, in no order.
     pub(crate) fn series_ids(&self) -> impl Iterator<Item = SeriesId> {
-        self.series.keys().map(|&id| SeriesId(id))
-    }
-
-    /// True when the series has rows.
-    pub(crate) fn contains(&self, series: SeriesId) -> bool {
-        self.series.contains_key(&series.0)
+        self.heads.series()
     }
 
     /// Every template that a row here has.
     pub(crate) fn templates(&self) -> impl Iterator<Item = &Arc<Template>> {
-        self.templates.values()
+        self.templates.iter()
     }
 
     /// The measurement of a series that has rows.
     pub(crate) fn measurement_of(&self, series: SeriesId) -> Option<&Arc<[u8]>> {
-        Some(&self.series.get(&series.0)?.first()?.template.measurement)
+        let chunk = self.chunks(series).next()?;
+        Some(&self.templates[chunk.template as usize].measurement)
     }
 
     /// True when the series has a row in `range`.
     pub(crate) fn has_rows(&self, series: SeriesId, range: TimeRange) -> bool {
-        let runs = self.series.get(&series.0);
-        runs.into_iter().flatten().any(|run| {
-            range == TimeRange::ALL || (0..run.rows()).any(|row| range.contains(run.time_ns(row)))
+        let mut chunks = self.chunks(series);
+        if range == TimeRange::ALL {
+            return chunks.next().is_some();
+        }
+        chunks.any(|chunk| {
+            let mut times = chunk.times_ns(&self.words, self.stride(chunk));
+            times.any(|time_ns| range.contains(time_ns))
         })
     }
 
-    /// The rows of a series in `range`, one [`Rows`] for each run, in the order of their
+    /// The rows of a series in `range`, in one or several [`Rows`], in the order of their
     /// sequence: a later one wins. Columns stand for `fields` in order.
     pub(crate) fn read(&self, series: SeriesId, fields: &[&[u8]], range: TimeRange) -> Vec<Rows> {
-        let Some(runs) = self.series.get(&series.0) else {
-            return Vec::new();
-        };
+        let runs = self.runs(series);
         runs.iter()
             .map(|run| self.read_run(run, fields, range))
             .filter(|rows| !rows.is_empty())
             .collect()
     }
 
+    fn stride(&self, chunk: Chunk) -> usize {
+        1 + self.templates[chunk.template as usize].fields.len()
+    }
+
+    /// The chunks of a series, newest first.
+    fn chunks(&self, series: SeriesId) -> impl Iterator<Item = Chunk> {
+        let mut next = self.heads.get(series);
+        std::iter::from_fn(move || {
+            let chunk = (next != NONE).then(|| Chunk::read(&self.words, next))?;
+            next = chunk.before;
+            Some(chunk)
+        })
+    }
+
+    /// The chunks of a series in as few runs as the order of their rows allows.
+    fn runs(&self, series: SeriesId) -> Vec<Run> {
+        let mut chunks: Vec<Chunk> = self.chunks(series).collect();
+        chunks.reverse();
+        let mut runs: Vec<Run> = Vec::new();
+        for chunk in chunks {
+            let stride = self.stride(chunk);
+            let min_ns = chunk.min_ns(&self.words, stride);
+            let max_ns = chunk.max_ns(&self.words, stride);
+            match self.run_to_join(&runs, chunk.template, min_ns) {
+                Some(at) => {
+                    runs[at].chunks.push(chunk);
+                    runs[at].max_ns = runs[at].max_ns.max(max_ns);
+                }
+                None => runs.push(Run {
+                    template: chunk.template,
+                    chunks: vec![chunk],
+                    max_ns,
+                }),
+            }
+        }
+        runs
+    }
+
+    /// The newest run of this template that rows from `min_ns` on may join without changing who
+    /// wins.
+    fn run_to_join(&self, runs: &[Run], template: u32, min_ns: i64) -> Option<usize> {
+        for (at, run) in runs.iter().enumerate().rev().take(CHUNKS_BACK_MAX) {
+            if run.template == template {
+                return Some(at);
+            }
+            if min_ns <= run.max_ns && !disjoint(&self.templates, run.template, template) {
+                return None;
+            }
+        }
+        None
+    }
+
     fn read_run(&self, run: &Run, fields: &[&[u8]], range: TimeRange) -> Rows {
-        let order = rows_in_time_order(run, range);
+        let order = self.rows_in_time_order(run, range);
         if order.is_empty() {
             return Rows::default();
         }
-        let stride = run.stride();
+        let template = &self.templates[run.template as usize];
         let column = |name: &[u8]| -> Option<Column> {
-            let at = run
-                .template
+            let at = template
                 .fields
                 .binary_search_by(|(n, _)| (**n).cmp(name))
                 .ok()?;
-            let words = order
-                .iter()
-                .map(|&row| run.words[row as usize * stride + 1 + at]);
-            let values = match run.template.fields[at].1 {
+            let words = order.iter().map(|&row| self.words.from(row)[1 + at]);
+            let values = match template.fields[at].1 {
                 FieldType::Float => Values::Float(words.map(f64::from_bits).collect()),
                 FieldType::Integer => Values::Integer(words.map(u64::cast_signed).collect()),
                 FieldType::Unsigned => Values::Unsigned(words.collect()),
@@ -205,7 +371,7 @@ impl Memtable {
                 FieldType::String => {
                     let mut values = Values::new(FieldType::String);
                     if let Values::String(strings) = &mut values {
-                        words.for_each(|w| strings.push(string_at(&self.strings, w)));
+                        words.for_each(|w| strings.push(self.strings.get(w)));
                     }
                     values
                 }
@@ -217,9 +383,74 @@ impl Memtable {
         };
         Rows {
             columns: fields.iter().map(|name| column(name)).collect(),
-            times_ns: order.iter().map(|&row| run.time_ns(row as usize)).collect(),
+            times_ns: order.iter().map(|&row| self.row_ns(row)).collect(),
         }
     }
+
+    /// The time of the row at an address.
+    fn row_ns(&self, row: u32) -> i64 {
+        self.words.from(row)[0].cast_signed()
+    }
+
+    /// The addresses of the rows of a run inside `range`, by time, each time once: of equal times
+    /// the last.
+    fn rows_in_time_order(&self, run: &Run, range: TimeRange) -> Vec<u32> {
+        let mut order: Vec<u32> = Vec::with_capacity(run.chunks.iter().map(|c| c.rows).sum());
+        let mut ascending = true;
+        let mut last_ns = None;
+        for chunk in &run.chunks {
+            let stride = self.stride(*chunk);
+            for (row, time_ns) in chunk.times_ns(&self.words, stride).enumerate() {
+                if range.contains(time_ns) {
+                    ascending &= last_ns.is_none_or(|last_ns| last_ns < time_ns);
+                    last_ns = Some(time_ns);
+                    order.push(chunk.row(row, stride));
+                }
+            }
+        }
+        if !ascending {
+            order.sort_by_key(|&row| self.row_ns(row));
+            // Keep the last of each run of equal times: reversed, `dedup` keeps the first.
+            order.reverse();
+            order.dedup_by_key(|row| self.row_ns(*row));
+            order.reverse();
+        }
+        order
+    }
+}
+
+fn disjoint(templates: &[Arc<Template>], a: u32, b: u32) -> bool {
+    templates[a as usize].is_disjoint(&templates[b as usize])
+}
+
+/// The newest chunk of this template that the row may join without changing who wins, if it has
+/// room for it.
+fn chunk_to_join(
+    words: &Words,
+    templates: &[Arc<Template>],
+    newest: u32,
+    template: u32,
+    time_ns: i64,
+) -> Option<Chunk> {
+    let mut next = newest;
+    for _ in 0..CHUNKS_BACK_MAX {
+        if next == NONE {
+            return None;
+        }
+        let chunk = Chunk::read(words, next);
+        let stride = 1 + templates[chunk.template as usize].fields.len();
+        if chunk.template == template {
+            let fits = chunk.rows < chunk.capacity
+                || chunk.time_ns(words, chunk.rows - 1, stride) == time_ns;
+            return fits.then_some(chunk);
+        }
+        if time_ns <= chunk.max_ns(words, stride) && !disjoint(templates, chunk.template, template)
+        {
+            return None;
+        }
+        next = chunk.before;
+    }
+    None
 }
 
 /// Ranges of time that together hold all rows of a series in some memtables, by time, each with
@@ -229,19 +460,18 @@ pub(crate) fn slices<'a>(
     series: SeriesId,
     rows_max: usize,
 ) -> Vec<TimeRange> {
-    let runs: Vec<&Run> = tables
-        .filter_map(|table| table.series.get(&series.0))
-        .flatten()
+    let chunks: Vec<(&Memtable, Chunk)> = tables
+        .flat_map(|table| table.chunks(series).map(move |chunk| (table, chunk)))
         .collect();
-    if runs.is_empty() {
+    if chunks.is_empty() {
         return Vec::new();
     }
-    if runs.iter().map(|run| run.rows()).sum::<usize>() <= rows_max {
+    if chunks.iter().map(|(_, chunk)| chunk.rows).sum::<usize>() <= rows_max {
         return vec![TimeRange::ALL];
     }
-    let mut times_ns: Vec<i64> = runs
+    let mut times_ns: Vec<i64> = chunks
         .iter()
-        .flat_map(|run| (0..run.rows()).map(|row| run.time_ns(row)))
+        .flat_map(|(table, chunk)| chunk.times_ns(&table.words, table.stride(*chunk)))
         .collect();
     times_ns.sort_unstable();
     times_ns.dedup();
@@ -249,124 +479,4 @@ pub(crate) fn slices<'a>(
         .chunks(rows_max.max(1))
         .map(|chunk| TimeRange::new(chunk[0], chunk[chunk.len() - 1]))
         .collect()
-}
-
-/// The newest run of this template that the row may join without changing who wins.
-fn run_to_join(runs: &[Run], template: &Template, time_ns: i64) -> Option<usize> {
-    for (at, run) in runs.iter().enumerate().rev().take(RUNS_BACK_MAX) {
-        if run.template.id == template.id {
-            return Some(at);
-        }
-        if time_ns <= run.max_ns && !run.template.is_disjoint(template) {
-            return None;
-        }
-    }
-    None
-}
-
-/// The rows of a run inside `range`, by time, each time once: of equal times the last.
-fn rows_in_time_order(run: &Run, range: TimeRange) -> Vec<u32> {
-    let rows = u32::try_from(run.rows()).unwrap_or(u32::MAX);
-    let mut order: Vec<u32> = (0..rows)
-        .filter(|&row| range.contains(run.time_ns(row as usize)))
-        .collect();
-    if !run.sorted {
-        order.sort_by_key(|&row| run.time_ns(row as usize));
-        // Keep the last of each run of equal times: reversed, `dedup` keeps the first.
-        order.reverse();
-        order.dedup_by_key(|row| run.time_ns(*row as usize));
-        order.reverse();
-    }
-    order
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::schema::Schemas;
-
-    fn template(fields: &[(&str, FieldType)]) -> Arc<Template> {
-        let fields = fields
-            .iter()
-            .map(|&(n, t)| (Arc::from(n.as_bytes()), t))
-            .collect();
-        Schemas::default().template(b"m", fields)
-    }
-
-    #[test]
-    fn the_last_of_equal_times_wins_also_out_of_order() {
-        let t = template(&[("v", FieldType::Integer)]);
-        let mut table = Memtable::default();
-        for (time_ns, v) in [(5, 1), (5, 2), (3, 3), (9, 4), (3, 5), (5, 6)] {
-            table.insert(SeriesId(0), &t, time_ns, &[v], b"");
-        }
-        let rows = table.read(SeriesId(0), &[b"v", b"w"], TimeRange::ALL);
-        assert_eq!(rows.len(), 1);
-        assert_eq!(rows[0].times_ns, [3, 5, 9]);
-        let v = rows[0].columns[0].as_ref().unwrap();
-        assert_eq!(v.values, Values::Integer(vec![5, 6, 4]));
-        assert!(rows[0].columns[1].is_none());
-        let some = table.read(SeriesId(0), &[b"v"], TimeRange::new(4, 5));
-        assert_eq!(some[0].times_ns, [5]);
-        assert!(
-            table
-                .read(SeriesId(0), &[b"v"], TimeRange::new(6, 8))
-                .is_empty()
-        );
-    }
-
-    #[test]
-    fn lines_that_alternate_share_runs_and_sequence_still_decides() {
-        let schemas = Schemas::default();
-        let make = |names: &[&str]| {
-            let fields = names
-                .iter()
-                .map(|n| (Arc::from(n.as_bytes()), FieldType::Integer))
-                .collect();
-            schemas.template(b"m", fields)
-        };
-        let (a, b, ab) = (make(&["a"]), make(&["b"]), make(&["a", "b"]));
-        let mut table = Memtable::default();
-        for time_ns in 0..10 {
-            table.insert(SeriesId(0), &a, time_ns, &[1], b"");
-            table.insert(SeriesId(0), &b, time_ns, &[2], b"");
-        }
-        assert_eq!(table.read(SeriesId(0), &[b"a"], TimeRange::ALL).len(), 2);
-        table.insert(SeriesId(0), &ab, 4, &[7, 7], b"");
-        table.insert(SeriesId(0), &a, 4, &[8], b"");
-        let runs = table.read(SeriesId(0), &[b"a", b"b"], TimeRange::new(4, 4));
-        let rows = crate::merge::merge(runs, 2);
-        let get = |at: usize| rows.columns[at].as_ref().and_then(|c| c.get(0));
-        assert_eq!(get(0), Some(tandem_model::FieldValue::Integer(8)));
-        assert_eq!(get(1), Some(tandem_model::FieldValue::Integer(7)));
-    }
-
-    #[test]
-    fn slices_hold_every_row_once() {
-        let t = template(&[("v", FieldType::Integer)]);
-        let mut table = Memtable::default();
-        for time_ns in [9, 3, 7, 1, 3, 5, 8] {
-            table.insert(SeriesId(0), &t, time_ns, &[1], b"");
-        }
-        let slices = |rows_max| slices([&table].into_iter(), SeriesId(0), rows_max);
-        let expected = [(1, 3), (5, 7), (8, 9)].map(|(a, b)| TimeRange::new(a, b));
-        assert_eq!(slices(2), expected);
-        assert_eq!(slices(7), [TimeRange::ALL]);
-        assert_eq!(slices(0).len(), 6);
-    }
-
-    #[test]
-    fn strings_are_copied_and_replaced() {
-        let t = template(&[("s", FieldType::String)]);
-        let mut table = Memtable::default();
-        table.insert(SeriesId(3), &t, 1, &[string_word(1, 2)], b"xab");
-        table.insert(SeriesId(3), &t, 1, &[string_word(0, 0)], b"");
-        table.insert(SeriesId(3), &t, 2, &[string_word(0, 3)], b"cde");
-        let rows = table.read(SeriesId(3), &[b"s"], TimeRange::ALL);
-        let column = rows[0].columns[0].as_ref().unwrap();
-        let Values::String(strings) = &column.values else {
-            panic!("a string column")
-        };
-        assert_eq!(strings.iter().collect::<Vec<_>>(), [b"".as_slice(), b"cde"]);
-    }
 }

@@ -110,7 +110,7 @@ struct Parser<'a, 'b> {
     /// Layouts met so far, with the place of their template in the batch.
     layouts: HashMap<u32, (Arc<Layout>, u32), RandomState>,
     /// Templates met so far, by id, with their place in the batch.
-    templates: HashMap<u32, u32, RandomState>,
+    templates: HashMap<u64, u32, RandomState>,
     last_layout: Option<(Arc<Layout>, u32)>,
     /// The line at hand: names as written and types, and a word each.
     names: Vec<(&'b [u8], FieldType)>,

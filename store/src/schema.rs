@@ -11,7 +11,7 @@
 //! is still stored, only slower.
 
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use foldhash::fast::RandomState;
@@ -27,15 +27,22 @@ const LAYOUTS_MAX: usize = 1 << 14;
 #[derive(Debug)]
 pub(crate) struct Template {
     /// Unique within the database while the process runs.
-    pub(crate) id: u32,
+    pub(crate) id: u64,
     /// False for one made past the bound: it may exist twice.
     pub(crate) shared: bool,
     pub(crate) measurement: Arc<[u8]>,
     /// Sorted by name, each name once, unescaped, none of them `time`.
     pub(crate) fields: Box<[(Arc<[u8]>, FieldType)]>,
+    pub(crate) has_strings: bool,
 }
 
 impl Template {
+    /// About what it takes in memory, its names included, which others may share.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let names = self.fields.iter().map(|(name, _)| name.len() + 48);
+        names.sum::<usize>() + self.measurement.len() + 96
+    }
+
     /// True when no field is in both.
     pub(crate) fn is_disjoint(&self, other: &Self) -> bool {
         let (mut a, mut b) = (
@@ -71,7 +78,7 @@ type Templates = HashMap<(Arc<[u8]>, Fields), Arc<Template>, RandomState>;
 /// The templates and layouts of one database.
 #[derive(Debug, Default)]
 pub(crate) struct Schemas {
-    next_template: AtomicU32,
+    next_template: AtomicU64,
     templates: RwLock<Templates>,
     layouts: RwLock<Layouts>,
 }
@@ -188,6 +195,7 @@ impl Schemas {
             id: self.next_template.fetch_add(1, Ordering::Relaxed),
             shared,
             measurement: Arc::clone(&key.0),
+            has_strings: key.1.iter().any(|(_, t)| *t == FieldType::String),
             fields: key.1.clone().into_boxed_slice(),
         });
         if shared {
