@@ -32,6 +32,8 @@ pub(crate) struct Usage {
     pub(crate) cpu_s: f64,
     /// Resident now.
     pub(crate) rss_bytes: u64,
+    /// Of it, what is in no file: heaps and stacks.
+    pub(crate) anonymous_bytes: u64,
     /// The most that was ever resident.
     pub(crate) peak_bytes: u64,
 }
@@ -100,6 +102,7 @@ impl Process {
             cpu_s: ticks as f64 / ticks_per_s,
             // The dead have none.
             rss_bytes: kib(&status, "VmRSS:").unwrap_or(0) << 10,
+            anonymous_bytes: kib(&status, "RssAnon:").unwrap_or(0) << 10,
             peak_bytes: kib(&status, "VmHWM:").unwrap_or(0) << 10,
         })
     }

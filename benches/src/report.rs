@@ -101,16 +101,15 @@ impl Row {
         }
     }
 
-    /// Whether the goal is met, or half of it, as design asks of ingest for now.
-    fn verdict(&self) -> &'static str {
+    /// Whether the goal is met, or how much of it.
+    fn verdict(&self) -> String {
         let Some(Ok(figure)) = self.figures.get("tandem") else {
-            return "";
+            return String::new();
         };
         match self.goal.reached(figure.value) {
-            None => "",
-            Some(part) if part >= 1.0 => "met",
-            Some(part) if part >= 0.5 => "half",
-            Some(_) => "MISSED",
+            None => String::new(),
+            Some(part) if part >= 1.0 => "met".into(),
+            Some(part) => format!("{:.0} %", (part * 100.0).floor()),
         }
     }
 }
@@ -140,7 +139,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
             row.unit.name().into(),
             goal,
             ours,
-            row.verdict().into(),
+            row.verdict(),
             influxd,
             victoria,
         ]);
@@ -238,12 +237,16 @@ mod tests {
 
     #[test]
     fn verdicts_say_how_much_of_the_goal_is_reached() {
-        assert_eq!(row(Goal::AtLeast(8e6), 8e6).verdict(), "met");
-        assert_eq!(row(Goal::AtLeast(8e6), 4e6).verdict(), "half");
-        assert_eq!(row(Goal::AtLeast(8e6), 3.9e6).verdict(), "MISSED");
-        assert_eq!(row(Goal::AtMost(1.0), 0.9).verdict(), "met");
-        assert_eq!(row(Goal::AtMost(1.0), 2.1).verdict(), "MISSED");
-        assert_eq!(row(Goal::None, 1.0).verdict(), "");
+        for (goal, value, verdict) in [
+            (Goal::AtLeast(8e6), 8e6, "met"),
+            (Goal::AtLeast(8e6), 7.999e6, "99 %"),
+            (Goal::AtLeast(8e6), 4e6, "50 %"),
+            (Goal::AtMost(1.0), 0.9, "met"),
+            (Goal::AtMost(1.0), 4.0, "25 %"),
+            (Goal::None, 1.0, ""),
+        ] {
+            assert_eq!(row(goal, value).verdict(), verdict, "{goal:?} {value}");
+        }
     }
 
     #[test]
@@ -258,7 +261,7 @@ mod tests {
             "{table}"
         );
         assert!(
-            lines[2].contains("| 8.00 | 4.56   | half | failed  | –"),
+            lines[2].contains("| 8.00 | 4.56   | 57 % | failed  | –"),
             "{table}"
         );
     }

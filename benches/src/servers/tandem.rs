@@ -68,6 +68,7 @@ pub(super) fn settle_and_stop(program: &Path, server: Server, dir: &Path) -> any
     Ok(Usage {
         cpu_s: served.cpu_s + compacted.cpu_s,
         rss_bytes: 0,
+        anonymous_bytes: 0,
         peak_bytes: served.peak_bytes.max(compacted.peak_bytes),
     })
 }
@@ -87,7 +88,7 @@ pub(crate) fn up(program: &Path, dir: &Path) -> anyhow::Result<Process> {
     ]);
     command.arg(dir);
     let mut process = Process::start(command, &dir.with_extension("log"))?;
-    process.await_some(START_MAX, |log| log.contains("ready").then_some(()))?;
+    process.await_some(START_MAX, |log| log.contains("Ctrl-C stops").then_some(()))?;
     Ok(process)
 }
 

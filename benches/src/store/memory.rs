@@ -13,6 +13,7 @@ use crate::report::{Figure, Goal, Unit};
 use crate::servers::{Kind, agent, up};
 use crate::sink::Sink;
 
+const SERIES: u32 = 1_000_000;
 const MIB: f64 = (1 << 20) as f64;
 
 pub(super) const PLANS: &[Plan] = &[
@@ -71,10 +72,9 @@ fn idle(bench: &Bench<'_>, plan: &Plan, kind: &Kind, role: Role) -> anyhow::Resu
 
 /// A point a minute of every series, as fast as they are taken: more at once than live series would send.
 fn series(bench: &Bench<'_>, plan: &Plan, kind: &Kind) -> anyhow::Result<Figure> {
-    let series = bench.size(1_000_000, 100_000);
-    let rounds = bench.size(20, 10);
-    let count = u32::try_from(series)?;
-    let bodies = bench.bodies(Shape::Series { count }, series * rounds, false)?;
+    let shape = Shape::Series { count: SERIES };
+    let rounds = bench.size(20, 5);
+    let bodies = bench.bodies(shape, u64::from(SERIES) * rounds, false)?;
     let dir = bench.fresh_dir(plan.name, kind)?;
     let server = kind.start(&dir)?;
     let loaded = load(server.address, &kind.write_target(), &bodies)?;
@@ -82,7 +82,7 @@ fn series(bench: &Bench<'_>, plan: &Plan, kind: &Kind) -> anyhow::Result<Figure>
     server.process.kill()?;
     remove(&dir)?;
     let details = [
-        ("series", series as f64),
+        ("series", f64::from(SERIES)),
         ("values", loaded.values as f64),
         ("refusals", loaded.refusals as f64),
     ];

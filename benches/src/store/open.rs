@@ -11,6 +11,7 @@ use crate::load::load;
 use crate::report::{Figure, Goal, Unit};
 use crate::servers::{DATABASE, Kind};
 
+const SERIES: u32 = 1_000_000;
 /// Points of each series.
 const ROUNDS: u64 = 2;
 
@@ -34,9 +35,9 @@ pub(super) const PLANS: &[Plan] = &[
 ];
 
 fn open(bench: &Bench<'_>, plan: &Plan, kind: &Kind, clean: bool) -> anyhow::Result<Figure> {
-    let series = bench.size(1_000_000, 100_000);
-    let count = u32::try_from(series)?;
-    let bodies = bench.bodies(Shape::Series { count }, series * ROUNDS, false)?;
+    let shape = Shape::Series { count: SERIES };
+    let series = u64::from(SERIES);
+    let bodies = bench.bodies(shape, series * ROUNDS, false)?;
     let dir = bench.fresh_dir(plan.name, kind)?;
     let server = kind.start(&dir)?;
     load(server.address, &kind.write_target(), &bodies)?;
