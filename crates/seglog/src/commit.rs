@@ -14,6 +14,7 @@ use crate::group::{Group, Ticket};
 use crate::recovery::Recovered;
 use crate::segment::Segment;
 use crate::spare::Spares;
+use crate::stats::Counters;
 use crate::writer::{WriteError, Writer};
 use crate::{Error, Options, Sequence, quarantine};
 
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     /// Held while segments are removed.
     pub(crate) cutting: Mutex<()>,
     pub(crate) spares: Arc<Spares>,
+    pub(crate) counters: Arc<Counters>,
     /// A group was settled, or the leader is gone.
     pub(crate) settled: Condvar,
     /// A leader that gathers has enough.
@@ -83,12 +85,14 @@ impl Shared {
             ..
         } = recovered;
         let spares = Arc::new(spares);
+        let counters = Arc::new(Counters::default());
         Shared {
             writer: Mutex::new(Writer::new(
                 Arc::clone(&vfs),
                 dir.clone(),
                 options.clone(),
                 Arc::clone(&spares),
+                Arc::clone(&counters),
                 active,
             )),
             vfs,
@@ -109,6 +113,7 @@ impl Shared {
             }),
             cutting: Mutex::new(()),
             spares,
+            counters,
             settled: Condvar::new(),
             gathered: Condvar::new(),
             _lock: lock,
@@ -281,7 +286,7 @@ impl Shared {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut written = Ok(());
         if !frames.is_empty() {
-            written = writer.write(&mut frames, durable_end);
+            written = writer.write(&mut frames, durable_end, group_end);
         }
         let rotated = match task {
             Task::WriteAndRotate if written.is_ok() => writer.rotate(group_end),

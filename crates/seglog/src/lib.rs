@@ -89,6 +89,7 @@ mod commit;
 mod group;
 mod log;
 mod options;
+mod stats;
 mod writer;
 // Reading back.
 mod peek;
@@ -110,6 +111,7 @@ pub use options::Options;
 pub use peek::{Peek, PeekSegment, peek};
 pub use reader::Reader;
 pub use report::{Corruption, Damage, Recovery, TornTail};
+pub use stats::{LogStats, SYNC_BOUNDS};
 
 /// The number of a record in its log, counted up by one.
 pub type Sequence = u64;

@@ -8,7 +8,7 @@ use tandem_vfs::Vfs;
 use crate::commit::Shared;
 use crate::frame::{self, FrameHeader};
 use crate::group::Ticket;
-use crate::{Error, Options, Reader, Recovery, Sequence, UserError, Visitor, recovery};
+use crate::{Error, LogStats, Options, Reader, Recovery, Sequence, UserError, Visitor, recovery};
 
 /// An open log. Clones are the same log; its directory stays locked until the last clone and the
 /// last reader are gone. Records that were staged and never committed are lost then.
@@ -254,6 +254,12 @@ impl Log {
     #[must_use]
     pub fn bytes_total(&self) -> u64 {
         self.shared.lock().segments.iter().map(|s| s.bytes).sum()
+    }
+
+    /// What the log has done since it was opened.
+    #[must_use]
+    pub fn stats(&self) -> LogStats {
+        self.shared.counters.read()
     }
 
     /// How many segments there are; at least one.

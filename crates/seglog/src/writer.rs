@@ -6,11 +6,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use tandem_vfs::{File, Vfs, random_u64};
 
 use crate::segment::{HEADER_BYTES, Segment, SegmentHeader, SegmentId};
 use crate::spare::Spares;
+use crate::stats::Counters;
 use crate::{Error, Options, Sequence, frame};
 
 /// Why nothing was written.
@@ -47,6 +49,7 @@ pub(crate) struct Writer {
     dir: PathBuf,
     options: Options,
     spares: Arc<Spares>,
+    counters: Arc<Counters>,
     active: Active,
     /// Bytes past the durable end may have been written.
     dirty: bool,
@@ -66,6 +69,7 @@ impl Writer {
         dir: PathBuf,
         options: Options,
         spares: Arc<Spares>,
+        counters: Arc<Counters>,
         active: Active,
     ) -> Self {
         let next = id_after(active.segment.id);
@@ -74,6 +78,7 @@ impl Writer {
             dir,
             options,
             spares,
+            counters,
             active,
             dirty: false,
             must_roll: false,
@@ -83,11 +88,12 @@ impl Writer {
     }
 
     /// Writes and syncs a group of staged frames; the first has the sequence `durable_end`, below which
-    /// all is durable. On `Ok` so is the group.
+    /// all is durable. On `Ok` so is the group, up to `group_end`.
     pub(crate) fn write(
         &mut self,
         frames: &mut [u8],
         durable_end: Sequence,
+        group_end: Sequence,
     ) -> Result<(), WriteError> {
         self.clean()?;
         let grown = self.active.segment.bytes + frames.len() as u64;
@@ -105,10 +111,13 @@ impl Writer {
         self.dirty = true;
         file.write_all_at(frames, segment.bytes)
             .map_err(|e| WriteError::Refused(Error::io("append to", path, e)))?;
+        let begun = Instant::now();
         file.sync_data()
             .map_err(|e| WriteError::Sync(Error::io("sync", path, e)))?;
+        let (records, bytes) = (group_end - durable_end, frames.len() as u64);
+        self.counters.group(records, bytes, begun.elapsed());
         self.dirty = false;
-        segment.bytes += frames.len() as u64;
+        segment.bytes += bytes;
         *last_crc = group_crc;
         Ok(())
     }
@@ -225,6 +234,7 @@ impl Writer {
         self.vfs
             .sync_dir(&self.dir)
             .map_err(|e| WriteError::Sync(Error::io("sync", &self.dir, e)))?;
+        self.counters.recycled();
         Ok(Active::begun(file, path, header))
     }
 }
