@@ -1,10 +1,11 @@
-//! Automation of the repository: `cargo xtask tidy`, `cargo xtask test`, `cargo xtask bench`.
+//! Automation of the repository: `cargo xtask tidy`, `test`, `bench`, `crash`, `kill`.
 //!
 //! Everything here runs from a fresh clone with nothing but cargo; what a part needs beyond that
 //! it looks for, and says when it is missing. Output goes to stdout, problems to stderr; the exit
 //! code is 0 when all is well, 1 when a check failed, 2 when the command was not understood.
 
 mod bench;
+mod proof;
 mod test;
 mod tidy;
 
@@ -25,6 +26,11 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench store [--install] [--quick] [--alone] [--only ROW]… [--list]
                              measures a store beside its goals and beside influxd and
                              victoria-metrics, which --install brings
+  crash [--cycles N] [--seed S] …
+                             random lives of the store on a simulated file system, with that
+                             many power cuts; `crash --help` tells the rest
+  kill [--cycles N] [--seed S]
+                             kills the store's process under load, and looks what is there
 ";
 
 fn main() -> ExitCode {
@@ -37,6 +43,8 @@ fn main() -> ExitCode {
             Err(why) => return misunderstood(&why),
         },
         ["bench", options @ ..] => root().and_then(|root| bench::run(&root, options)),
+        ["crash", options @ ..] => root().and_then(|root| proof::crash(&root, options)),
+        ["kill", options @ ..] => root().and_then(|root| proof::kill(&root, options)),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

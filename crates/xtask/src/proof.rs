@@ -1,0 +1,49 @@
+//! `cargo xtask crash` and `cargo xtask kill`: the long runs of what `cargo xtask test` does for
+//! a short while.
+//!
+//! `crash` hands its arguments to `tandem-crash`, built with all checks on and fast; `kill` runs
+//! the test of the real process for as many cycles as asked for.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+/// Runs `command` in `root` with this process' own input and output; true when it went well.
+fn run(command: &mut Command, root: &Path) -> anyhow::Result<bool> {
+    let name = format!("{command:?}");
+    let status = command.current_dir(root).status();
+    Ok(status.with_context(|| format!("run {name}"))?.success())
+}
+
+pub(crate) fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Lives of the store on a simulated file system.
+pub(crate) fn crash(root: &Path, options: &[&str]) -> anyhow::Result<bool> {
+    let mut command = cargo();
+    command.args(["run", "--quiet", "--package", "tandem-crash", "--"]);
+    run(command.args(options), root)
+}
+
+/// Kills of the real process.
+pub(crate) fn kill(root: &Path, options: &[&str]) -> anyhow::Result<bool> {
+    let mut command = cargo();
+    command.args(["test", "--quiet", "--package", "tandem"]);
+    command.args(["--test", "kill_store", "--", "--nocapture"]);
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        let variable = match *option {
+            "--cycles" => "TANDEM_TEST_KILL_CYCLES",
+            "--seed" => "TANDEM_TEST_SEED",
+            other => bail!("unknown option: {other}; there are --cycles N and --seed S"),
+        };
+        let value = options.next().with_context(|| format!("{option} needs a number"))?;
+        value
+            .parse::<u64>()
+            .with_context(|| format!("{option} {value}"))?;
+        command.env(variable, value);
+    }
+    run(&mut command, root)
+}
