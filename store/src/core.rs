@@ -13,12 +13,14 @@ use tandem_model::{ShardId, TimeRange};
 use tandem_seglog::Log;
 use tandem_vfs::Vfs;
 
+use crate::block::{BlockCache, Handles};
+use crate::compact::Counters;
 use crate::database::{Database, PolicyChoice, database_dir};
 use crate::error::StoreError;
 use crate::manifest::{Edit, Manifest, ShardRecord};
 use crate::options::Options;
 use crate::policy::{PolicyChange, PolicySpec, RetentionPolicy, check_name};
-use crate::shard::Shard;
+use crate::shard::{Shard, ShardInfo};
 
 /// See the module's head.
 #[derive(Debug)]
@@ -26,6 +28,12 @@ pub(crate) struct Core {
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) dir: PathBuf,
     pub(crate) options: Options,
+    /// The block files that are open.
+    pub(crate) handles: Arc<Handles>,
+    /// What was read of them.
+    pub(crate) cache: Arc<BlockCache>,
+    /// What was written to them.
+    pub(crate) counters: Counters,
     manifest: Mutex<Manifest>,
     manifest_log: Log,
     databases: RwLock<BTreeMap<String, Arc<Database>>>,
@@ -41,6 +49,9 @@ impl Core {
         manifest: Manifest,
     ) -> Self {
         Self {
+            handles: Arc::new(Handles::new(Arc::clone(&vfs), Handles::OPEN_MAX)),
+            cache: Arc::new(BlockCache::new(options.block_cache_bytes_max)),
+            counters: Counters::default(),
             vfs,
             dir,
             options,
@@ -240,6 +251,51 @@ impl Core {
             garbage.push(shard.dir.clone());
         }
         Ok(())
+    }
+
+    /// Drops a shard, at once and for good when `Ok`; its files follow.
+    pub(crate) fn drop_shard(&self, id: ShardId) -> Result<(), StoreError> {
+        self.drop_shards(&[id])
+    }
+
+    /// Drops those of the shards that there are, all or none.
+    pub(crate) fn drop_shards(&self, ids: &[ShardId]) -> Result<(), StoreError> {
+        let mut manifest = self.manifest();
+        let shards = &manifest.state().shards;
+        let edits: Vec<Edit> = ids
+            .iter()
+            .filter(|id| shards.contains_key(id))
+            .map(|&id| Edit::DropShard { id })
+            .collect();
+        if edits.is_empty() {
+            return Ok(());
+        }
+        manifest.commit(&edits)?;
+        let mut garbage = self.garbage.lock().unwrap_or_else(PoisonError::into_inner);
+        for database in self.databases() {
+            for shard in database.policies_mut().remove_shards(ids) {
+                database
+                    .memtable_bytes
+                    .fetch_sub(shard.drop_rows(), Ordering::AcqRel);
+                garbage.push(shard.dir.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Every shard, by id.
+    pub(crate) fn shards(&self) -> Vec<ShardInfo> {
+        let mut infos = Vec::new();
+        for database in self.databases() {
+            let policies = database.policies();
+            for policy in &policies.list {
+                for shard in policies.shards_in(&policy.name, TimeRange::ALL) {
+                    infos.push(shard.info(&database.name, policy));
+                }
+            }
+        }
+        infos.sort_by_key(|info| info.id);
+        infos
     }
 
     /// The database called `name`, or InfluxDB's error.

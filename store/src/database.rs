@@ -92,6 +92,21 @@ impl Policies {
             .collect()
     }
 
+    /// Takes out the shards of these ids; returns those that were there.
+    pub(crate) fn remove_shards(&mut self, ids: &[ShardId]) -> Vec<Arc<Shard>> {
+        let mut removed = Vec::new();
+        for shards in self.shards.values_mut() {
+            shards.retain(|_, shard| {
+                let stays = !ids.contains(&shard.id);
+                if !stays {
+                    removed.push(Arc::clone(shard));
+                }
+                stays
+            });
+        }
+        removed
+    }
+
     /// The shard of a policy that holds a time.
     pub(crate) fn shard_at(&self, policy: &str, time_ns: i64) -> Option<&Arc<Shard>> {
         let (_, shard) = self.shards.get(policy)?.range(..=time_ns).next_back()?;

@@ -17,6 +17,7 @@ use tandem_model::{FieldType, SeriesId};
 use tandem_seglog::Sequence;
 
 use crate::block::{BlockFile, BlockWriter, Effort, Header};
+use crate::compact::Counters;
 use crate::core::Core;
 use crate::database::Database;
 use crate::error::StoreError;
@@ -24,7 +25,7 @@ use crate::index::write_segment;
 use crate::manifest::{Edit, FileRecord, SegmentRecord};
 use crate::memtable::slices;
 use crate::merge::merge;
-use crate::shard::{FrozenMemtable, Shard};
+use crate::shard::{FrozenMemtable, Shard, ShardFile};
 use crate::tombstone::{Tombstone, visible};
 
 /// Times and values of a series that are laid out at once; a series with more is written in
@@ -158,6 +159,7 @@ impl Flush {
                 len_bytes: 0,
                 min_sequence,
                 max_sequence: job.max_sequence(),
+                purged_below: job.tombstones.last().map_or(0, |t| t.id + 1),
             };
             let path = shard.dir.join(record.name());
             let temporary = temporary_name(&path);
@@ -170,17 +172,17 @@ impl Flush {
             core.vfs
                 .sync_dir(&shard.dir)
                 .map_err(StoreError::io("sync directory", &shard.dir))?;
-            let file = core
-                .vfs
-                .open_read(&path)
-                .map_err(StoreError::io("open block file", &path))?;
-            files.push((job, Some(Arc::new(BlockFile::open(file, &path)?))));
+            let record = FileRecord {
+                len_bytes,
+                ..record
+            };
+            let block = BlockFile::open(&core.handles, &path)?;
+            let block = block.with_cache(Arc::clone(&core.cache));
+            Counters::add(&core.counters.flush_bytes, len_bytes);
+            files.push((job, Some(Arc::new(ShardFile { record, block }))));
             edits.push(Edit::AddFile {
                 shard: shard.id,
-                file: FileRecord {
-                    len_bytes,
-                    ..record
-                },
+                file: record,
             });
         }
         for (database, first, end) in self.series.iter().filter(|(d, ..)| exists(d)) {
@@ -208,7 +210,7 @@ impl Flush {
 
 /// A file on its way into the manifest, and the memtables whose place it takes; none when all that
 /// they held is hidden.
-type WrittenFile<'a> = (&'a Job, Option<Arc<BlockFile>>);
+type WrittenFile<'a> = (&'a Job, Option<Arc<ShardFile>>);
 
 impl Job {
     fn max_sequence(&self) -> Sequence {
@@ -297,7 +299,7 @@ impl<'a> Visible<'a> {
         for range in slices(tables().map(|frozen| &*frozen.table), id, rows_max) {
             let mut sources = Vec::new();
             for frozen in tables() {
-                for part in visible(&self.job.tombstones, frozen.max_sequence, id, range) {
+                for part in visible(&self.job.tombstones, frozen.age(), id, range) {
                     sources.append(&mut frozen.table.read(id, names, part));
                 }
             }

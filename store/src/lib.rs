@@ -17,8 +17,10 @@
 mod batch;
 mod block;
 mod commit;
+mod compact;
 mod core;
 mod database;
+mod delete;
 mod error;
 mod flush;
 mod frame;
@@ -34,11 +36,13 @@ mod policy;
 mod rows;
 mod schema;
 mod shard;
+mod slices;
 mod store;
 mod tombstone;
 mod view;
 mod wire;
 
+pub use compact::CompactionStats;
 pub use database::PolicyChoice;
 pub use error::{StoreError, WriteError};
 pub use open::OpenReport;
@@ -48,5 +52,6 @@ pub use policy::{
     default_shard_duration_ns,
 };
 pub use rows::{Bitmap, Column, Rows, Strings, Validity, Values};
+pub use shard::ShardInfo;
 pub use store::{Store, WriteRequest, Written};
 pub use view::{Order, SeriesReader, View};

@@ -18,13 +18,15 @@ use crate::block::{BlockError, BlockFile};
 use crate::commit::{Groups, apply};
 use crate::core::{Core, make_dir, remove_tree};
 use crate::database::{Database, database_dir};
+use crate::delete::ReplayMarks;
 use crate::error::StoreError;
 use crate::flush::{Flush, freeze};
 use crate::frame;
 use crate::index::read_segment;
 use crate::manifest::{DatabaseRecord, Manifest, ShardRecord, State};
 use crate::options::Options;
-use crate::shard::Shard;
+use crate::shard::{Shard, ShardFile};
+use crate::tombstone::Tombstone;
 
 /// The end of the name of a data file that nothing names and that is kept.
 const ORPHAN: &str = ".orphan";
@@ -75,8 +77,8 @@ pub(crate) fn open(
             database.policies_mut().put(policy.clone());
         }
         for (&shard_id, shard) in state.shards.iter().filter(|(_, s)| s.database == id) {
-            let shard_open = load_shard(&core, &database, shard_id, shard, &mut report)?;
-            shard_open.data_mut().tombstones = tombstones.remove(&shard_id).unwrap_or_default();
+            let hiding = tombstones.remove(&shard_id).unwrap_or_default();
+            let shard_open = load_shard(&core, &database, shard_id, shard, hiding, &mut report)?;
             database
                 .policies_mut()
                 .add_shard(&shard.policy, Arc::new(shard_open));
@@ -124,6 +126,7 @@ fn load_shard(
     database: &Database,
     id: ShardId,
     record: &ShardRecord,
+    tombstones: Vec<Arc<Tombstone>>,
     report: &mut OpenReport,
 ) -> Result<Shard, StoreError> {
     let shard = Shard::new(
@@ -131,15 +134,17 @@ fn load_shard(
         TimeRange::new(record.start_ns, record.end_ns),
         database.shard_dir(id),
     );
-    for file in &record.files {
-        let path = shard.dir.join(file.name());
-        let opened = core
-            .vfs
-            .open_read(&path)
-            .map_err(StoreError::io("open block file", &path))
-            .and_then(|file| BlockFile::open(file, &path).map_err(StoreError::from));
+    shard.data_mut().tombstones = tombstones;
+    for &record in &record.files {
+        let path = shard.dir.join(record.name());
+        let opened = BlockFile::open(&core.handles, &path)
+            .map_err(StoreError::from)
+            .and_then(|block| {
+                let block = block.with_cache(Arc::clone(&core.cache));
+                shard.add_file(Arc::new(ShardFile { record, block }))
+            });
         match opened {
-            Ok(file) => shard.add_file(Arc::new(file)),
+            Ok(()) => {}
             Err(error) if is_lost(&error) => {
                 tracing::error!(%error, "block file is not used");
                 report.quarantined.push(path);
@@ -155,7 +160,7 @@ fn load_shard(
 fn is_lost(error: &StoreError) -> bool {
     match error {
         StoreError::Corrupt { .. } | StoreError::Block(BlockError::Corrupt { .. }) => true,
-        StoreError::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+        StoreError::Io { source, .. } | StoreError::Block(BlockError::Io { source, .. }) => source.kind() == std::io::ErrorKind::NotFound,
         _ => false,
     }
 }
@@ -244,9 +249,11 @@ fn remove_unknown(core: &Core, state: &State, torn: bool) -> Result<(), StoreErr
 /// Opens the WAL and applies what is not in files yet. When memory fills up, files are written
 /// in between, so replay needs no more memory than writing did.
 fn replay(core: &Core, flushed_to: Sequence, report: &mut OpenReport) -> Result<Log, StoreError> {
+    let mut marks = ReplayMarks::of(core, flushed_to);
     let options = LogOptions {
         record_bytes_max: WAL_RECORD_BYTES_MAX,
-        first_sequence: flushed_to + 1,
+        // A damaged WAL may end before the last deletion, whose sequence must not come again.
+        first_sequence: marks.last().map_or(flushed_to, |last| last.max(flushed_to)) + 1,
         commit_delay: core.options.wal_fsync_delay,
         ..LogOptions::default()
     };
@@ -255,6 +262,7 @@ fn replay(core: &Core, flushed_to: Sequence, report: &mut OpenReport) -> Result<
         if sequence <= flushed_to {
             return Ok(());
         }
+        marks.pass(sequence);
         replay_record(core, record, report)?;
         if core.memtable_bytes() >= memtable_bytes_max {
             freeze(core, sequence);
@@ -269,6 +277,7 @@ fn replay(core: &Core, flushed_to: Sequence, report: &mut OpenReport) -> Result<
         &mut visit,
     );
     let (wal, recovery) = opened.map_err(StoreError::log("open WAL"))?;
+    marks.pass(Sequence::MAX);
     for corruption in &recovery.corruptions {
         tracing::error!(
             file = %corruption.file.display(),

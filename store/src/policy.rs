@@ -32,6 +32,14 @@ pub struct RetentionPolicy {
     pub is_default: bool,
 }
 
+impl RetentionPolicy {
+    /// When a shard whose last nanosecond is `max_ns` is past its time; `None` for never.
+    #[must_use]
+    pub fn expires_ns(&self, max_ns: i64) -> Option<i64> {
+        (self.duration_ns != 0).then(|| max_ns.saturating_add(1).saturating_add(self.duration_ns))
+    }
+}
+
 /// What is asked for when a policy is made; `None` takes the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicySpec {

@@ -5,20 +5,23 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use roaring::RoaringBitmap;
 use tandem_line::ParseOptions;
-use tandem_model::{Precision, TimeRange};
+use tandem_model::{Precision, ShardId, TimeRange};
 use tandem_vfs::{DirLock, Vfs};
 
 use crate::commit::{Committer, Refused};
+use crate::compact::{CompactionStats, Compactor};
 use crate::core::Core;
 use crate::database::PolicyChoice;
+use crate::delete::delete;
 use crate::error::{StoreError, WriteError};
 use crate::maintain::{Flusher, Maintenance};
 use crate::open::{OpenReport, open};
 use crate::options::Options;
 use crate::parse::{ErrorTexts, Parsed, parse};
 use crate::policy::{PolicyChange, PolicySpec, RetentionPolicy};
-use crate::shard::Shard;
+use crate::shard::{Shard, ShardInfo};
 use crate::view::View;
 
 /// Where the points of a write go.
@@ -47,6 +50,7 @@ pub struct Store {
     core: Arc<Core>,
     committer: Arc<Committer>,
     flusher: Arc<Flusher>,
+    compactor: Arc<Compactor>,
     report: OpenReport,
     closed: AtomicBool,
     /// `None` once the store is closed, and where nothing is to run in the background.
@@ -87,8 +91,10 @@ impl Store {
         let core = Arc::new(core);
         let committer = Arc::new(Committer::new(wal));
         let flusher = Arc::new(Flusher::new(Arc::clone(&core), Arc::clone(&committer)));
+        let compactor = Arc::new(Compactor::new(Arc::clone(&core)));
         let maintenance = if core.options.background {
-            let started = Maintenance::start(Arc::clone(&core), Arc::clone(&flusher));
+            let (core, flusher) = (Arc::clone(&core), Arc::clone(&flusher));
+            let started = Maintenance::start(core, flusher, Arc::clone(&compactor));
             Some(started.map_err(StoreError::io("start a thread for", dir))?)
         } else {
             None
@@ -97,6 +103,7 @@ impl Store {
             core,
             committer,
             flusher,
+            compactor,
             report,
             closed: AtomicBool::new(false),
             maintenance: Mutex::new(maintenance),
@@ -211,6 +218,67 @@ impl Store {
     /// When the manifest cannot be written; the policy may or may not be there after a restart.
     pub fn drop_policy(&self, database: &str, name: &str) -> Result<(), StoreError> {
         self.core.drop_policy(database, name)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Deletes the rows that some series have in `range`, in all retention policies, durably and at
+    /// once. `series` holds the numbers of [`tandem_model::SeriesId`]s. What is written later stays,
+    /// also with the same times. Needs no space on the disk; the space of the rows comes back with
+    /// compaction.
+    ///
+    /// # Errors
+    /// [`StoreError::DatabaseNotFound`]; when the manifest cannot be written: the rows are there
+    /// still, and may be gone after a restart.
+    pub fn delete(
+        &self,
+        database: &str,
+        series: &RoaringBitmap,
+        range: TimeRange,
+    ) -> Result<(), StoreError> {
+        let database = self.core.find(database)?;
+        let choose = |present: &RoaringBitmap| present & series;
+        delete(&self.core, &self.committer, &database, choose, range)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Deletes a measurement: all series of this name, as [`Store::delete`] does. It may be written
+    /// with other types of fields after that. Returns whether there was one.
+    ///
+    /// # Errors
+    /// As [`Store::delete`].
+    pub fn drop_measurement(&self, database: &str, name: &[u8]) -> Result<bool, StoreError> {
+        let database = self.core.find(database)?;
+        let mut found = false;
+        let choose = |present: &RoaringBitmap| {
+            let series = database.postings().series(name, present);
+            found = !series.is_empty();
+            series
+        };
+        delete(
+            &self.core,
+            &self.committer,
+            &database,
+            choose,
+            TimeRange::ALL,
+        )?;
+        self.wake();
+        Ok(found)
+    }
+
+    /// Every shard of every database, by id.
+    #[must_use]
+    pub fn shards(&self) -> Vec<ShardInfo> {
+        self.core.shards()
+    }
+
+    /// Drops a shard and its rows, durably and at once. Dropping one that is not there is fine.
+    ///
+    /// # Errors
+    /// When the manifest cannot be written; the shard may or may not be there after a restart.
+    pub fn drop_shard(&self, id: ShardId) -> Result<(), StoreError> {
+        self.core.drop_shard(id)?;
         self.wake();
         Ok(())
     }
@@ -359,6 +427,28 @@ impl Store {
     /// What the file system reports; nothing is lost by it.
     pub fn flush(&self) -> Result<(), StoreError> {
         self.flusher.flush()
+    }
+
+    /// Writes everything in memory into block files, and merges them until they are settled: as few
+    /// and as small as they get, with nothing in them that was deleted. As fast as it can; a shard
+    /// that gets writes meanwhile may have something to do again.
+    ///
+    /// A file that is damaged stays as it is: see [`CompactionStats::damaged`].
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`]; what the file system reports; nothing is lost by it.
+    pub fn compact(&self) -> Result<(), StoreError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StoreError::ReadOnly("it is closed".into()));
+        }
+        self.flusher.flush()?;
+        self.compactor.settle()
+    }
+
+    /// What was written to block files since the store was opened.
+    #[must_use]
+    pub fn compaction_stats(&self) -> CompactionStats {
+        self.compactor.stats()
     }
 
     /// Refuses further writes, writes everything out and leaves an empty WAL, so that the next

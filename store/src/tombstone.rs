@@ -8,7 +8,10 @@
 //! is hidden in each; its result may hold rows from both sides, and then its highest sequence is
 //! above the tombstone's, which is right: nothing in it is to be hidden any more.
 //!
-//! A tombstone goes when no source that it could apply to holds one of its series.
+//! Where the result's highest sequence is not above the tombstone's, its record says up to which
+//! tombstone hidden rows were left out.
+//!
+//! A tombstone goes when no source that it concerns holds one of its series.
 
 use std::sync::Arc;
 
@@ -30,7 +33,21 @@ pub(crate) struct Tombstone {
 
 impl Eq for Tombstone {}
 
+/// What decides which tombstones concern a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Age {
+    /// The highest sequence that may be inside.
+    pub(crate) max_sequence: u64,
+    /// What tombstones of lower ids hid was left out when the source was written.
+    pub(crate) purged_below: u64,
+}
+
 impl Tombstone {
+    /// True when rows of a source of this age are hidden.
+    pub(crate) const fn concerns(&self, source: Age) -> bool {
+        self.sequence >= source.max_sequence && self.id >= source.purged_below
+    }
+
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         put_uint(out, self.id);
         put_uint(out, self.sequence);
@@ -54,17 +71,17 @@ impl Tombstone {
 }
 
 /// What of `range` a source shows of a series: ranges that do not touch what is hidden, ascending
-/// and without overlap. `max_sequence` is the source's.
+/// and without overlap.
 pub(crate) fn visible(
     tombstones: &[Arc<Tombstone>],
-    max_sequence: u64,
+    source: Age,
     series: SeriesId,
     range: TimeRange,
 ) -> Vec<TimeRange> {
     let mut shown = vec![range];
     let hiding = tombstones
         .iter()
-        .filter(|t| t.sequence >= max_sequence && t.series.contains(series.0));
+        .filter(|t| t.concerns(source) && t.series.contains(series.0));
     for tombstone in hiding {
         shown = shown
             .into_iter()
@@ -107,24 +124,39 @@ mod tests {
         })
     }
 
+    const fn age(max_sequence: u64) -> Age {
+        Age {
+            max_sequence,
+            purged_below: 0,
+        }
+    }
+
     #[test]
     fn only_older_sources_of_its_series_are_hidden() {
         let tombstones = [tombstone(5, 1, 10, 20)];
         let all = TimeRange::new(0, 30);
         let shown =
-            |max_sequence, series| visible(&tombstones, max_sequence, SeriesId(series), all);
+            |max_sequence, series| visible(&tombstones, age(max_sequence), SeriesId(series), all);
         assert_eq!(shown(5, 1), [TimeRange::new(0, 9), TimeRange::new(21, 30)]);
         assert_eq!(shown(6, 1), [all]);
         assert_eq!(shown(5, 2), [all]);
+        let purged = Age {
+            max_sequence: 5,
+            purged_below: 1,
+        };
+        assert_eq!(visible(&tombstones, purged, SeriesId(1), all), [all]);
     }
 
     #[test]
     fn the_ends_of_time_can_be_hidden() {
         let all = TimeRange::new(i64::MIN, i64::MAX);
         let whole = [tombstone(5, 1, i64::MIN, i64::MAX)];
-        assert_eq!(visible(&whole, 1, SeriesId(1), all), []);
+        assert_eq!(visible(&whole, age(1), SeriesId(1), all), []);
         let ends = [tombstone(5, 1, i64::MIN, 0), tombstone(5, 1, 2, i64::MAX)];
-        assert_eq!(visible(&ends, 1, SeriesId(1), all), [TimeRange::new(1, 1)]);
+        assert_eq!(
+            visible(&ends, age(1), SeriesId(1), all),
+            [TimeRange::new(1, 1)]
+        );
     }
 
     proptest! {
@@ -136,7 +168,7 @@ mod tests {
         ) {
             let tombstones: Vec<_> = hidden.iter().map(|&(a, b)| tombstone(1, 0, a, b)).collect();
             let range = TimeRange::new(from, to);
-            let shown = visible(&tombstones, 1, SeriesId(0), range);
+            let shown = visible(&tombstones, age(1), SeriesId(0), range);
             prop_assert!(shown.windows(2).all(|w| w[0].max_ns < w[1].min_ns));
             for time_ns in -2..14 {
                 let expected = range.contains(time_ns)

@@ -263,6 +263,7 @@ fn put_file(out: &mut Vec<u8>, file: &FileRecord) {
     put_uint(out, file.len_bytes);
     put_uint(out, file.min_sequence);
     put_uint(out, file.max_sequence);
+    put_uint(out, file.purged_below);
 }
 
 fn take_file(r: &mut Reader<'_>) -> Result<FileRecord, Malformed> {
@@ -271,6 +272,7 @@ fn take_file(r: &mut Reader<'_>) -> Result<FileRecord, Malformed> {
         len_bytes: r.uint()?,
         min_sequence: r.uint()?,
         max_sequence: r.uint()?,
+        purged_below: r.uint()?,
     })
 }
 

@@ -12,6 +12,7 @@
 //! ```
 
 mod edit;
+mod offline;
 mod state;
 
 use std::path::Path;
@@ -26,6 +27,7 @@ use crate::wire::Malformed;
 
 pub(crate) use edit::Edit;
 use edit::{decode_all, encode_all};
+pub(crate) use offline::{read_manifest, write_manifest};
 pub(crate) use state::{DatabaseRecord, FileRecord, SegmentRecord, ShardRecord, State};
 
 /// Segments are small: the log is rewritten at each start.

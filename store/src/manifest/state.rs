@@ -30,6 +30,8 @@ pub(crate) struct FileRecord {
     pub(crate) min_sequence: u64,
     /// Highest WAL sequence that may be inside.
     pub(crate) max_sequence: u64,
+    /// What tombstones of lower ids hid was left out when it was written.
+    pub(crate) purged_below: u64,
 }
 
 impl FileRecord {

@@ -25,6 +25,7 @@ fn file(id: u64, min_sequence: u64, max_sequence: u64) -> FileRecord {
         len_bytes: 100,
         min_sequence,
         max_sequence,
+        purged_below: 0,
     }
 }
 
@@ -70,6 +71,7 @@ fn sample() -> Vec<Edit> {
                 len_bytes: 100,
                 min_sequence: 1,
                 max_sequence: 3,
+                purged_below: 0,
             },
         },
         Edit::AddIndexSegment {
@@ -116,6 +118,7 @@ fn dropping_a_database_takes_its_shards_and_its_id_is_not_used_again() {
                 len_bytes: 1,
                 min_sequence: 4,
                 max_sequence: 4,
+                purged_below: 0,
             },
         }])
         .unwrap();

@@ -1,0 +1,236 @@
+//! One shard: a time partition of a retention policy, with the rows of all its series.
+//!
+//! Rows are in the active memtable, in frozen ones until they are written out, or in block files. Their sources have disjoint ranges of WAL sequences, files before frozen before active,
+//! so reading merges them in that order. A reader takes all of a series' sources under one lock,
+//! so that a row that moves from memtable to file meanwhile is seen once and not missed.
+//!
+//! A shard also fixes the type of each field of each measurement in it: the first value written
+//! decides, as in InfluxDB.
+
+mod file;
+mod info;
+mod types;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use roaring::RoaringBitmap;
+use tandem_model::{FieldType, SeriesId, ShardId, TimeRange};
+
+use crate::error::StoreError;
+use crate::memtable::Memtable;
+use crate::merge::merge;
+use crate::rows::Rows;
+use crate::tombstone::{Age, Tombstone, visible};
+
+pub(crate) use file::ShardFile;
+pub use info::ShardInfo;
+pub(crate) use types::{FieldTypes, TypeConflict};
+
+/// See the module's head.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    pub(crate) id: ShardId,
+    /// First and last nanosecond inside.
+    pub(crate) range: TimeRange,
+    pub(crate) dir: PathBuf,
+    types: Mutex<FieldTypes>,
+    data: RwLock<ShardData>,
+}
+
+/// The sources of a shard's rows.
+#[derive(Debug, Default)]
+pub(crate) struct ShardData {
+    pub(crate) active: Memtable,
+    /// Waiting to be written out, oldest first.
+    pub(crate) frozen: Vec<FrozenMemtable>,
+    /// In the order of their sequences, oldest first.
+    pub(crate) files: Vec<Arc<ShardFile>>,
+    /// What hides rows of files and frozen memtables, oldest first.
+    pub(crate) tombstones: Vec<Arc<Tombstone>>,
+    /// Every series that has rows, not hidden, in one of the sources.
+    pub(crate) series: RoaringBitmap,
+    /// Takes no more rows: its policy was dropped.
+    pub(crate) dropped: bool,
+}
+
+/// A memtable that takes no more rows.
+#[derive(Clone, Debug)]
+pub(crate) struct FrozenMemtable {
+    /// All of its rows have this WAL sequence or a lower one, and all rows that came later a
+    /// higher one.
+    pub(crate) max_sequence: u64,
+    pub(crate) table: Arc<Memtable>,
+}
+
+impl FrozenMemtable {
+    /// Which tombstones concern it.
+    pub(crate) const fn age(&self) -> Age {
+        Age {
+            max_sequence: self.max_sequence,
+            purged_below: 0,
+        }
+    }
+
+    /// True when a row of the series is there and not hidden.
+    pub(crate) fn shows(&self, tombstones: &[Arc<Tombstone>], series: SeriesId) -> bool {
+        visible(tombstones, self.age(), series, TimeRange::ALL)
+            .into_iter()
+            .any(|part| self.table.has_rows(series, part))
+    }
+}
+
+impl ShardData {
+    /// Those of `series` that a source may hold which no tombstone of `sequence` concerns.
+    pub(crate) fn written_after(&self, sequence: u64, series: &RoaringBitmap) -> RoaringBitmap {
+        let mut written: RoaringBitmap = series
+            .iter()
+            .filter(|&id| {
+                let id = SeriesId(id);
+                let frozen = self.frozen.iter().filter(|f| f.max_sequence > sequence);
+                self.active.has_rows(id, TimeRange::ALL)
+                    || frozen
+                        .into_iter()
+                        .any(|f| f.table.has_rows(id, TimeRange::ALL))
+            })
+            .collect();
+        for file in self
+            .files
+            .iter()
+            .filter(|f| f.record.max_sequence > sequence)
+        {
+            for measurement in file.measurements() {
+                written |= &measurement.series & series;
+            }
+        }
+        written
+    }
+
+    /// Freezes the active memtable, unless it is empty. `through` is the last sequence applied.
+    pub(crate) fn rotate(&mut self, through: u64) {
+        if !self.active.is_empty() {
+            self.frozen.push(FrozenMemtable {
+                max_sequence: through,
+                table: Arc::new(std::mem::take(&mut self.active)),
+            });
+        }
+    }
+}
+
+impl Shard {
+    pub(crate) fn new(id: ShardId, range: TimeRange, dir: PathBuf) -> Self {
+        Self {
+            id,
+            range,
+            dir,
+            types: Mutex::default(),
+            data: RwLock::default(),
+        }
+    }
+
+    pub(crate) fn data(&self) -> RwLockReadGuard<'_, ShardData> {
+        self.data.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn data_mut(&self) -> RwLockWriteGuard<'_, ShardData> {
+        self.data.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets go of everything; returns the bytes that memtables held. Files stay readable for
+    /// views that have them.
+    pub(crate) fn drop_rows(&self) -> usize {
+        let mut data = self.data_mut();
+        data.dropped = true;
+        let active = std::mem::take(&mut data.active);
+        let frozen = std::mem::take(&mut data.frozen);
+        active.bytes() + frozen.iter().map(|f| f.table.bytes()).sum::<usize>()
+    }
+
+    /// The types as writers see them: staged ones included. Taken under the commit lock only.
+    pub(crate) fn types(&self) -> MutexGuard<'_, FieldTypes> {
+        self.types.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over an open block file, with those of its series and types that are not hidden.
+    pub(crate) fn add_file(&self, file: Arc<ShardFile>) -> Result<(), StoreError> {
+        let mut types = self.types();
+        let mut data = self.data_mut();
+        let mut shown = Vec::new();
+        for (at, measurement) in file.measurements().iter().enumerate() {
+            shown.push(file.shown(&data.tombstones, at, &measurement.series)?);
+        }
+        for (measurement, shown) in file.measurements().iter().zip(shown) {
+            if shown.is_empty() {
+                continue;
+            }
+            data.series |= shown;
+            for (name, field_type) in &measurement.fields {
+                types.set(&measurement.name, name, *field_type);
+            }
+        }
+        data.files.push(file);
+        Ok(())
+    }
+
+    /// The rows of a series in `range`, merged, with a column for each of `fields`.
+    pub(crate) fn read(
+        &self,
+        measurement: &[u8],
+        series: SeriesId,
+        fields: &[&[u8]],
+        range: TimeRange,
+    ) -> Result<Rows, StoreError> {
+        let (files, tombstones, mut newer) = {
+            let data = self.data();
+            if !data.series.contains(series.0) {
+                return Ok(merge(Vec::new(), fields.len()));
+            }
+            let mut newer = Vec::new();
+            for frozen in &data.frozen {
+                for part in visible(&data.tombstones, frozen.age(), series, range) {
+                    newer.append(&mut frozen.table.read(series, fields, part));
+                }
+            }
+            newer.append(&mut data.active.read(series, fields, range));
+            (data.files.clone(), data.tombstones.clone(), newer)
+        };
+        let mut sources = Vec::with_capacity(files.len() + newer.len());
+        for file in &files {
+            let Some(measurement) = file.measurement(measurement) else {
+                continue;
+            };
+            for part in visible(&tombstones, file.age(), series, range) {
+                sources.push(file.read(measurement, series, fields, part)?);
+            }
+        }
+        sources.append(&mut newer);
+        Ok(merge(sources, fields.len()))
+    }
+
+    /// Calls `visit` with name and type of each field of a measurement; a field may come often.
+    pub(crate) fn visit_fields(&self, measurement: &[u8], mut visit: impl FnMut(&[u8], FieldType)) {
+        let types = self.types();
+        // What is hidden as a whole may have had other types, or fields that are no more.
+        let mut visit = |name: &[u8], field_type| {
+            if types.get(measurement, name) == Some(field_type) {
+                visit(name, field_type);
+            }
+        };
+        let data = self.data();
+        for file in &data.files {
+            let found = file.measurements().iter().find(|m| *m.name == *measurement);
+            for (name, field_type) in found.iter().flat_map(|m| &m.fields) {
+                visit(name, *field_type);
+            }
+        }
+        let frozen = data.frozen.iter().map(|frozen| &*frozen.table);
+        let memtables = frozen.chain([&data.active]);
+        for template in memtables.flat_map(Memtable::templates) {
+            if *template.measurement == *measurement {
+                for (name, field_type) in &template.fields {
+                    visit(name, *field_type);
+                }
+            }
+        }
+    }
+}

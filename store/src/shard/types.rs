@@ -1,0 +1,135 @@
+//! The types of a shard's fields.
+//!
+//! The first value written decides, as in InfluxDB, and once the last series of a measurement is
+//! deleted its fields may have other types.
+
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashSet};
+use tandem_model::FieldType;
+
+use crate::schema::Template;
+
+type Fields = HashMap<Arc<[u8]>, FieldType, RandomState>;
+
+/// The types of the fields of a shard, and which templates are known to agree with them.
+#[derive(Debug, Default)]
+pub(crate) struct FieldTypes {
+    measurements: HashMap<Arc<[u8]>, Fields, RandomState>,
+    accepted: HashSet<u64, RandomState>,
+}
+
+/// A field that already has another type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TypeConflict {
+    pub(crate) field: Arc<[u8]>,
+    pub(crate) given: FieldType,
+    pub(crate) existing: FieldType,
+}
+
+impl FieldTypes {
+    /// Fixes the type of a field, unless it has one.
+    pub(crate) fn set(&mut self, measurement: &[u8], field: &[u8], field_type: FieldType) {
+        let fields = self.measurements.entry(measurement.into()).or_default();
+        fields.entry(field.into()).or_insert(field_type);
+    }
+
+    /// The type of a field.
+    pub(crate) fn get(&self, measurement: &[u8], field: &[u8]) -> Option<FieldType> {
+        self.measurements.get(measurement)?.get(field).copied()
+    }
+
+    /// Forgets the fields of a measurement.
+    pub(crate) fn forget(&mut self, measurement: &[u8]) {
+        self.measurements.remove(measurement);
+        self.accepted.clear();
+    }
+
+    /// Checks a template and fixes the types of fields that had none; those are returned, to be
+    /// given to [`FieldTypes::take_back`] when the write fails.
+    pub(crate) fn accept(&mut self, template: &Template) -> Result<Vec<Arc<[u8]>>, TypeConflict> {
+        if self.accepted.contains(&template.id) {
+            return Ok(Vec::new());
+        }
+        let known = self
+            .measurements
+            .entry(Arc::clone(&template.measurement))
+            .or_default();
+        for (name, given) in &template.fields {
+            match known.get(&**name) {
+                Some(existing) if existing != given => {
+                    return Err(TypeConflict {
+                        field: Arc::clone(name),
+                        given: *given,
+                        existing: *existing,
+                    });
+                }
+                _ => {}
+            }
+        }
+        let mut new = Vec::new();
+        for (name, given) in &template.fields {
+            if !known.contains_key(&**name) {
+                known.insert(Arc::clone(name), *given);
+                new.push(Arc::clone(name));
+            }
+        }
+        if template.shared {
+            self.accepted.insert(template.id);
+        }
+        Ok(new)
+    }
+
+    /// Forgets fields that [`FieldTypes::accept`] returned.
+    pub(crate) fn take_back(&mut self, measurement: &[u8], fields: &[Arc<[u8]>]) {
+        if let Some(known) = self.measurements.get_mut(measurement) {
+            for field in fields {
+                known.remove(&**field);
+            }
+        }
+        self.accepted.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::Schemas;
+
+    #[test]
+    fn the_first_type_wins_and_can_be_taken_back() {
+        let schemas = Schemas::default();
+        let template = |fields: &[(&str, FieldType)]| {
+            schemas.template(
+                b"m",
+                fields
+                    .iter()
+                    .map(|&(n, t)| (Arc::from(n.as_bytes()), t))
+                    .collect(),
+            )
+        };
+        let mut types = FieldTypes::default();
+        let new = types.accept(&template(&[("a", FieldType::Float)])).unwrap();
+        assert_eq!(new.len(), 1);
+        let both = template(&[("a", FieldType::Integer), ("b", FieldType::Integer)]);
+        let conflict = types.accept(&both).unwrap_err();
+        assert_eq!(
+            (conflict.given, conflict.existing),
+            (FieldType::Integer, FieldType::Float)
+        );
+        // The refused template fixed nothing.
+        assert_eq!(
+            types
+                .accept(&template(&[("b", FieldType::String)]))
+                .unwrap()
+                .len(),
+            1
+        );
+        types.take_back(
+            b"m",
+            &[Arc::from(b"a".as_slice()), Arc::from(b"b".as_slice())],
+        );
+        assert_eq!(types.accept(&both).unwrap().len(), 2);
+    }
+}
