@@ -30,6 +30,8 @@ pub(crate) struct Process {
 pub(crate) struct Usage {
     /// User and system time of all its threads, those that ended included.
     pub(crate) cpu_s: f64,
+    /// Of it, spent in the kernel.
+    pub(crate) system_s: f64,
     /// Resident now.
     pub(crate) rss_bytes: u64,
     /// Of it, what is in no file: heaps and stacks.
@@ -96,10 +98,12 @@ impl Process {
             fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
         };
         let ticks_per_s = rustix::param::clock_ticks_per_second() as f64;
-        let (_, ticks) = parse_stat(&read("stat")?).context("/proc/PID/stat is not understood")?;
+        let (_, user, system) =
+            parse_stat(&read("stat")?).context("/proc/PID/stat is not understood")?;
         let status = read("status")?;
         Ok(Usage {
-            cpu_s: ticks as f64 / ticks_per_s,
+            cpu_s: (user + system) as f64 / ticks_per_s,
+            system_s: system as f64 / ticks_per_s,
             // The dead have none.
             rss_bytes: kib(&status, "VmRSS:").unwrap_or(0) << 10,
             anonymous_bytes: kib(&status, "RssAnon:").unwrap_or(0) << 10,
@@ -137,7 +141,7 @@ impl Process {
         loop {
             // Until someone waits for it, a process that ended still shows its times.
             let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-            let (state, _) = parse_stat(&stat).context("/proc/PID/stat is not understood")?;
+            let (state, ..) = parse_stat(&stat).context("/proc/PID/stat is not understood")?;
             let usage = self.usage()?;
             peak_bytes = usage.peak_bytes.max(peak_bytes);
             if state == 'Z' {
@@ -174,12 +178,12 @@ impl Drop for Process {
     }
 }
 
-/// State, and ticks of user and system time, from `/proc/PID/stat`. A program's name may hold blanks and brackets.
-fn parse_stat(text: &str) -> Option<(char, u64)> {
+/// State, ticks of user time and ticks of system time, from `/proc/PID/stat`. A program's name may hold blanks and brackets.
+fn parse_stat(text: &str) -> Option<(char, u64, u64)> {
     let (_, rest) = text.rsplit_once(") ")?;
     let words: Vec<&str> = rest.split(' ').collect();
     let ticks = |at: usize| words.get(at)?.parse::<u64>().ok();
-    Some((words.first()?.chars().next()?, ticks(11)? + ticks(12)?))
+    Some((words.first()?.chars().next()?, ticks(11)?, ticks(12)?))
 }
 
 /// A figure in KiB from `/proc/PID/status`.
@@ -208,7 +212,7 @@ mod tests {
     #[test]
     fn times_are_read_behind_a_name_with_brackets() {
         let text = "7 (a) b (c)) S 1 7 7 0 -1 4194560 1 0 0 0 250 31 0 0 20 0 1 0 5 6 7";
-        assert_eq!(parse_stat(text), Some(('S', 281)));
+        assert_eq!(parse_stat(text), Some(('S', 250, 31)));
         assert_eq!(parse_stat("7 (a"), None);
         assert_eq!(kib("Name:\ta\nVmHWM:\t   1234 kB\n", "VmHWM:"), Some(1234));
     }

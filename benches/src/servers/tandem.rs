@@ -67,6 +67,7 @@ pub(super) fn settle_and_stop(program: &Path, server: Server, dir: &Path) -> any
     };
     Ok(Usage {
         cpu_s: served.cpu_s + compacted.cpu_s,
+        system_s: served.system_s + compacted.system_s,
         rss_bytes: 0,
         anonymous_bytes: 0,
         peak_bytes: served.peak_bytes.max(compacted.peak_bytes),

@@ -77,6 +77,7 @@ fn ingest(
         [
             ("values", loaded.values as f64),
             ("cpu_s", used.cpu_s),
+            ("system_s", used.system_s),
             ("cpu_s_at_last_ack", at_ack.cpu_s),
             ("wall_s", wall_s),
             (
