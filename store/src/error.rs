@@ -55,9 +55,20 @@ pub enum StoreError {
         /// What is wrong there.
         what: &'static str,
     },
+    /// A compaction was not begun because its result might fill the disk.
+    #[error("no space left on device: {free_bytes} bytes are free, compaction needs {needed_bytes}")]
+    NoSpace {
+        /// What is free.
+        free_bytes: u64,
+        /// What would be needed, with what is kept back for flushes.
+        needed_bytes: u64,
+    },
     /// Another process uses the directory.
     #[error("{} is in use by another process; stop it, or choose another data directory", .0.display())]
     InUse(PathBuf),
+    /// A restore into the directory did not come to its end.
+    #[error("{} holds a restore that did not come to its end; run `tandem restore` again, or remove the directory", .0.display())]
+    Restoring(PathBuf),
 }
 
 impl StoreError {

@@ -8,12 +8,15 @@ use std::time::{Duration, Instant};
 use tandem_seglog::Sequence;
 
 use crate::commit::Committer;
+use crate::compact::{CompactionThread, Compactor};
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::flush::{Flush, freeze};
 
 /// How often the thread looks at age and WAL when nobody wakes it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a flush waits at most for compaction that is behind.
+const BEHIND_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long after a failed flush the next one is tried.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -94,6 +97,7 @@ impl Flusher {
 pub(crate) struct Maintenance {
     signal: Arc<Signal>,
     thread: Option<JoinHandle<()>>,
+    compaction: Arc<CompactionThread>,
 }
 
 #[derive(Debug, Default)]
@@ -115,15 +119,21 @@ impl Signal {
 }
 
 impl Maintenance {
-    pub(crate) fn start(core: Arc<Core>, flusher: Arc<Flusher>) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        core: Arc<Core>,
+        flusher: Arc<Flusher>,
+        compactor: Arc<Compactor>,
+    ) -> std::io::Result<Self> {
+        let compaction = Arc::new(CompactionThread::start(compactor)?);
         let signal = Arc::new(Signal::default());
-        let theirs = Arc::clone(&signal);
+        let (theirs, then) = (Arc::clone(&signal), Arc::clone(&compaction));
         let thread = std::thread::Builder::new()
             .name("store-maintain".into())
-            .spawn(move || run(&theirs, &core, &flusher))?;
+            .spawn(move || run(&theirs, &core, &flusher, &then))?;
         Ok(Self {
             signal,
             thread: Some(thread),
+            compaction,
         })
     }
 
@@ -138,6 +148,7 @@ impl Drop for Maintenance {
     fn drop(&mut self) {
         self.signal.lock().stop = true;
         self.signal.changed.notify_all();
+        self.compaction.stop();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -146,7 +157,7 @@ impl Drop for Maintenance {
     }
 }
 
-fn run(signal: &Signal, core: &Core, flusher: &Flusher) {
+fn run(signal: &Signal, core: &Core, flusher: &Flusher, compaction: &CompactionThread) {
     let mut oldest = None;
     let mut not_before: Option<Instant> = None;
     loop {
@@ -170,8 +181,10 @@ fn run(signal: &Signal, core: &Core, flusher: &Flusher) {
         if !flusher.is_due(oldest) || not_before.is_some_and(|at| Instant::now() < at) {
             continue;
         }
+        compaction.wait_while_behind(BEHIND_WAIT_MAX);
         match flusher.flush() {
             Ok(()) => {
+                compaction.wake();
                 oldest = None;
                 not_before = None;
             }
@@ -187,7 +200,7 @@ fn run(signal: &Signal, core: &Core, flusher: &Flusher) {
 }
 
 /// An error with its sources, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

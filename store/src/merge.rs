@@ -18,6 +18,9 @@ pub(crate) fn merge(mut sources: Vec<Rows>, columns: usize) -> Rows {
             columns: vec![None; columns],
         });
     }
+    if let Some(order) = disjoint_order(&sources) {
+        return concat(&sources, &order, columns);
+    }
     let order = merge_order(&sources);
     let mut times_ns = Vec::with_capacity(order.len());
     for &(source, row) in &order {
@@ -35,19 +38,95 @@ pub(crate) fn merge(mut sources: Vec<Rows>, columns: usize) -> Rows {
     }
 }
 
+/// The sources by time, when no two of them overlap; none is empty.
+fn disjoint_order(sources: &[Rows]) -> Option<Vec<usize>> {
+    let mut order: Vec<usize> = (0..sources.len()).collect();
+    order.sort_by_key(|&at| sources[at].times_ns.first());
+    order
+        .windows(2)
+        .all(|pair| sources[pair[0]].times_ns.last() < sources[pair[1]].times_ns.first())
+        .then_some(order)
+}
+
+/// Joins sources that do not overlap, in this order.
+fn concat(sources: &[Rows], order: &[usize], columns: usize) -> Rows {
+    let rows = sources.iter().map(Rows::len).sum();
+    let mut times_ns = Vec::with_capacity(rows);
+    for &at in order {
+        times_ns.extend_from_slice(&sources[at].times_ns);
+    }
+    let joined = (0..columns).map(|column| {
+        let field_type = column_type(sources, column)?;
+        let mut joined = ColumnBuilder::new(field_type, rows);
+        for &at in order {
+            let from = sources[at].columns[column].as_ref();
+            match from.filter(|c| c.values.field_type() == field_type) {
+                Some(column) => joined.extend(column),
+                None => joined.extend_null(sources[at].len()),
+            }
+        }
+        Some(joined.finish())
+    });
+    Rows {
+        columns: joined.collect(),
+        times_ns,
+    }
+}
+
+/// A column that grows by whole pieces.
+struct ColumnBuilder {
+    values: Values,
+    /// `None` while every row has a value.
+    valid: Option<Bitmap>,
+}
+
+impl ColumnBuilder {
+    fn new(field_type: FieldType, rows: usize) -> Self {
+        let mut values = Values::new(field_type);
+        values.reserve(rows);
+        Self {
+            values,
+            valid: None,
+        }
+    }
+
+    fn extend(&mut self, column: &Column) {
+        match (&mut self.valid, &column.validity) {
+            (None, Validity::All) => {}
+            (Some(valid), Validity::All) => valid.extend_filled(column.values.len(), true),
+            (valid, Validity::Some(bits)) => {
+                let valid = valid.get_or_insert_with(|| Bitmap::filled(self.values.len(), true));
+                (0..bits.len()).for_each(|at| valid.push(bits.get(at)));
+            }
+        }
+        self.values
+            .extend_from(&column.values, 0..column.values.len());
+    }
+
+    fn extend_null(&mut self, rows: usize) {
+        let valid = self
+            .valid
+            .get_or_insert_with(|| Bitmap::filled(self.values.len(), true));
+        valid.extend_filled(rows, false);
+        (0..rows).for_each(|_| self.values.push_null());
+    }
+
+    fn finish(self) -> Column {
+        Column {
+            values: self.values,
+            validity: self.valid.map_or(Validity::All, Validity::Some),
+        }
+    }
+}
+
 /// Every row of every source as (source, row), by time and then by source.
 fn merge_order(sources: &[Rows]) -> Vec<(u32, u32)> {
     let mut order: Vec<(u32, u32)> = (0_u32..)
         .zip(sources)
         .flat_map(|(source, rows)| (0..rows.len()).map(move |row| (source, row as u32)))
         .collect();
-    let disjoint = sources
-        .windows(2)
-        .all(|pair| pair[0].times_ns.last() < pair[1].times_ns.first());
-    if !disjoint {
-        // Stable: rows of equal time stay in the order of their sources.
-        order.sort_by_key(|&(source, row)| sources[source as usize].times_ns[row as usize]);
-    }
+    // Stable: rows of equal time stay in the order of their sources.
+    order.sort_by_key(|&(source, row)| sources[source as usize].times_ns[row as usize]);
     order
 }
 

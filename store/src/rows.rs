@@ -4,6 +4,8 @@
 //! there are times; where a row has no value for a field the entry is arbitrary and the column's
 //! [`Validity`] says so. "Null" means not written, never "written as null".
 
+use std::ops::Range;
+
 use tandem_model::{FieldType, FieldValue};
 
 /// Rows of one series: strictly ascending times unless the reader was asked for descending ones,
@@ -129,6 +131,29 @@ impl Values {
         }
     }
 
+    /// Makes room for `entries` more.
+    pub(crate) fn reserve(&mut self, entries: usize) {
+        match self {
+            Self::Float(v) => v.reserve(entries),
+            Self::Integer(v) => v.reserve(entries),
+            Self::Unsigned(v) => v.reserve(entries),
+            Self::String(v) => v.ends.reserve(entries),
+            Self::Boolean(v) => v.reserve(entries),
+        }
+    }
+
+    /// Appends entries `entries` of `from`; another type is an error of the caller and panics.
+    pub(crate) fn extend_from(&mut self, from: &Self, entries: Range<usize>) {
+        match (self, from) {
+            (Self::Float(to), Self::Float(from)) => to.extend_from_slice(&from[entries]),
+            (Self::Integer(to), Self::Integer(from)) => to.extend_from_slice(&from[entries]),
+            (Self::Unsigned(to), Self::Unsigned(from)) => to.extend_from_slice(&from[entries]),
+            (Self::Boolean(to), Self::Boolean(from)) => to.extend_from_slice(&from[entries]),
+            (Self::String(to), Self::String(from)) => to.extend_from(from, entries),
+            (to, from) => panic!("{} appended to {}", from.field_type(), to.field_type()),
+        }
+    }
+
     /// Appends an entry that stands for "not written".
     pub fn push_null(&mut self) {
         match self {
@@ -173,6 +198,25 @@ impl Strings {
         self.bytes.extend_from_slice(string);
         let end = u32::try_from(self.bytes.len()).expect("strings of one column stay under 4 GiB");
         self.ends.push(end);
+    }
+
+    /// Appends strings `entries` of `from`. Panics when the buffer would pass 4 GiB.
+    pub(crate) fn extend_from(&mut self, from: &Self, entries: Range<usize>) {
+        if entries.is_empty() {
+            return;
+        }
+        let start = match entries.start {
+            0 => 0,
+            start => from.ends[start - 1],
+        };
+        let ends = &from.ends[entries];
+        let end = ends.last().copied().unwrap_or(start);
+        let base = self.bytes.len();
+        self.bytes
+            .extend_from_slice(&from.bytes[start as usize..end as usize]);
+        u32::try_from(self.bytes.len()).expect("strings of one column stay under 4 GiB");
+        self.ends
+            .extend(ends.iter().map(|end| base as u32 + (end - start)));
     }
 
     /// Each string in order.
@@ -261,6 +305,23 @@ impl Bitmap {
         self.set(self.len - 1, bit);
     }
 
+    /// Appends `count` bits, all `bit`.
+    pub(crate) fn extend_filled(&mut self, count: usize, bit: bool) {
+        let end = self.len + count;
+        let first_whole = end.min(self.len.next_multiple_of(64));
+        for _ in self.len..first_whole {
+            self.push(bit);
+        }
+        self.words
+            .resize(end.div_ceil(64), if bit { u64::MAX } else { 0 });
+        self.len = end;
+        if let Some(last) = self.words.last_mut()
+            && !end.is_multiple_of(64)
+        {
+            *last &= (1 << (end % 64)) - 1;
+        }
+    }
+
     /// How many bits are set.
     #[must_use]
     pub fn count_ones(&self) -> usize {
@@ -290,6 +351,22 @@ mod tests {
     }
 
     #[test]
+    fn bits_are_filled_from_anywhere_to_anywhere() {
+        for start in [0, 1, 63, 64, 65, 127] {
+            for count in [0, 1, 2, 62, 63, 64, 65, 200] {
+                let mut bits = Bitmap::filled(start, false);
+                bits.extend_filled(count, true);
+                bits.extend_filled(3, false);
+                bits.push(true);
+                assert_eq!(bits.len(), start + count + 4);
+                assert_eq!(bits.count_ones(), count + 1, "{start} {count}");
+                assert!((start..start + count).all(|at| bits.get(at)));
+                assert!(bits.get(start + count + 3));
+            }
+        }
+    }
+
+    #[test]
     fn strings_hold_what_was_pushed() {
         let mut strings = Strings::default();
         for s in ["", "a", "", "bcd"] {
@@ -297,5 +374,12 @@ mod tests {
         }
         let all: Vec<&[u8]> = strings.iter().collect();
         assert_eq!(all, [b"".as_slice(), b"a", b"", b"bcd"]);
+        let mut more = Strings::default();
+        more.push(b"x");
+        more.extend_from(&strings, 1..1);
+        more.extend_from(&strings, 1..4);
+        more.extend_from(&strings, 0..1);
+        let all: Vec<&[u8]> = more.iter().collect();
+        assert_eq!(all, [b"x".as_slice(), b"a", b"", b"bcd", b""]);
     }
 }

@@ -53,10 +53,8 @@ impl ColumnBuffer {
         let Some(column) = column else { return };
         match &column.validity {
             Validity::All => {
-                for row in start..self.rows {
-                    self.written[row / 64] |= 1 << (row % 64);
-                }
-                extend(&mut self.values, &column.values, rows);
+                fill(&mut self.written, start..self.rows);
+                self.values.extend_from(&column.values, rows);
             }
             Validity::Some(bits) => {
                 for (row, from) in (start..).zip(rows) {
@@ -216,17 +214,13 @@ impl<'a> ValuesEncoder<'a> {
     }
 }
 
-/// Appends entries `entries` of `from` to `to`, which is of the same type.
-pub(super) fn extend(to: &mut Values, from: &Values, entries: Range<usize>) {
-    match (to, from) {
-        (Values::Float(to), Values::Float(from)) => to.extend_from_slice(&from[entries]),
-        (Values::Integer(to), Values::Integer(from)) => to.extend_from_slice(&from[entries]),
-        (Values::Unsigned(to), Values::Unsigned(from)) => to.extend_from_slice(&from[entries]),
-        (Values::Boolean(to), Values::Boolean(from)) => to.extend_from_slice(&from[entries]),
-        (Values::String(to), Values::String(from)) => {
-            entries.for_each(|entry| to.push(from.get(entry)));
-        }
-        (to, from) => panic!("{} appended to {}", from.field_type(), to.field_type()),
+/// Sets the bits `range`.
+fn fill(words: &mut [u64], range: Range<usize>) {
+    let mut at = range.start;
+    while at < range.end {
+        let len = (64 - at % 64).min(range.end - at);
+        words[at / 64] |= u64::MAX >> (64 - len) << (at % 64);
+        at += len;
     }
 }
 
@@ -273,6 +267,9 @@ mod tests {
             let bit = |words: &[u64], at: usize| words[at / 64] >> (at % 64) & 1 == 1;
             let expected = range.clone().filter(|at| bit(&words, *at)).count();
             prop_assert_eq!(count_ones(&words, range.clone()), expected);
+            let mut filled = vec![0; words.len()];
+            fill(&mut filled, range.clone());
+            prop_assert!((0..len).all(|at| bit(&filled, at) == range.contains(&at)));
             let moved = bits(&words, range.clone());
             for (to, from) in range.enumerate() {
                 prop_assert_eq!(bit(&moved, to), bit(&words, from));

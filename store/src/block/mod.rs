@@ -76,6 +76,7 @@ mod column;
 mod directory;
 mod error;
 mod footer;
+mod handles;
 mod head;
 mod layout;
 mod piece;
@@ -84,11 +85,12 @@ mod statistics;
 mod verify;
 mod writer;
 
-#[allow(unused_imports, reason = "named by what comes to use them")]
 pub(crate) use cache::BlockCache;
 pub(crate) use error::BlockError;
 #[allow(unused_imports, reason = "named by what comes to use them")]
 pub(crate) use footer::{FileMeta, MeasurementInfo};
+#[allow(unused_imports, reason = "named by what comes to use them")]
+pub(crate) use handles::Handles;
 #[allow(unused_imports, reason = "named by what comes to use them")]
 pub(crate) use reader::{BlockFile, SegmentStatistics, SeriesReader};
 #[allow(unused_imports, reason = "named by what comes to use them")]

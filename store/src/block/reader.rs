@@ -1,15 +1,18 @@
 //! Reading a file: its footer once, its data by series, field and time.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tandem_model::{SeriesId, TimeRange};
+
+#[cfg(test)]
 use tandem_vfs::File;
 
 use super::cache::{BlockCache, Item, Key, Weigh};
 use super::directory::{self, Entry};
 use super::error::Damage;
+use super::handles::{Handle, Handles};
 use super::footer::{self, FileMeta, MeasurementInfo, TrailerError};
 use super::{BlockError, MAGIC, TRAILER_LEN, piece};
 use crate::Rows;
@@ -33,8 +36,7 @@ static NEXT_FILE: AtomicU64 = AtomicU64::new(0);
 /// sets, and some 30 bytes for each chunk and each 256 series.
 #[derive(Debug)]
 pub(crate) struct BlockFile {
-    file: Arc<dyn File>,
-    path: PathBuf,
+    handle: Handle,
     meta: FileMeta,
     measurements: Vec<MeasurementInfo>,
     /// The file's number in `cache`, which no other file gets.
@@ -43,13 +45,27 @@ pub(crate) struct BlockFile {
 }
 
 impl BlockFile {
-    /// Reads and checks the footer. `path` is for errors.
-    pub(crate) fn open(file: Arc<dyn File>, path: &Path) -> Result<Self, BlockError> {
+    /// Reads and checks the footer of the file `path`, and lets `handles` open it whenever it is
+    /// read.
+    pub(crate) fn open(handles: &Arc<Handles>, path: &Path) -> Result<Self, BlockError> {
+        Self::open_handle(Handle::new(handles, path))
+    }
+
+    /// As [`BlockFile::open`], of a file that is open.
+    #[cfg(test)]
+    pub(super) fn open_file(file: Arc<dyn File>, path: &Path) -> Result<Self, BlockError> {
+        let handles = Handles::new(Arc::new(tandem_vfs::RealFs), 8);
+        Self::open_handle(Handle::opened(&Arc::new(handles), path, file))
+    }
+
+    fn open_handle(handle: Handle) -> Result<Self, BlockError> {
+        let path = handle.path();
         let io = |source| BlockError::Io {
             action: "read",
             file: path.to_owned(),
             source,
         };
+        let file = handle.get().map_err(io)?;
         let len = file.len().map_err(io)?;
         let tail_start = len.saturating_sub(TAIL_LEN);
         let mut tail = vec![0; usize::try_from(len - tail_start).unwrap_or(0)];
@@ -85,8 +101,7 @@ impl BlockFile {
         let (meta, measurements) = footer::decode(body, len, footer_start)
             .map_err(|damage| damage.at(path, footer_start))?;
         Ok(Self {
-            file,
-            path: path.to_owned(),
+            handle,
             meta,
             measurements,
             number: NEXT_FILE.fetch_add(1, Ordering::Relaxed),
@@ -107,7 +122,12 @@ impl BlockFile {
 
     /// The name that errors give the file.
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.handle.path()
+    }
+
+    /// Removes the file once nobody has it any more.
+    pub(crate) fn remove_when_dropped(&self) {
+        self.handle.remove_when_dropped();
     }
 
     /// The measurements, ascending by name; other methods count them from 0.
@@ -160,7 +180,7 @@ impl BlockFile {
     ) -> Result<T, BlockError> {
         piece::open(piece)
             .and_then(decode)
-            .map_err(|damage| damage.at(&self.path, offset))
+            .map_err(|damage| damage.at(self.path(), offset))
     }
 
     /// Reads bytes that the footer or a head says are there.
@@ -169,14 +189,15 @@ impl BlockFile {
             .checked_add(len)
             .filter(|end| *end <= self.meta.len_bytes);
         let len = end.and(usize::try_from(len).ok()).ok_or_else(|| {
-            Damage::new("a piece reaches past the end of the file").at(&self.path, offset)
+            Damage::new("a piece reaches past the end of the file").at(self.path(), offset)
         })?;
         let mut bytes = vec![0; len];
-        match self.file.read_exact_at(&mut bytes, offset) {
+        let read = self.handle.get();
+        match read.and_then(|file| file.read_exact_at(&mut bytes, offset)) {
             Ok(()) => Ok(bytes),
             Err(source) => Err(BlockError::Io {
                 action: "read",
-                file: self.path.clone(),
+                file: self.path().to_owned(),
                 source,
             }),
         }

@@ -6,11 +6,12 @@ mod round_trip;
 mod size;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tandem_model::ShardId;
-use tandem_vfs::{RealFs, Vfs};
+use tandem_vfs::RealFs;
 
-use super::{BlockFile, Header};
+use super::{BlockFile, Handles, Header};
 
 const SECOND: i64 = 1_000_000_000;
 const START: i64 = 1_700_000_000 * SECOND;
@@ -22,6 +23,6 @@ const HEADER: Header = Header {
 };
 
 fn open(path: &Path) -> BlockFile {
-    let file = RealFs.open_read(path).unwrap();
-    BlockFile::open(file, path).unwrap()
+    let handles = Handles::new(Arc::new(RealFs), 8);
+    BlockFile::open(&Arc::new(handles), path).unwrap()
 }

@@ -11,7 +11,6 @@ use super::reader::{ChunkIndex, OpenColumn, Source};
 use super::statistics::Statistics;
 use super::{BlockError, BlockFile, MAGIC};
 use crate::Values;
-use crate::block::column;
 
 impl BlockFile {
     /// Reads all of the file and answers with the first thing that is wrong. Needs the memory of
@@ -112,7 +111,7 @@ impl Source<'_> {
             match column.page(self, at, rows, scratch)? {
                 None => written.resize(span.rows.end, false),
                 Some(page) => {
-                    column::extend(&mut values, page.values(), 0..page.values().len());
+                    values.extend_from(page.values(), 0..page.values().len());
                     written.extend((0..rows).map(|row| {
                         page.written()
                             .is_none_or(|words| words[row / 64] >> (row % 64) & 1 == 1)

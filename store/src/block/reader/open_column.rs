@@ -173,12 +173,16 @@ impl OpenColumn {
         self.index.head_offset
     }
 
-    /// Reads the bytes of pages `pages` at once, where no cache may have them.
+    /// Reads the bytes of pages `pages` at once, where no cache may have them and the first is not
+    /// the page that was decoded last.
     pub(in crate::block) fn read_ahead(
         &mut self,
         source: Source<'_>,
-        pages: Range<usize>,
+        mut pages: Range<usize>,
     ) -> Result<(), BlockError> {
+        if self.page.as_ref().is_some_and(|(at, _)| *at == pages.start) {
+            pages.start += 1;
+        }
         let places = self.index.places.get(pages).unwrap_or_default();
         if let ([first, .., last], None) = (places, source.cache) {
             let len = last.end - first.start;

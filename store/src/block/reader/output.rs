@@ -5,7 +5,6 @@ use std::ops::Range;
 use tandem_model::FieldType;
 
 use super::open_column::Page;
-use crate::block::column;
 use crate::{Bitmap, Column, Validity, Values};
 
 /// Collects a field's values over rows of several pages.
@@ -40,7 +39,7 @@ impl ColumnOutput {
             if let Some(written) = &mut self.written {
                 rows.for_each(|_| written.push(true));
             }
-            return column::extend(&mut self.values, page.values(), entries);
+            return self.values.extend_from(page.values(), entries);
         }
         let words = page.written().unwrap_or_default();
         let bits = bits_so_far(&mut self.written, self.values.len());

@@ -4,17 +4,18 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use tandem_codec::number::Scratch;
-use tandem_model::{SeriesId, TimeRange};
+use tandem_model::{FieldType, SeriesId, TimeRange};
 
 use super::chunk_index::ChunkIndex;
 use super::open_column::OpenColumn;
 use super::output::ColumnOutput;
 use super::{DirectoryPage, Source};
-use crate::Rows;
-use crate::block::BlockError;
 use crate::block::directory::Entry;
 use crate::block::error::Damage;
+use crate::block::head::Span;
 use crate::block::statistics::Statistics;
+use crate::block::{BlockError, PAGE_STRING_BYTES_MAX, STRING_BYTES_MAX};
+use crate::{Rows, slices};
 
 /// Reads the same fields of one series after another. It keeps the directory page, the heads of a
 /// chunk and one decoded page of each column, so that series read in order of id share that work.
@@ -88,6 +89,45 @@ impl<'a> SeriesReader<'a> {
     /// From the first to the last row of a series; `None` when it has none.
     pub(crate) fn time_range(&mut self, id: SeriesId) -> Result<Option<TimeRange>, BlockError> {
         Ok(self.entry(id)?.map(|entry| entry.range))
+    }
+
+    /// How many rows a series has, and from when to when; `None` when it has none.
+    pub(crate) fn extent(&mut self, id: SeriesId) -> Result<Option<(u64, TimeRange)>, BlockError> {
+        Ok(self.entry(id)?.map(|entry| (entry.rows, entry.range)))
+    }
+
+    /// Where in time a series' rows are, page by page, and what they take once they are read.
+    pub(crate) fn spans(&mut self, id: SeriesId) -> Result<Vec<slices::Span>, BlockError> {
+        let mut spans = Vec::new();
+        let Some(entry) = self.entry(id)? else {
+            return Ok(spans);
+        };
+        let info = self.source.info;
+        let types = self.fields.iter().flatten().map(|at| info.fields[*at].1);
+        let has_strings = types.clone().any(|t| t == FieldType::String);
+        let row_bytes = 8 * (1 + self.fields.len());
+        for (chunk, rows) in self.chunks(&entry) {
+            self.open_chunk(chunk)?;
+            let Some(open) = &self.chunk else { continue };
+            let pages = &open.index.head.pages;
+            let first = pages.partition_point(|page| page.rows.end <= rows.start);
+            for page in pages[first..]
+                .iter()
+                .take_while(|p| p.rows.start < rows.end)
+            {
+                let count = page.rows.end.min(rows.end) - page.rows.start.max(rows.start);
+                let string_bytes = match page.rows.len() {
+                    _ if !has_strings => 0,
+                    1 => STRING_BYTES_MAX,
+                    _ => PAGE_STRING_BYTES_MAX,
+                };
+                spans.push(slices::Span {
+                    range: page_range(page, &rows, &entry),
+                    bytes: count * row_bytes + string_bytes,
+                });
+            }
+        }
+        Ok(spans)
     }
 
     /// The statistics of those segments of a series that lie in `range` as a whole. Rows outside
@@ -207,23 +247,8 @@ impl<'a> SeriesReader<'a> {
         let pages = &open.index.head.pages;
         let first = pages.partition_point(|page| page.rows.end <= rows.start);
         let end = pages.partition_point(|page| page.rows.start < rows.end);
-        // Where the series begins or ends within a page, the directory says when.
-        let wanted = (first..end).filter(|page| {
-            let page = &pages[*page];
-            let starts_here = page.rows.start < rows.start;
-            let ends_here = page.rows.end > rows.end;
-            let min_ns = if starts_here {
-                entry.range.min_ns
-            } else {
-                page.first_ns
-            };
-            let max_ns = if ends_here {
-                entry.range.max_ns
-            } else {
-                page.last_ns
-            };
-            range.overlaps(&TimeRange::new(min_ns, max_ns))
-        });
+        let wanted =
+            (first..end).filter(|at| range.overlaps(&page_range(&pages[*at], &rows, entry)));
         let wanted: Vec<usize> = wanted.collect();
         let (Some(&first), Some(&last)) = (wanted.first(), wanted.last()) else {
             return Ok(());
@@ -257,5 +282,22 @@ impl<'a> SeriesReader<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// When those rows of a page are that belong to a series, whose rows in the chunk are `rows`. Where
+/// it begins or ends within the page, the directory says when.
+fn page_range(page: &Span, rows: &Range<usize>, entry: &Entry) -> TimeRange {
+    TimeRange {
+        min_ns: if page.rows.start < rows.start {
+            entry.range.min_ns
+        } else {
+            page.first_ns
+        },
+        max_ns: if page.rows.end > rows.end {
+            entry.range.max_ns
+        } else {
+            page.last_ns
+        },
     }
 }

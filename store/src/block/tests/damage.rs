@@ -76,7 +76,7 @@ fn sample() -> (Model, Vec<u8>) {
 /// Reads all that the model has; `Ok` only when all of it is right.
 fn read_all(bytes: Vec<u8>, model: &Model) -> Result<(), BlockError> {
     let path = PathBuf::from("damaged");
-    let file = BlockFile::open(Arc::new(Bytes(bytes)), &path)?;
+    let file = BlockFile::open_file(Arc::new(Bytes(bytes)), &path)?;
     let verified = file.verify();
     for (name, (fields, series)) in &model.measurements {
         let at = file
@@ -209,7 +209,7 @@ proptest! {
         piece::seal(&mut forged, 0);
         bytes[start..end].copy_from_slice(&forged);
         let path = PathBuf::from("forged");
-        if let Ok(file) = BlockFile::open(Arc::new(Bytes(bytes)), &path) {
+        if let Ok(file) = BlockFile::open_file(Arc::new(Bytes(bytes)), &path) {
             let _ = file.verify();
             for at in 0..file.measurements().len() {
                 let names: Vec<&[u8]> = [b"f0", b"f1", b"f2", b"f3", b"f4", b"f5"].map(|n| &n[..]).to_vec();
