@@ -25,6 +25,7 @@ mod error;
 mod flush;
 mod frame;
 mod index;
+mod inspect;
 mod maintain;
 mod manifest;
 mod memtable;
@@ -37,14 +38,20 @@ mod rows;
 mod schema;
 mod shard;
 mod slices;
+mod snapshot;
 mod store;
+mod store_id;
 mod tombstone;
+mod verify;
 mod view;
 mod wire;
 
 pub use compact::CompactionStats;
 pub use database::PolicyChoice;
 pub use error::{StoreError, WriteError};
+pub use inspect::{
+    ColumnUse, DatabaseUse, Inspection, MeasurementUse, ShardUse, WalUse, inspect,
+};
 pub use open::OpenReport;
 pub use options::Options;
 pub use policy::{
@@ -53,5 +60,11 @@ pub use policy::{
 };
 pub use rows::{Bitmap, Column, Rows, Strings, Validity, Values};
 pub use shard::ShardInfo;
+pub use snapshot::{
+    BackupList, BackupOptions, BackupReport, ListedFile, RestoreOptions, RestoreReport, Selection,
+    SnapshotError, backup, restore, restore_database,
+};
+pub use store_id::UniqueId;
 pub use store::{Store, WriteRequest, Written};
+pub use verify::{Finding, VerifyReport, verify};
 pub use view::{Order, SeriesReader, View};

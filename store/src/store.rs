@@ -22,6 +22,8 @@ use crate::options::Options;
 use crate::parse::{ErrorTexts, Parsed, parse};
 use crate::policy::{PolicyChange, PolicySpec, RetentionPolicy};
 use crate::shard::{Shard, ShardInfo};
+use crate::snapshot::RESTORING_FILE;
+use crate::store_id::ensure_store_id;
 use crate::view::View;
 
 /// Where the points of a write go.
@@ -47,10 +49,10 @@ pub struct Written {
 /// An open store. All methods block; all may be called from many threads at once.
 #[derive(Debug)]
 pub struct Store {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
     committer: Arc<Committer>,
     flusher: Arc<Flusher>,
-    compactor: Arc<Compactor>,
+    pub(crate) compactor: Arc<Compactor>,
     report: OpenReport,
     closed: AtomicBool,
     /// `None` once the store is closed, and where nothing is to run in the background.
@@ -87,6 +89,10 @@ impl Store {
             memtable_bytes_max,
             ..options
         };
+        if vfs.exists(&dir.join(RESTORING_FILE)) {
+            return Err(StoreError::Restoring(dir.into()));
+        }
+        ensure_store_id(&*vfs, dir)?;
         let (core, wal, report) = open(vfs, dir, options)?;
         let core = Arc::new(core);
         let committer = Arc::new(Committer::new(wal));
@@ -252,7 +258,7 @@ impl Store {
         let database = self.core.find(database)?;
         let mut found = false;
         let choose = |present: &RoaringBitmap| {
-            let series = database.postings().series(name, present);
+            let series = database.table().series(name, present);
             found = !series.is_empty();
             series
         };

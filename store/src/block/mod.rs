@@ -82,6 +82,7 @@ mod layout;
 mod piece;
 mod reader;
 mod statistics;
+mod usage;
 mod verify;
 mod writer;
 
@@ -96,6 +97,7 @@ pub(crate) use reader::{BlockFile, SegmentStatistics, SeriesReader};
 #[allow(unused_imports, reason = "named by what comes to use them")]
 pub(crate) use statistics::{Figures, Statistics, Summary};
 pub(crate) use tandem_codec::Effort;
+pub(crate) use usage::MeasurementUsage;
 pub(crate) use writer::{BlockWriter, Header};
 
 /// The first bytes of a file and the last but four, the version last.
