@@ -26,6 +26,7 @@ use crate::batch::{Batch, SeriesRef};
 use crate::database::Database;
 use crate::error::{StoreError, WriteError};
 use crate::frame::Frame;
+use crate::index::LimitExceeded;
 use crate::shard::{Shard, TypeConflict};
 
 /// What a batch is told that another one's failure took down.
@@ -81,7 +82,7 @@ pub(crate) struct Staged {
     database: Arc<Database>,
     batch: Batch,
     groups: Groups,
-    new_series: Vec<(SeriesId, Box<[u8]>)>,
+    new_series: Vec<SeriesId>,
 }
 
 impl Staged {
@@ -171,11 +172,15 @@ impl Committer {
             series_before: database.table().len(),
             fields: Vec::new(),
         };
-        let refused = check_types(&mut batch, shards, &mut effects);
+        let mut refused = check_types(&mut batch, shards, &mut effects);
         if batch.rows.is_empty() {
             return Ok((None, refused));
         }
-        let new_series = resolve_series(database, &mut batch);
+        let new_series = resolve_series(database, &mut batch, &mut refused);
+        if batch.rows.is_empty() {
+            effects.take_back();
+            return Ok((None, refused));
+        }
         let groups = group_by_shard(&batch, shards);
         let ticket = match self.append(&effects, &batch, &groups, &new_series) {
             Ok(ticket) => ticket,
@@ -194,7 +199,7 @@ impl Committer {
                 database,
                 batch,
                 groups,
-                new_series,
+                new_series: new_series.into_iter().map(|(id, _)| id).collect(),
             }),
             refused,
         ))
@@ -264,7 +269,7 @@ impl Committer {
                 .wait(applied)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        let new_series = staged.new_series.iter().map(|(id, key)| (*id, &**key));
+        let new_series = staged.new_series.iter().copied();
         apply(&staged.database, &staged.batch, &staged.groups, new_series);
         *applied = sequence;
         self.turn.notify_all();
@@ -273,22 +278,14 @@ impl Committer {
 }
 
 /// Puts the rows of a durable batch where readers find them.
-pub(crate) fn apply<'a>(
+pub(crate) fn apply(
     database: &Database,
     batch: &Batch,
     groups: &Groups,
-    new_series: impl Iterator<Item = (SeriesId, &'a [u8])>,
+    new_series: impl Iterator<Item = SeriesId>,
 ) {
-    let mut postings = None;
-    let mut end = 0;
-    for (id, key) in new_series {
-        postings
-            .get_or_insert_with(|| database.postings_mut())
-            .insert(id, key);
-        end = end.max(id.0.saturating_add(1));
-    }
-    drop(postings);
-    database.raise_applied_series(end);
+    let end = new_series.map(|id| id.0.saturating_add(1)).max();
+    database.raise_applied_series(end.unwrap_or(0));
     for (shard, rows) in groups {
         let mut data = shard.data_mut();
         let data = &mut *data;
@@ -372,8 +369,13 @@ fn conflict_text(measurement: &[u8], conflict: &TypeConflict) -> String {
     )
 }
 
-/// Gives every row its series id; returns the series that are new.
-fn resolve_series(database: &Database, batch: &mut Batch) -> Vec<(SeriesId, Box<[u8]>)> {
+/// Gives every row its series id, and drops those whose series the limits do not let be made; returns
+/// the series that are new.
+fn resolve_series(
+    database: &Database,
+    batch: &mut Batch,
+    refused: &mut Refused,
+) -> Vec<(SeriesId, Box<[u8]>)> {
     let mut new_series = Vec::new();
     if batch.unknown.is_empty() && batch.aliases.is_empty() {
         return new_series;
@@ -382,25 +384,39 @@ fn resolve_series(database: &Database, batch: &mut Batch) -> Vec<(SeriesId, Box<
     for (raw, id) in batch.aliases.drain(..) {
         table.alias(&raw, id);
     }
-    let mut ids: Vec<Option<SeriesId>> = vec![None; batch.unknown.len()];
-    for row in &mut batch.rows {
+    // For each key whether it was asked for, and its series if it has one.
+    let mut ids: Vec<Option<Option<SeriesId>>> = vec![None; batch.unknown.len()];
+    let unknown = &batch.unknown;
+    batch.rows.retain_mut(|row| {
         let SeriesRef::Unknown(at) = row.series else {
-            continue;
+            return true;
         };
         let id = *ids[at as usize].get_or_insert_with(|| {
-            let key = &batch.unknown[at as usize];
-            let id = table.find(&key.canonical).unwrap_or_else(|| {
-                let id = table.insert(&key.canonical);
-                new_series.push((id, key.canonical.clone()));
-                id
-            });
+            let key = &unknown[at as usize];
+            let id = match table.find(&key.canonical) {
+                Some(id) => id,
+                None => match table.insert_within(&key.canonical, database.limits) {
+                    Ok(id) => {
+                        new_series.push((id, key.canonical.clone()));
+                        id
+                    }
+                    Err(LimitExceeded(text)) => {
+                        refused.first.get_or_insert(text);
+                        return None;
+                    }
+                },
+            };
             if key.raw != key.canonical {
                 table.alias(&key.raw, id);
             }
-            id
+            Some(id)
         });
-        row.series = SeriesRef::Known(id);
-    }
+        match id {
+            Some(id) => row.series = SeriesRef::Known(id),
+            None => refused.dropped += 1,
+        }
+        id.is_some()
+    });
     new_series
 }
 
@@ -472,7 +488,8 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        let database = Database::new(DatabaseId(0), "db".into(), PathBuf::new());
+        let limits = crate::index::Limits::default();
+        let database = Database::new(DatabaseId(0), "db".into(), PathBuf::new(), limits);
         let bed = Bed {
             fs,
             committer: Committer::new(wal),
@@ -493,7 +510,7 @@ mod tests {
         bed.committer.commit(first).unwrap_err();
         let third = bed.stage(bed.parse("m,k=3 v=3i 3")).unwrap();
         assert_eq!(
-            third.new_series[0].0,
+            third.new_series[0],
             SeriesId(0),
             "the id is given out again"
         );
@@ -501,7 +518,7 @@ mod tests {
         let error = bed.stage(second).unwrap_err();
         assert!(matches!(error, WriteError::Overloaded(_)), "{error:?}");
         let again = bed.stage(bed.parse("m,k=1 v=2i 2")).unwrap();
-        assert_eq!(again.new_series[0].0, SeriesId(1));
+        assert_eq!(again.new_series[0], SeriesId(1));
         bed.committer.commit(again).unwrap();
     }
 }

@@ -17,6 +17,7 @@ use crate::block::{BlockCache, Handles};
 use crate::compact::Counters;
 use crate::database::{Database, PolicyChoice, database_dir};
 use crate::error::StoreError;
+use crate::index::Limits;
 use crate::manifest::{Edit, Manifest, ShardRecord};
 use crate::options::Options;
 use crate::policy::{PolicyChange, PolicySpec, RetentionPolicy, check_name};
@@ -137,7 +138,7 @@ impl Core {
         }
         let id = manifest.next_database_id();
         let dir = database_dir(&self.dir, id);
-        let database = Database::new(id, name.into(), dir);
+        let database = Database::new(id, name.into(), dir, Limits::of(&self.options));
         make_dir(&*self.vfs, &self.dir, &database.index_dir())?;
         manifest.commit(&[
             Edit::CreateDatabase {

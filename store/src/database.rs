@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use roaring::RoaringBitmap;
 use tandem_model::{DatabaseId, ShardId, TimeRange};
 
 use crate::error::StoreError;
-use crate::index::{Postings, SeriesTable};
+use crate::index::{Limits, Segments, SeriesTable};
 use crate::policy::{RetentionPolicy, shard_bounds};
 use crate::schema::Schemas;
 use crate::shard::Shard;
@@ -32,8 +32,11 @@ pub(crate) struct Database {
     pub(crate) name: String,
     /// Holds one directory for each shard, and `index`.
     pub(crate) dir: PathBuf,
+    /// How many series and tag values it may have.
+    pub(crate) limits: Limits,
     table: RwLock<SeriesTable>,
-    postings: RwLock<Postings>,
+    /// What of the table is on disk. Locked while that changes.
+    segments: Mutex<Segments>,
     pub(crate) schemas: Schemas,
     policies: RwLock<Policies>,
     /// Bytes of the memtables of its shards, frozen ones included.
@@ -155,13 +158,14 @@ impl Policies {
 }
 
 impl Database {
-    pub(crate) fn new(id: DatabaseId, name: String, dir: PathBuf) -> Self {
+    pub(crate) fn new(id: DatabaseId, name: String, dir: PathBuf, limits: Limits) -> Self {
         Self {
             id,
+            limits,
             name,
             dir,
             table: RwLock::default(),
-            postings: RwLock::default(),
+            segments: Mutex::default(),
             schemas: Schemas::default(),
             policies: RwLock::default(),
             memtable_bytes: AtomicUsize::new(0),
@@ -178,14 +182,8 @@ impl Database {
         self.table.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn postings(&self) -> RwLockReadGuard<'_, Postings> {
-        self.postings.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn postings_mut(&self) -> RwLockWriteGuard<'_, Postings> {
-        self.postings
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn segments(&self) -> MutexGuard<'_, Segments> {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn policies(&self) -> RwLockReadGuard<'_, Policies> {

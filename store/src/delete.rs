@@ -108,9 +108,9 @@ fn forget(database: &Database, shard: &Shard, mut gone: RoaringBitmap, sequence:
         data.series -= &gone;
         data.series.clone()
     };
-    let postings = database.postings();
-    for measurement in postings.measurements(&gone) {
-        if postings.series(&measurement, &left).is_empty() {
+    let table = database.table();
+    for measurement in table.measurements(&gone) {
+        if table.count_series(&measurement, &left) == 0 {
             shard.types().forget(&measurement);
         }
     }

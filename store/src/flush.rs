@@ -21,7 +21,7 @@ use crate::compact::Counters;
 use crate::core::Core;
 use crate::database::Database;
 use crate::error::StoreError;
-use crate::index::write_segment;
+use crate::index::{Plan, write_segment};
 use crate::manifest::{Edit, FileRecord, SegmentRecord};
 use crate::memtable::slices;
 use crate::merge::merge;
@@ -38,8 +38,8 @@ pub(crate) struct Flush {
     /// All up to here is in the frozen memtables or in files already.
     through: Sequence,
     shards: Vec<Job>,
-    /// Databases with the range of series that no index segment has yet.
-    series: Vec<(Arc<Database>, u32, u32)>,
+    /// Databases, and below which series all are to be in index segments.
+    series: Vec<(Arc<Database>, u32)>,
 }
 
 /// The memtables of one shard that become one file.
@@ -88,10 +88,8 @@ impl Flush {
                     });
                 }
             }
-            let (first, end) = (database.segmented_series(), database.applied_series());
-            if first < end {
-                flush.series.push((database, first, end));
-            }
+            let end = database.applied_series();
+            flush.series.push((database, end));
         }
         flush
     }
@@ -107,7 +105,7 @@ impl Flush {
         };
         let mut made = Vec::new();
         let written = self.write_files(core, &exists, &mut made);
-        let (mut edits, files) =
+        let (mut edits, files, segments) =
             written.inspect_err(|_| made.iter().for_each(|path| discard(core, path)))?;
         edits.push(Edit::FlushedTo {
             sequence: self.through,
@@ -127,8 +125,13 @@ impl Flush {
                 .memtable_bytes
                 .fetch_sub(bytes, Ordering::AcqRel);
         }
-        for (database, _, end) in &self.series {
-            database.raise_segmented_series(*end);
+        for segment in segments {
+            let (plan, record) = (&segment.plan, segment.record);
+            let database = segment.database;
+            database.segments().replace(plan, record, segment.series);
+            for old in &plan.removed {
+                discard(core, &database.index_dir().join(old.name()));
+            }
         }
         Ok(self.through + 1)
     }
@@ -138,9 +141,10 @@ impl Flush {
         core: &Core,
         exists: &dyn Fn(&Arc<Database>) -> bool,
         made: &mut Vec<PathBuf>,
-    ) -> Result<(Vec<Edit>, Vec<WrittenFile<'_>>), StoreError> {
+    ) -> Result<(Vec<Edit>, Vec<WrittenFile<'_>>, Vec<WrittenSegment<'_>>), StoreError> {
         let mut edits = Vec::new();
         let mut files = Vec::new();
+        let mut segments = Vec::new();
         let min_sequence = core.manifest().state().flushed_to + 1;
         let live = self
             .shards
@@ -185,26 +189,36 @@ impl Flush {
                 file: record,
             });
         }
-        for (database, first, end) in self.series.iter().filter(|(d, ..)| exists(d)) {
-            let id = core.manifest().reserve_file_id();
-            let segment = SegmentRecord {
-                id,
-                first_series: *first,
-                count: end - first,
+        for (database, end) in self.series.iter().filter(|(d, ..)| exists(d)) {
+            let Some(plan) = database.segments().plan(&database.table(), *end) else {
+                continue;
+            };
+            let record = SegmentRecord {
+                id: core.manifest().reserve_file_id(),
+                first_series: plan.first,
+                count: plan.end - plan.first,
             };
             let dir = database.index_dir();
-            let path = dir.join(segment.name());
+            let path = dir.join(record.name());
             made.push(path.clone());
-            write_segment(&*core.vfs, &path, &database.table(), *first, end - first)?;
+            let ids = plan.first..plan.end;
+            let series = write_segment(&*core.vfs, &path, ids, &|| database.table())?;
             core.vfs
                 .sync_dir(&dir)
                 .map_err(StoreError::io("sync directory", &dir))?;
-            edits.push(Edit::AddIndexSegment {
+            edits.push(Edit::ReplaceSegments {
                 database: database.id,
-                segment,
+                removed: plan.removed.iter().map(|segment| segment.id).collect(),
+                added: vec![record],
+            });
+            segments.push(WrittenSegment {
+                database,
+                plan,
+                record,
+                series,
             });
         }
-        Ok((edits, files))
+        Ok((edits, files, segments))
     }
 }
 
@@ -216,6 +230,14 @@ impl Job {
     fn max_sequence(&self) -> Sequence {
         self.tables.last().map_or(0, |frozen| frozen.max_sequence)
     }
+}
+
+/// An index segment on its way into the manifest.
+struct WrittenSegment<'a> {
+    database: &'a Arc<Database>,
+    plan: Plan,
+    record: SegmentRecord,
+    series: u32,
 }
 
 fn temporary_name(path: &Path) -> PathBuf {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tandem_model::{SeriesId, ShardId, TimeRange};
+use tandem_model::{ShardId, TimeRange};
 use tandem_seglog::{Log, Options as LogOptions, Sequence, UserError};
 use tandem_vfs::Vfs;
 
@@ -22,7 +22,7 @@ use crate::delete::ReplayMarks;
 use crate::error::StoreError;
 use crate::flush::{Flush, freeze};
 use crate::frame;
-use crate::index::read_segment;
+use crate::index::{Limits, SegmentRead, read_segment};
 use crate::manifest::{DatabaseRecord, Manifest, ShardRecord, State};
 use crate::options::Options;
 use crate::shard::{Shard, ShardFile};
@@ -31,7 +31,7 @@ use crate::tombstone::Tombstone;
 /// The end of the name of a data file that nothing names and that is kept.
 const ORPHAN: &str = ".orphan";
 /// The longest WAL record: one write request's rows.
-const WAL_RECORD_BYTES_MAX: u32 = 256 << 20;
+pub(crate) const WAL_RECORD_BYTES_MAX: u32 = 256 << 20;
 
 /// What opening found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,7 +71,12 @@ pub(crate) fn open(
     remove_unknown(&core, &state, torn)?;
     let mut tombstones = state.tombstones_by_shard();
     for (&id, record) in &state.databases {
-        let database = Database::new(id, record.name.clone(), database_dir(dir, id));
+        let database = Database::new(
+            id,
+            record.name.clone(),
+            database_dir(dir, id),
+            Limits::of(&core.options),
+        );
         load_index(&core, &database, record, &mut report)?;
         for policy in &record.policies {
             database.policies_mut().put(policy.clone());
@@ -99,21 +104,22 @@ fn load_index(
     report: &mut OpenReport,
 ) -> Result<(), StoreError> {
     let mut table = database.table_mut();
-    let mut postings = database.postings_mut();
     for segment in &record.segments {
         let path = database.index_dir().join(segment.name());
         let end = segment.first_series.saturating_add(segment.count);
-        let read = read_segment(&*core.vfs, &path, &mut table, |id, key| {
-            postings.insert(id, key);
-        });
-        match read {
-            Ok(()) => {}
-            Err(error) if is_lost(&error) => {
-                tracing::error!(%error, "series of this index segment are lost to queries");
-                report.quarantined.push(path);
-            }
-            Err(error) => return Err(error),
+        let read = match read_segment(&*core.vfs, &path, &mut table) {
+            Err(error) if is_lost(&error) => SegmentRead {
+                series: 0,
+                damage: Some(error),
+            },
+            read => read?,
+        };
+        if let Some(error) = &read.damage {
+            tracing::error!(%error, read = read.series, "index segment is damaged; rows of the series that it lost do not answer until it is restored");
+            report.quarantined.push(path);
         }
+        let damaged = read.damage.is_some();
+        database.segments().push(*segment, read.series, damaged);
         table.pad_to(end);
         database.raise_segmented_series(end);
         database.raise_applied_series(end);
@@ -349,12 +355,11 @@ fn replay_record(core: &Core, record: &[u8], report: &mut OpenReport) -> Result<
         groups.push((shard, rows));
     }
     report.replayed_records += 1;
-    let new_series: Vec<(SeriesId, Vec<u8>)> = decoded.new_series;
     apply(
         &database,
         &decoded.batch,
         &groups,
-        new_series.iter().map(|(id, key)| (*id, key.as_slice())),
+        decoded.new_series.iter().map(|(id, _)| *id),
     );
     Ok(())
 }

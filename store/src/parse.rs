@@ -238,11 +238,13 @@ impl<'b> Parser<'_, 'b> {
         let (layout, template) = match predicted.filter(|(layout, _)| fits(layout)) {
             Some(found) => found,
             None => {
-                let key = match series {
-                    SeriesRef::Known(id) => self.table.key(id),
-                    SeriesRef::Unknown(at) => &self.parsed.batch.unknown[at as usize].canonical,
+                let measurement = match series {
+                    SeriesRef::Known(id) => self.table.measurement_of(id).to_vec(),
+                    SeriesRef::Unknown(at) => {
+                        let key = &self.parsed.batch.unknown[at as usize].canonical;
+                        split_measurement(key).0
+                    }
                 };
-                let (measurement, _) = split_measurement(key);
                 let layout = self.schemas.layout_of(&measurement, &self.names, |name| {
                     unescape_field_name(name).into_owned()
                 });

@@ -1,10 +1,10 @@
 //! What a query sees: some shards of one database, and the series that have rows in them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
-use tandem_model::{FieldType, SeriesId, TimeRange, split_measurement};
+use tandem_model::{FieldType, SeriesId, TimeRange};
 
 use crate::database::Database;
 use crate::error::StoreError;
@@ -47,33 +47,33 @@ impl View {
     /// The measurements that have rows here, sorted.
     #[must_use]
     pub fn measurements(&self) -> Vec<Vec<u8>> {
-        self.database.postings().measurements(&self.series)
+        self.database.table().measurements(&self.series)
     }
 
     /// The series of a measurement that have rows here, as the numbers of their [`SeriesId`].
     #[must_use]
     pub fn series(&self, measurement: &[u8]) -> RoaringBitmap {
-        self.database.postings().series(measurement, &self.series)
+        self.database.table().series(measurement, &self.series)
     }
 
     /// The tag keys that series of a measurement carry here, sorted.
     #[must_use]
     pub fn tag_keys(&self, measurement: &[u8]) -> Vec<Vec<u8>> {
-        self.database.postings().tag_keys(measurement, &self.series)
+        self.database.table().tag_keys(measurement, &self.series)
     }
 
     /// The values of a tag, sorted, each with the series that carry it here.
     #[must_use]
     pub fn tag_values(&self, measurement: &[u8], key: &[u8]) -> Vec<(Vec<u8>, RoaringBitmap)> {
         self.database
-            .postings()
+            .table()
             .tag_values(measurement, key, &self.series)
     }
 
     /// The canonical key of a series; empty when there is none of this id.
     #[must_use]
     pub fn series_key(&self, id: SeriesId) -> Vec<u8> {
-        self.database.table().key(id).to_vec()
+        self.database.table().key(id)
     }
 
     /// The fields of a measurement here, sorted by name. Where shards disagree on a type, the
@@ -92,6 +92,20 @@ impl View {
         fields.into_iter().collect()
     }
 
+    /// As [`View::fields`], but with every type that a field has in one of the shards, sorted by
+    /// name and then by the name of the type.
+    #[must_use]
+    pub fn field_types(&self, measurement: &[u8]) -> Vec<(Vec<u8>, FieldType)> {
+        let mut fields: BTreeSet<(Vec<u8>, &str, FieldType)> = BTreeSet::new();
+        for shard in &self.shards {
+            shard.visit_fields(measurement, |name, field_type| {
+                fields.insert((name.to_vec(), field_type.name(), field_type));
+            });
+        }
+        let fields = fields.into_iter();
+        fields.map(|(name, _, field_type)| (name, field_type)).collect()
+    }
+
     /// Reads the rows of a series in `range`, with a column for each of `fields`, in the given
     /// order of time.
     #[must_use]
@@ -102,7 +116,7 @@ impl View {
         range: TimeRange,
         order: Order,
     ) -> SeriesReader {
-        let (measurement, _) = split_measurement(self.database.table().key(id));
+        let measurement = self.database.table().measurement_of(id).to_vec();
         let mut shards: Vec<Arc<Shard>> = self
             .shards
             .iter()
@@ -119,11 +133,16 @@ impl View {
             range,
             order,
             shards,
+            slices: Vec::new(),
         }
     }
 }
 
-/// Reads one series, shard after shard.
+/// What the rows of one call of [`SeriesReader::next`] take, about. A query may have many readers.
+const SLICE_BYTES_MAX: usize = 256 << 10;
+
+/// Reads one series, shard after shard and each in slices of time, so that no more than some
+/// thousand rows are in memory at once.
 #[derive(Debug)]
 pub struct SeriesReader {
     measurement: Vec<u8>,
@@ -133,6 +152,8 @@ pub struct SeriesReader {
     order: Order,
     /// The next one last.
     shards: Vec<Arc<Shard>>,
+    /// What is still to be read of the last of `shards`, the next one last.
+    slices: Vec<TimeRange>,
 }
 
 impl SeriesReader {
@@ -144,24 +165,39 @@ impl SeriesReader {
     #[expect(clippy::should_implement_trait, reason = "an error is not the end")]
     pub fn next(&mut self) -> Result<Option<Rows>, StoreError> {
         let fields: Vec<&[u8]> = self.fields.iter().map(Vec::as_slice).collect();
-        while let Some(shard) = self.shards.pop() {
-            let mut rows = shard.read(&self.measurement, self.id, &fields, self.range)?;
-            if !rows.is_empty() {
-                if self.order == Order::Descending {
-                    reverse(&mut rows);
+        while let Some(shard) = self.shards.last() {
+            if self.slices.is_empty() {
+                let range = self.range.intersect(&shard.range);
+                let (name, bytes_max) = (&self.measurement, SLICE_BYTES_MAX);
+                self.slices = shard.slices(name, self.id, &fields, range, bytes_max)?;
+                if self.order == Order::Ascending {
+                    self.slices.reverse();
                 }
-                return Ok(Some(rows));
+            }
+            let rows = match self.slices.pop() {
+                Some(slice) => shard.read(&self.measurement, self.id, &fields, slice)?,
+                None => Rows::default(),
+            };
+            if self.slices.is_empty() {
+                self.shards.pop();
+            }
+            if !rows.is_empty() {
+                return Ok(Some(match self.order {
+                    Order::Ascending => rows,
+                    Order::Descending => reversed(rows),
+                }));
             }
         }
         Ok(None)
     }
 }
 
-fn reverse(rows: &mut Rows) {
+fn reversed(mut rows: Rows) -> Rows {
     rows.times_ns.reverse();
     for column in rows.columns.iter_mut().flatten() {
         reverse_column(column);
     }
+    rows
 }
 
 fn reverse_column(column: &mut Column) {

@@ -11,6 +11,8 @@
 //! measurement tags, sorted
 //! ```
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
 /// Why a tag set cannot become a series key.
@@ -74,6 +76,63 @@ pub fn split_measurement(canonical: &[u8]) -> (Vec<u8>, &[u8]) {
     let end = find_unescaped(canonical, b',').unwrap_or(canonical.len());
     let tags = canonical.get(end + 1..).unwrap_or_default();
     (unescape(&canonical[..end], is_measurement_special), tags)
+}
+
+/// Splits the bytes of a canonical key into those of its measurement and its tags, all of them as
+/// they stand there.
+#[must_use]
+pub fn split_escaped(canonical: &[u8]) -> (&[u8], EscapedTags<'_>) {
+    let end = find_unescaped(canonical, b',').unwrap_or(canonical.len());
+    let rest = canonical.get(end + 1..).unwrap_or_default();
+    (&canonical[..end], EscapedTags { rest })
+}
+
+/// One tag of a canonical key, with its escapes: `key=value`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EscapedTag<'a> {
+    /// The whole.
+    pub text: &'a [u8],
+    /// Bytes of the key; the value begins one byte after it.
+    pub key_len: usize,
+}
+
+/// The tags of a canonical key in order, as they stand there.
+#[derive(Clone, Debug)]
+pub struct EscapedTags<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for EscapedTags<'a> {
+    type Item = EscapedTag<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let end = find_unescaped(self.rest, b',').unwrap_or(self.rest.len());
+        let (text, rest) = self.rest.split_at(end);
+        self.rest = rest.get(1..).unwrap_or_default();
+        Some(EscapedTag {
+            text,
+            key_len: key_len(text),
+        })
+    }
+}
+
+/// Bytes of the key of a tag that is given with its escapes, `key=value`.
+#[must_use]
+pub fn key_len(tag: &[u8]) -> usize {
+    find_unescaped(tag, b'=').unwrap_or(tag.len())
+}
+
+/// A tag key or value without its escapes.
+#[must_use]
+pub fn unescape_tag(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'\\', text).is_none() {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(unescape(text, is_tag_special))
+    }
 }
 
 /// The tags of a canonical key in order, each `(key, value)` unescaped.
@@ -178,6 +237,18 @@ mod tests {
                 (b"z".to_vec(), b"\\x".to_vec())
             ]
         );
+        let (measurement, escaped) = split_escaped(k.as_bytes());
+        assert_eq!(measurement, br"a\ b\,c=d");
+        let escaped: Vec<(Vec<u8>, Vec<u8>)> = escaped
+            .map(|tag| {
+                let (key, value) = (&tag.text[..tag.key_len], &tag.text[tag.key_len + 1..]);
+                (
+                    unescape_tag(key).into_owned(),
+                    unescape_tag(value).into_owned(),
+                )
+            })
+            .collect();
+        assert_eq!(escaped, tags);
     }
 
     #[test]

@@ -11,5 +11,8 @@ mod time;
 
 pub use field::{FieldType, FieldValue};
 pub use id::{DatabaseId, SeriesId, ShardId};
-pub use key::{KeyError, SeriesKey, TagIter, escape_measurement, escape_tag, split_measurement};
+pub use key::{
+    EscapedTag, EscapedTags, KeyError, SeriesKey, TagIter, escape_measurement, escape_tag, key_len,
+    split_escaped, split_measurement, unescape_tag,
+};
 pub use time::{MAX_TIME_NS, MIN_TIME_NS, Precision, TimeRange};

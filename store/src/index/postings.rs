@@ -1,179 +1,220 @@
-//! Which series belong to a measurement and carry a tag value.
+//! Which series belong to a measurement, and which carry a tag.
 //!
-//! Measurement → tag key → tag value → set of series ids. Most sets of a churning fleet hold one
-//! id, so a set starts as that id and becomes a bitmap with the second.
+//! A tag pair has one set of series over all measurements; what a measurement adds is the set of its
+//! series and, for each tag key, which of them carry it. A lookup cuts these with one another. Mostly
+//! all series of a measurement carry the same keys, and then there is nothing to be kept of that.
 
 use std::collections::BTreeMap;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use roaring::RoaringBitmap;
-use tandem_model::{SeriesId, SeriesKey};
+use tandem_model::{SeriesId, split_measurement};
 
-/// See the module's head.
-#[derive(Debug, Default)]
-pub(crate) struct Postings {
-    measurements: BTreeMap<Box<[u8]>, Measurement>,
-}
+use super::sets::Sets;
 
-#[derive(Debug, Default)]
-struct Measurement {
-    series: RoaringBitmap,
-    tags: BTreeMap<Box<[u8]>, TagValues>,
-}
-
-type TagValues = BTreeMap<Box<[u8]>, IdSet>;
-
+/// The series of a measurement that carry a tag key.
 #[derive(Debug)]
-enum IdSet {
-    One(u32),
-    Many(Box<RoaringBitmap>),
+enum Carriers {
+    All,
+    Some(RoaringBitmap),
 }
 
-impl IdSet {
-    fn insert(&mut self, id: u32) {
-        match self {
-            Self::One(only) if *only == id => {}
-            Self::One(only) => *self = Self::Many(Box::new([*only, id].into_iter().collect())),
-            Self::Many(set) => {
-                set.insert(id);
+/// One measurement.
+#[derive(Debug)]
+pub(super) struct Measurement {
+    /// As it stands in a canonical key.
+    pub(super) escaped: Box<[u8]>,
+    /// Without escapes.
+    pub(super) name: Box<[u8]>,
+    pub(super) series: RoaringBitmap,
+    /// By the key's number.
+    carriers: Vec<(u32, Carriers)>,
+    /// How many values a key has here, for keys of which somebody asked.
+    values: Vec<(u32, u32)>,
+}
+
+impl Measurement {
+    /// The series in `within` that carry a key.
+    pub(super) fn carriers(&self, key: u32, within: &RoaringBitmap) -> RoaringBitmap {
+        match self.carriers.binary_search_by_key(&key, |(k, _)| *k) {
+            Err(_) => RoaringBitmap::new(),
+            Ok(at) => match &self.carriers[at].1 {
+                Carriers::All => &self.series & within,
+                Carriers::Some(ids) => ids & within,
+            },
+        }
+    }
+
+    /// The numbers of the keys that a series in `within` carries, ascending.
+    pub(super) fn keys(&self, within: &RoaringBitmap) -> impl Iterator<Item = u32> {
+        let found = self.carriers.iter().filter(|(_, carriers)| match carriers {
+            Carriers::All => !self.series.is_disjoint(within),
+            Carriers::Some(ids) => !ids.is_disjoint(within),
+        });
+        found.map(|(key, _)| *key)
+    }
+
+    fn add_carrier(&mut self, id: u32, keys: &[u32]) {
+        for &key in keys {
+            match self.carriers.binary_search_by_key(&key, |(k, _)| *k) {
+                Ok(at) => {
+                    if let Carriers::Some(ids) = &mut self.carriers[at].1 {
+                        ids.insert(id);
+                    }
+                }
+                Err(at) => {
+                    let carriers = if self.series.is_empty() {
+                        Carriers::All
+                    } else {
+                        Carriers::Some(std::iter::once(id).collect())
+                    };
+                    self.carriers.insert(at, (key, carriers));
+                }
+            }
+        }
+        if self.carriers.len() > keys.len() {
+            for (key, carriers) in &mut self.carriers {
+                if matches!(carriers, Carriers::All) && !keys.contains(key) {
+                    *carriers = Carriers::Some(self.series.clone());
+                }
             }
         }
     }
 
-    /// The ids that are also in `other`.
-    fn intersect(&self, other: &RoaringBitmap) -> RoaringBitmap {
-        match self {
-            Self::One(id) if other.contains(*id) => std::iter::once(*id).collect(),
-            Self::One(_) => RoaringBitmap::new(),
-            Self::Many(set) => set.as_ref() & other,
+    fn remove_carrier(&mut self, id: u32, keys: &[u32]) {
+        if self.series.is_empty() {
+            self.carriers.clear();
+            return;
         }
+        self.carriers.retain_mut(|(key, carriers)| match carriers {
+            Carriers::Some(ids) if keys.contains(key) => {
+                ids.remove(id);
+                !ids.is_empty()
+            }
+            _ => true,
+        });
     }
+}
 
-    fn intersects(&self, other: &RoaringBitmap) -> bool {
-        match self {
-            Self::One(id) => other.contains(*id),
-            Self::Many(set) => !set.is_disjoint(other),
-        }
-    }
+/// See the module's head.
+#[derive(Debug, Default)]
+pub(super) struct Postings {
+    pub(super) sets: Sets,
+    measurements: Vec<Measurement>,
+    by_escaped: HashMap<Box<[u8]>, u32, FixedState>,
+    by_name: BTreeMap<Box<[u8]>, u32>,
 }
 
 impl Postings {
-    /// Lets readers see a series. Seeing one twice changes nothing.
-    pub(crate) fn insert(&mut self, id: SeriesId, canonical: &[u8]) {
-        let (name, tags) = SeriesKey::split(canonical);
-        let measurement = self.measurements.entry(name.into()).or_default();
-        if !measurement.series.insert(id.0) {
-            return;
+    /// The number of a measurement, given as it stands in a canonical key.
+    pub(super) fn intern(&mut self, escaped: &[u8]) -> u32 {
+        if let Some(&number) = self.by_escaped.get(escaped) {
+            return number;
         }
-        for (key, value) in tags {
-            measurement
-                .tags
-                .entry(key.into())
-                .or_default()
-                .entry(value.into())
-                .and_modify(|set| set.insert(id.0))
-                .or_insert(IdSet::One(id.0));
+        let number = self.measurements.len() as u32;
+        let name: Box<[u8]> = split_measurement(escaped).0.into();
+        self.measurements.push(Measurement {
+            escaped: escaped.into(),
+            name: name.clone(),
+            series: RoaringBitmap::new(),
+            carriers: Vec::new(),
+            values: Vec::new(),
+        });
+        self.by_escaped.insert(escaped.into(), number);
+        self.by_name.insert(name, number);
+        number
+    }
+
+    /// The number of a measurement that there is, given as it stands in a canonical key.
+    pub(super) fn find(&self, escaped: &[u8]) -> Option<u32> {
+        self.by_escaped.get(escaped).copied()
+    }
+
+    /// The measurement with this number.
+    pub(super) fn at(&self, number: u32) -> &Measurement {
+        &self.measurements[number as usize]
+    }
+
+    /// The measurement with this name, without escapes.
+    pub(super) fn named(&self, name: &[u8]) -> Option<&Measurement> {
+        Some(self.at(*self.by_name.get(name)?))
+    }
+
+    /// All measurements, by name; some may have no series any more.
+    pub(super) fn by_name(&self) -> impl Iterator<Item = &Measurement> {
+        self.by_name.values().map(|&number| self.at(number))
+    }
+
+    /// Adds a series with its tag pairs and their keys.
+    pub(super) fn insert(&mut self, id: SeriesId, measurement: u32, pairs: &[u32], keys: &[u32]) {
+        let measurement = &mut self.measurements[measurement as usize];
+        for (key, count) in &mut measurement.values {
+            if let Some(at) = keys.iter().position(|k| k == key)
+                && !self.sets.get(pairs[at]).intersects(&measurement.series)
+            {
+                *count += 1;
+            }
+        }
+        measurement.add_carrier(id.0, keys);
+        measurement.series.insert(id.0);
+        for &pair in pairs {
+            self.sets.insert(pair, id.0);
         }
     }
 
-    /// The measurements that have a series in `within`, by name.
-    pub(crate) fn measurements(&self, within: &RoaringBitmap) -> Vec<Vec<u8>> {
-        self.measurements
-            .iter()
-            .filter(|(_, m)| !m.series.is_disjoint(within))
-            .map(|(name, _)| name.to_vec())
-            .collect()
-    }
-
-    /// The series of a measurement that are in `within`.
-    pub(crate) fn series(&self, measurement: &[u8], within: &RoaringBitmap) -> RoaringBitmap {
-        self.measurements
-            .get(measurement)
-            .map(|m| &m.series & within)
-            .unwrap_or_default()
-    }
-
-    /// The tag keys that a series in `within` carries, sorted.
-    pub(crate) fn tag_keys(&self, measurement: &[u8], within: &RoaringBitmap) -> Vec<Vec<u8>> {
-        let Some(measurement) = self.measurements.get(measurement) else {
-            return Vec::new();
-        };
-        measurement
-            .tags
-            .iter()
-            .filter(|(_, values)| values.values().any(|set| set.intersects(within)))
-            .map(|(key, _)| key.to_vec())
-            .collect()
-    }
-
-    /// The values of a tag and the series in `within` that carry each, sorted by value; values
-    /// that none carries are left out.
-    pub(crate) fn tag_values(
-        &self,
-        measurement: &[u8],
-        key: &[u8],
-        within: &RoaringBitmap,
-    ) -> Vec<(Vec<u8>, RoaringBitmap)> {
-        let Some(values) = self
-            .measurements
-            .get(measurement)
-            .and_then(|m| m.tags.get(key))
-        else {
-            return Vec::new();
-        };
-        values
-            .iter()
-            .map(|(value, set)| (value.to_vec(), set.intersect(within)))
-            .filter(|(_, set)| !set.is_empty())
-            .collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sample() -> Postings {
-        let mut postings = Postings::default();
-        let keys: [&[u8]; 4] = [
-            b"cpu,host=a",
-            b"cpu,host=b,rack=1",
-            b"mem",
-            b"cpu,host=a,rack=1",
-        ];
-        for (id, key) in (0..).zip(keys) {
-            postings.insert(SeriesId(id), key);
-            postings.insert(SeriesId(id), key);
+    /// Takes out a series that was inserted with these.
+    pub(super) fn remove(&mut self, id: SeriesId, measurement: u32, pairs: &[u32], keys: &[u32]) {
+        let measurement = &mut self.measurements[measurement as usize];
+        for &pair in pairs {
+            self.sets.remove(pair, id.0);
         }
-        postings
+        measurement.series.remove(id.0);
+        measurement.remove_carrier(id.0, keys);
+        for (key, count) in &mut measurement.values {
+            if let Some(at) = keys.iter().position(|k| k == key)
+                && !self.sets.get(pairs[at]).intersects(&measurement.series)
+            {
+                *count = count.saturating_sub(1);
+            }
+        }
     }
 
-    #[test]
-    fn only_what_is_within_is_seen() {
-        let postings = sample();
-        let all: RoaringBitmap = (0..4).collect();
-        let first: RoaringBitmap = std::iter::once(0).collect();
-        assert_eq!(
-            postings.measurements(&all),
-            [b"cpu".to_vec(), b"mem".to_vec()]
-        );
-        assert_eq!(postings.measurements(&first), [b"cpu".to_vec()]);
-        assert_eq!(
-            postings.series(b"cpu", &all),
-            [0, 1, 3].into_iter().collect()
-        );
-        assert_eq!(
-            postings.tag_keys(b"cpu", &all),
-            [b"host".to_vec(), b"rack".to_vec()]
-        );
-        assert_eq!(postings.tag_keys(b"cpu", &first), [b"host".to_vec()]);
-        assert_eq!(
-            postings.tag_values(b"cpu", b"host", &all),
-            [
-                (b"a".to_vec(), [0, 3].into_iter().collect()),
-                (b"b".to_vec(), [1].into_iter().collect())
-            ]
-        );
-        assert!(postings.tag_values(b"cpu", b"rack", &first).is_empty());
-        assert!(postings.series(b"disk", &all).is_empty());
+    /// True when a series of the measurement carries the pair.
+    pub(super) fn has_pair(&self, measurement: u32, pair: u32) -> bool {
+        let series = &self.at(measurement).series;
+        self.sets.get(pair).intersects(series)
+    }
+
+    /// How many values a key has in a measurement; `pairs` are all pairs of the key. The first call
+    /// looks at each of them, later ones do not.
+    pub(super) fn count_values(
+        &mut self,
+        measurement: u32,
+        key: u32,
+        pairs: impl Iterator<Item = u32>,
+    ) -> u32 {
+        let measurement = &mut self.measurements[measurement as usize];
+        if let Some((_, count)) = measurement.values.iter().find(|(k, _)| *k == key) {
+            return *count;
+        }
+        let sets = &self.sets;
+        let found = pairs.filter(|&pair| sets.get(pair).intersects(&measurement.series));
+        let count = found.count() as u32;
+        measurement.values.push((key, count));
+        count
+    }
+
+    /// Bytes taken from the allocator, near enough.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let measurements = self.measurements.iter().map(|m| {
+            let carriers = m.carriers.iter().map(|(_, carriers)| match carriers {
+                Carriers::All => 0,
+                Carriers::Some(ids) => ids.serialized_size(),
+            });
+            let own = size_of::<Measurement>() + 3 * (m.name.len() + 32) + 48;
+            own + m.series.serialized_size() + m.carriers.capacity() * 40 + carriers.sum::<usize>()
+        });
+        self.sets.heap_bytes() + measurements.sum::<usize>()
     }
 }

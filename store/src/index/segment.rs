@@ -1,153 +1,482 @@
-//! Index segments: the series that became known between two flushes, on disk.
+//! Index segments: a range of series ids and their keys, on disk.
 //!
-//! A segment holds the series `first .. first + count` of one database in the order of their
-//! ids, so that reading all segments in order gives back the table. It is written whole, synced
-//! and renamed before the manifest names it, and never changed.
+//! All segments of a database together cover the ids that were given out, without gaps or overlaps;
+//! an id in a segment's range that the segment does not hold is used up. A segment is written whole,
+//! synced and renamed before the manifest names it, and never changed; what was removed meanwhile
+//! goes when a later one takes its place.
+//!
+//! It is a row of blocks of about 64 KiB, each complete in itself: its pairs are told at their first
+//! use, and a series that has the pair of the one before it in the same place says so in one byte.
+//! So a damaged block takes only its own series with it, and a writer needs the table for a moment
+//! at a time.
 //!
 //! ```text
-//! file    := magic "tndmsix1", body, crc32c of magic and body (u32 le)
-//! body    := first uint, count uint, key*
-//! key     := shared uint (bytes in common with the key before), rest length + bytes
+//! file    := magic "tndmsix2", block*
+//! block   := length u32, crc32c of length and content u32, content
+//! content := 1, first id uint, end id uint, series uint           the first block
+//!          | 2, series*                                           any number of them
+//!          | 3, series uint                                       the last block: how many came
+//! series  := id uint (less the id before in this block), measurement, tags uint, tag*
+//! measurement := 0, escaped name bytes | n + 1: the n-th of this block
+//! tag     := 0, shared uint, rest bytes: `key=value` with its escapes, shared with the new one before
+//!          | 1: that of the series before in the same place
+//!          | n + 2: the n-th of this block
 //! ```
 //!
-//! Integers are LEB128 varints. A hole (an id that recovery found no key for) is an empty key.
+//! Integers are LEB128 varints, `u32` little-endian.
 
+use std::ops::Range;
 use std::path::Path;
+use std::sync::RwLockReadGuard;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use tandem_model::SeriesId;
-use tandem_vfs::Vfs;
+use tandem_vfs::{File, Vfs};
 
 use super::SeriesTable;
 use crate::error::StoreError;
 use crate::wire::{Malformed, Reader, put_bytes, put_uint};
 
-const MAGIC: &[u8; 8] = b"tndmsix1";
-/// A file of 4 billion keys cannot be; this bounds what a damaged length can ask for.
-const FILE_BYTES_MAX: u64 = 16 << 30;
-/// Magic and checksum.
-const FILE_BYTES_MIN: u64 = 12;
+const MAGIC: &[u8; 8] = b"tndmsix2";
+/// A block is closed when its content reaches this.
+const BLOCK_BYTES: usize = 64 << 10;
+/// A block is longer than [`BLOCK_BYTES`] by at most one series; this bounds what a damaged length can
+/// ask for.
+const BLOCK_BYTES_MAX: usize = 1 << 20;
+/// Length and checksum of a block.
+const BLOCK_HEADER_BYTES: usize = 8;
+/// Tags of a series: a key has at most 65,535 bytes.
+const TAGS_MAX: usize = 1 << 15;
 
-/// Writes the series `first .. first + count` of `table` to `path`, durably but for the entry of
-/// the directory, which is the caller's to sync.
-pub(crate) fn write_segment(
+const KIND_FIRST: u8 = 1;
+const KIND_SERIES: u8 = 2;
+const KIND_LAST: u8 = 3;
+
+/// Writes the series of `ids` to `path`, durably but for the entry of the directory, which is the
+/// caller's to sync. `table` is locked for one block at a time. Returns how many series there are.
+pub(crate) fn write_segment<'a>(
     vfs: &dyn Vfs,
     path: &Path,
-    table: &SeriesTable,
-    first: u32,
-    count: u32,
-) -> Result<(), StoreError> {
-    let mut out = MAGIC.to_vec();
-    put_uint(&mut out, first.into());
-    put_uint(&mut out, count.into());
-    let mut last: &[u8] = b"";
-    for id in first..first + count {
-        let key = table.key(SeriesId(id));
-        let shared = key.iter().zip(last).take_while(|(a, b)| a == b).count();
-        put_uint(&mut out, shared as u64);
-        put_bytes(&mut out, &key[shared..]);
-        last = key;
-    }
-    let crc = crc32c::crc32c(&out);
-    out.extend_from_slice(&crc.to_le_bytes());
+    ids: Range<u32>,
+    table: &dyn Fn() -> RwLockReadGuard<'a, SeriesTable>,
+) -> Result<u32, StoreError> {
     let file = vfs
         .create_new(path)
         .map_err(StoreError::io("make index segment", path))?;
-    file.write_all_at(&out, 0)
-        .map_err(StoreError::io("write index segment", path))?;
+    let mut out = Output {
+        file: &*file,
+        path,
+        end: 0,
+    };
+    out.write(MAGIC)?;
+    let mut content = vec![KIND_FIRST];
+    put_uint(&mut content, ids.start.into());
+    put_uint(&mut content, ids.end.into());
+    put_uint(&mut content, table().count_in(ids.clone()) as u64);
+    out.block(&content)?;
+    let mut next = ids.start;
+    let mut series = 0;
+    while next < ids.end {
+        let mut block = Block::default();
+        {
+            let table = table();
+            let rest = table.ids_in(next..ids.end);
+            next = ids.end;
+            for id in rest {
+                block.put(&table, id);
+                series += 1;
+                if block.content.len() >= BLOCK_BYTES {
+                    next = id.0 + 1;
+                    break;
+                }
+            }
+        }
+        if !block.content.is_empty() {
+            block.content.insert(0, KIND_SERIES);
+            out.block(&block.content)?;
+        }
+    }
+    let mut content = vec![KIND_LAST];
+    put_uint(&mut content, series.into());
+    out.block(&content)?;
     file.sync_data()
-        .map_err(StoreError::io("sync index segment", path))
+        .map_err(StoreError::io("sync index segment", path))?;
+    Ok(series)
 }
 
-/// Reads a segment into `table` and shows each key to `visit`.
+struct Output<'a> {
+    file: &'a dyn File,
+    path: &'a Path,
+    end: u64,
+}
+
+impl Output<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.file
+            .write_all_at(bytes, self.end)
+            .map_err(StoreError::io("write index segment", self.path))?;
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn block(&mut self, content: &[u8]) -> Result<(), StoreError> {
+        let mut bytes = Vec::with_capacity(content.len() + BLOCK_HEADER_BYTES);
+        let len = (content.len() as u32).to_le_bytes();
+        bytes.extend_from_slice(&len);
+        bytes.extend_from_slice(&block_crc(len, content).to_le_bytes());
+        bytes.extend_from_slice(content);
+        self.write(&bytes)
+    }
+}
+
+fn block_crc(len: [u8; 4], content: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&len), content)
+}
+
+/// A block under way.
+#[derive(Default)]
+struct Block {
+    content: Vec<u8>,
+    last_id: u32,
+    measurements: HashMap<u32, u32, FixedState>,
+    pairs: HashMap<u32, u32, FixedState>,
+    /// The pairs of the series before.
+    last_pairs: Vec<u32>,
+    last_text: Vec<u8>,
+}
+
+impl Block {
+    fn put(&mut self, table: &SeriesTable, id: SeriesId) {
+        let Some(record) = table.record_of(id) else {
+            return;
+        };
+        let out = &mut self.content;
+        put_uint(out, (id.0 - self.last_id).into());
+        self.last_id = id.0;
+        let known = self.measurements.len() as u32;
+        match self.measurements.get(&record.measurement) {
+            Some(at) => put_uint(out, u64::from(at + 1)),
+            None => {
+                put_uint(out, 0);
+                put_bytes(out, &table.postings.at(record.measurement).escaped);
+                self.measurements.insert(record.measurement, known);
+            }
+        }
+        put_uint(out, record.pairs.len() as u64);
+        for (place, pair) in record.pairs.iter().enumerate() {
+            if self.last_pairs.get(place) == Some(pair) {
+                put_uint(out, 1);
+                continue;
+            }
+            let known = self.pairs.len() as u32;
+            if let Some(at) = self.pairs.get(pair) {
+                put_uint(out, u64::from(*at) + 2);
+                continue;
+            }
+            self.pairs.insert(*pair, known);
+            let text = table.dictionary.text(*pair);
+            let alike = text.iter().zip(&self.last_text);
+            let shared = alike.take_while(|(a, b)| a == b).count();
+            put_uint(out, 0);
+            put_uint(out, shared as u64);
+            put_bytes(out, &text[shared..]);
+            self.last_text.clear();
+            self.last_text.extend_from_slice(text);
+        }
+        self.last_pairs.clear();
+        self.last_pairs.extend_from_slice(record.pairs);
+    }
+}
+
+/// What reading a segment gave.
+#[derive(Debug, Default)]
+pub(crate) struct SegmentRead {
+    /// Series that it held.
+    pub(crate) series: u32,
+    /// The first damage; what lies beyond it may be lost or not.
+    pub(crate) damage: Option<StoreError>,
+}
+
+/// Reads a segment into `table`, as much of it as is whole.
+///
+/// # Errors
+/// What the file system reports. Damage is no error: what is whole is taken.
 pub(crate) fn read_segment(
     vfs: &dyn Vfs,
     path: &Path,
     table: &mut SeriesTable,
-    mut visit: impl FnMut(SeriesId, &[u8]),
-) -> Result<(), StoreError> {
-    let corrupt = |offset, what| StoreError::Corrupt {
-        file: path.into(),
-        offset,
-        what,
-    };
+) -> Result<SegmentRead, StoreError> {
     let file = vfs
         .open_read(path)
         .map_err(StoreError::io("open index segment", path))?;
     let len = file
         .len()
         .map_err(StoreError::io("read index segment", path))?;
-    if !(FILE_BYTES_MIN..=FILE_BYTES_MAX).contains(&len) {
-        return Err(corrupt(0, "impossible length"));
-    }
-    let mut bytes = vec![0; usize::try_from(len).map_err(|_| corrupt(0, "impossible length"))?];
-    file.read_exact_at(&mut bytes, 0)
-        .map_err(StoreError::io("read index segment", path))?;
-    let (content, crc) = bytes.split_at(bytes.len() - 4);
-    if crc32c::crc32c(content).to_le_bytes() != crc {
-        return Err(corrupt(len - 4, "checksum does not match"));
-    }
-    let Some(body) = content.strip_prefix(MAGIC) else {
-        return Err(corrupt(0, "not an index segment"));
+    let mut input = Input {
+        file: &*file,
+        path,
+        at: 0,
+        len,
+        damage: None,
     };
-    let mut read = || -> Result<(), Malformed> {
-        let mut r = Reader::new(body);
-        let (first, count) = (r.uint32()?, r.uint32()?);
-        let mut key = Vec::new();
-        for id in first..first.checked_add(count).ok_or(Malformed)? {
-            let shared = usize::try_from(r.uint()?).map_err(|_| Malformed)?;
-            if shared > key.len() {
-                return Err(Malformed);
-            }
-            key.truncate(shared);
-            key.extend_from_slice(r.bytes()?);
-            if key.len() > usize::from(u16::MAX) {
-                return Err(Malformed);
-            }
-            if !key.is_empty() {
-                table.insert_at(SeriesId(id), &key);
-                visit(SeriesId(id), &key);
-            }
+    let mut magic = [0; 8];
+    if !input.read(&mut magic)? || magic != *MAGIC {
+        input.damaged(0, "not an index segment");
+    }
+    input.at = MAGIC.len() as u64;
+    let mut read = SegmentRead::default();
+    let mut blocks = 0_u64;
+    let mut told = None;
+    while let Some((at, content)) = input.block()? {
+        blocks += 1;
+        let Some(content) = content else {
+            continue;
+        };
+        let mut r = Reader::new(&content);
+        let done = match r.byte() {
+            Ok(KIND_FIRST) if blocks == 1 => read_first(r, len, table),
+            Ok(KIND_SERIES) => read_block(r, table).map(|series| read.series += series),
+            Ok(KIND_LAST) => r.uint().map(|series| told = Some(series)),
+            _ => Err(Malformed),
+        };
+        if done == Err(Malformed) {
+            input.damaged(at, "malformed although its checksum matches");
         }
-        if r.is_empty() { Ok(()) } else { Err(Malformed) }
-    };
-    read().map_err(|Malformed| corrupt(8, "malformed although its checksum matches"))
+        if told.is_some() {
+            break;
+        }
+    }
+    if input.at != len || told != Some(read.series.into()) {
+        input.damaged(input.at, "it does not end where it should");
+    }
+    read.damage = input.damage;
+    Ok(read)
+}
+
+fn read_first(
+    mut r: Reader<'_>,
+    file_bytes: u64,
+    table: &mut SeriesTable,
+) -> Result<(), Malformed> {
+    r.uint32()?;
+    r.uint32()?;
+    // A series takes at least three bytes.
+    let series = r.uint()?.min(file_bytes / 3);
+    table.reserve(usize::try_from(series).map_err(|_| Malformed)?);
+    Ok(())
+}
+
+fn read_block(mut r: Reader<'_>, table: &mut SeriesTable) -> Result<u32, Malformed> {
+    let (mut id, mut series) = (0_u32, 0);
+    let (mut measurements, mut pairs): (Vec<u32>, Vec<u32>) = Default::default();
+    let (mut now, mut last): (Vec<u32>, Vec<u32>) = Default::default();
+    let mut text = Vec::new();
+    while !r.is_empty() {
+        id = id.checked_add(r.uint32()?).ok_or(Malformed)?;
+        let measurement = match r.uint32()? {
+            0 => {
+                let number = table.intern_measurement(r.bytes()?);
+                measurements.push(number);
+                number
+            }
+            n => *measurements.get(n as usize - 1).ok_or(Malformed)?,
+        };
+        let tags = r.count()?;
+        if tags > TAGS_MAX {
+            return Err(Malformed);
+        }
+        now.clear();
+        for place in 0..tags {
+            now.push(match r.uint32()? {
+                0 => {
+                    let shared = usize::try_from(r.uint()?).map_err(|_| Malformed)?;
+                    if shared > text.len() {
+                        return Err(Malformed);
+                    }
+                    text.truncate(shared);
+                    text.extend_from_slice(r.bytes()?);
+                    let number = table.intern_pair(&text).ok_or(Malformed)?;
+                    pairs.push(number);
+                    number
+                }
+                1 => *last.get(place).ok_or(Malformed)?,
+                n => *pairs.get(n as usize - 2).ok_or(Malformed)?,
+            });
+        }
+        table.load(SeriesId(id), measurement, &now);
+        series += 1;
+        std::mem::swap(&mut now, &mut last);
+    }
+    Ok(series)
+}
+
+struct Input<'a> {
+    file: &'a dyn File,
+    path: &'a Path,
+    at: u64,
+    len: u64,
+    damage: Option<StoreError>,
+}
+
+impl Input<'_> {
+    fn damaged(&mut self, offset: u64, what: &'static str) {
+        self.damage.get_or_insert_with(|| StoreError::Corrupt {
+            file: self.path.into(),
+            offset,
+            what,
+        });
+    }
+
+    /// Fills `bytes` from where it is; false when the file ends before.
+    fn read(&mut self, bytes: &mut [u8]) -> Result<bool, StoreError> {
+        if self.len.saturating_sub(self.at) < bytes.len() as u64 {
+            return Ok(false);
+        }
+        self.file
+            .read_exact_at(bytes, self.at)
+            .map_err(StoreError::io("read index segment", self.path))?;
+        self.at += bytes.len() as u64;
+        Ok(true)
+    }
+
+    /// The next block with its offset, without content when that is damaged; `None` when there is no
+    /// further one.
+    fn block(&mut self) -> Result<Option<(u64, Option<Vec<u8>>)>, StoreError> {
+        let at = self.at;
+        let mut header = [0; BLOCK_HEADER_BYTES];
+        if !self.read(&mut header)? {
+            return Ok(None);
+        }
+        let [a, b, c, d, crc @ ..] = header;
+        let len = u32::from_le_bytes([a, b, c, d]) as usize;
+        if len == 0 || len > BLOCK_BYTES_MAX {
+            self.damaged(at, "impossible length");
+            self.at = at;
+            return Ok(None);
+        }
+        let mut content = vec![0; len];
+        if !self.read(&mut content)? {
+            self.damaged(at, "it is cut off");
+            self.at = at;
+            return Ok(None);
+        }
+        if block_crc([a, b, c, d], &content).to_le_bytes() != crc {
+            self.damaged(at, "checksum does not match");
+            return Ok(Some((at, None)));
+        }
+        Ok(Some((at, Some(content))))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::RwLock;
+
     use tandem_testkit::SimFs;
 
     use super::*;
 
-    #[test]
-    fn a_segment_gives_back_its_series_and_damage_is_an_error() {
-        let fs = SimFs::new(1);
-        fs.create_dir_all(Path::new("/d")).unwrap();
+    fn sample(series: u32) -> SeriesTable {
         let mut table = SeriesTable::default();
-        for key in ["cpu,host=a", "cpu,host=b", "mem,host=a"] {
-            table.insert(key.as_bytes());
+        for n in 0..series {
+            let name = if n % 5 == 0 { r"a\ b" } else { "cpu" };
+            let key = format!(
+                r"{name},dc=eu-{},host=host-{n:05},z\ k=v\,{}",
+                n % 3,
+                n % 100
+            );
+            table.insert(key.replace(r"\\", r"\").as_bytes());
         }
-        let path = Path::new("/d/a.sidx");
-        write_segment(&fs, path, &table, 1, 2).unwrap();
-        let mut back = SeriesTable::default();
-        let mut seen = Vec::new();
-        read_segment(&fs, path, &mut back, |id, key| {
-            seen.push((id.0, key.to_vec()));
-        })
-        .unwrap();
-        assert_eq!(
-            seen,
-            [(1, b"cpu,host=b".to_vec()), (2, b"mem,host=a".to_vec())]
-        );
-        assert_eq!(back.find(b"mem,host=a"), Some(SeriesId(2)));
+        table.insert(b"plain");
+        table
+    }
 
-        let file = fs.open(path).unwrap();
+    fn written(fs: &SimFs, table: SeriesTable, ids: Range<u32>) -> (RwLock<SeriesTable>, u32) {
+        fs.create_dir_all(Path::new("/d")).unwrap();
+        let table = RwLock::new(table);
+        let lock = || table.read().unwrap();
+        let series = write_segment(fs, Path::new("/d/a.sidx"), ids, &lock).unwrap();
+        (table, series)
+    }
+
+    fn read(fs: &SimFs) -> (SeriesTable, SegmentRead) {
+        let mut back = SeriesTable::default();
+        let read = read_segment(fs, Path::new("/d/a.sidx"), &mut back).unwrap();
+        (back, read)
+    }
+
+    #[test]
+    fn a_segment_gives_back_its_series() {
+        let fs = SimFs::new(1);
+        let mut table = sample(20_000);
+        table.remove([SeriesId(7), SeriesId(19_999)].into_iter());
+        let (table, series) = written(&fs, table, 5..20_001);
+        assert_eq!(series, 19_994);
+        let (mut back, read) = read(&fs);
+        assert!(read.damage.is_none(), "{read:?}");
+        assert_eq!(read.series, series);
+        let table = table.into_inner().unwrap();
+        for id in (5..20_001).map(SeriesId) {
+            let key = table.key(id);
+            assert_eq!(back.key(id), key);
+            if !key.is_empty() {
+                assert_eq!(back.find(&key), Some(id));
+            }
+        }
+        assert_eq!(back.insert(b"new"), SeriesId(20_001));
+        let len = fs.open(Path::new("/d/a.sidx")).unwrap().len().unwrap();
+        assert!(len < 20 * 20_000, "{len} bytes");
+    }
+
+    #[test]
+    fn every_damaged_byte_is_told_and_no_series_gets_another_key() {
+        let fs = SimFs::new(1);
+        let (table, _) = written(&fs, sample(60), 0..61);
+        let table = table.into_inner().unwrap();
+        let file = fs.open(Path::new("/d/a.sidx")).unwrap();
         for offset in 0..file.len().unwrap() {
             let mut byte = [0];
             file.read_exact_at(&mut byte, offset).unwrap();
-            file.write_all_at(&[byte[0] ^ 0x10], offset).unwrap();
-            read_segment(&fs, path, &mut SeriesTable::default(), |_, _| ()).unwrap_err();
+            for flip in [0x01, 0x80, 0xff] {
+                file.write_all_at(&[byte[0] ^ flip], offset).unwrap();
+                let (back, read) = read(&fs);
+                assert!(read.damage.is_some(), "byte {offset}");
+                for id in (0..61).map(SeriesId) {
+                    let key = back.key(id);
+                    assert!(key.is_empty() || key == table.key(id), "byte {offset}");
+                }
+            }
             file.write_all_at(&byte, offset).unwrap();
+        }
+        assert!(read(&fs).1.damage.is_none());
+    }
+
+    #[test]
+    fn a_damaged_block_takes_only_its_own_series() {
+        let fs = SimFs::new(1);
+        let (_, series) = written(&fs, sample(20_000), 0..20_001);
+        let file = fs.open(Path::new("/d/a.sidx")).unwrap();
+        assert!(file.len().unwrap() > 3 * BLOCK_BYTES as u64);
+        file.write_all_at(b"damage", BLOCK_BYTES as u64 * 3 / 2)
+            .unwrap();
+        let (back, read) = read(&fs);
+        assert!(read.damage.is_some());
+        assert!(read.series > series / 2 && read.series < series);
+        assert_eq!(back.series_count() as u32, read.series);
+        assert!(!back.key(SeriesId(0)).is_empty() && !back.key(SeriesId(20_000)).is_empty());
+    }
+
+    #[test]
+    fn a_segment_cut_anywhere_is_told() {
+        let fs = SimFs::new(1);
+        written(&fs, sample(60), 0..61);
+        let file = fs.open(Path::new("/d/a.sidx")).unwrap();
+        let mut len = file.len().unwrap();
+        while len > 0 {
+            len -= 1;
+            file.set_len(len).unwrap();
+            assert!(read(&fs).1.damage.is_some(), "cut at {len}");
         }
     }
 }

@@ -1,144 +1,295 @@
-//! Series keys to dense ids and back.
+//! Series keys to dense ids and back, and everything that is known of a series by its tags.
 //!
-//! Keys lie end to end in chunks of an arena; a hash table of ids finds them. A raw key, as it
-//! stands on a line with its tags in any order, is looked up first: most clients write the
-//! canonical form, and for the others an alias remembers the id, so that sorting and unescaping
-//! happen once a series and not once a line. Aliases are a cache of bounded size.
+//! A key is kept as a record: its measurement and the numbers of its tag pairs, whose texts the
+//! [`Dictionary`] has once. A hash table of records finds a key; whether it is the one is seen by
+//! spelling the record beside it, so a lookup stays one hash and one comparison. A raw key, as it
+//! stands on a line with its tags in any order, is looked up first: most clients write the canonical
+//! form, and for the others an alias remembers the id, so that sorting and unescaping happen once
+//! a series and not once a line.
+//!
+//! A series enters when a batch is staged, before it is durable. Readers see it only where a shard
+//! has rows of it, which is after its first row is applied; so one that never became durable was never
+//! seen, and taking it back is removing the table's tail.
+//!
+//! Ids that were given out and removed with their rows are never given out again. What removed series
+//! took stays until the table is written anew ([`SeriesTable::is_wasteful`]).
+//!
+//! ```text
+//! record := id, hash of the key, measurement, count, pair × count        (u32 each)
+//! ```
 
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::ops::Range;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
-use tandem_model::SeriesId;
+use hashbrown::{HashMap, HashTable};
+use tandem_model::{EscapedTag, SeriesId, key_len, split_escaped};
 
-/// Aliases kept before all are forgotten.
-const ALIASES_MAX: usize = 1 << 20;
-/// Bytes of one chunk of the arena; a key is at most 65,535 bytes, so at least 15 fit.
-const CHUNK_BYTES: usize = 1 << 20;
-/// A series that has had no line yet has no layout to predict.
-const NO_HINT: u32 = u32::MAX;
+use super::aliases::Aliases;
+use super::arena::Arena;
+use super::dictionary::{Dictionary, hash32, spread};
+use super::limits::{LimitExceeded, Limits};
+use super::places::Places;
+use super::postings::{Measurement, Postings};
+use super::sets::ID_END;
+
+/// Words of a record before its pairs.
+const HEADER_WORDS: usize = 4;
+/// Below this many removed series the table is not written anew.
+const REMOVED_MIN: usize = 4096;
 
 /// See the module's head.
 #[derive(Debug)]
 pub(crate) struct SeriesTable {
     /// Counts how often a tail was taken back: ids found before may since name other series.
     generation: u64,
-    hasher: FixedState,
-    keys: KeyArena,
+    /// Counts how often series were removed for good.
+    removals: u64,
+    /// Series removed since the table was written anew.
+    removed: usize,
+    pub(super) hasher: FixedState,
+    places: Places,
+    records: Arena<u32, 18>,
     by_key: HashTable<u32>,
-    hints: Vec<AtomicU32>,
-    aliases: HashTable<u32>,
-    alias_keys: KeyArena,
-    alias_ids: Vec<u32>,
+    /// Records that a later one with the same key hides from `by_key`, by the key's hash: a key that
+    /// came again after its series was deleted, or after its first definition was damaged.
+    shadowed: HashMap<u32, Vec<u32>, FixedState>,
+    pub(super) dictionary: Dictionary,
+    pub(super) postings: Postings,
+    aliases: Aliases,
+    scratch: Vec<u8>,
 }
 
 impl Default for SeriesTable {
     fn default() -> Self {
-        Self {
-            generation: 0,
-            hasher: FixedState::with_seed(tandem_vfs::random_u64()),
-            keys: KeyArena::default(),
-            by_key: HashTable::new(),
-            hints: Vec::new(),
-            aliases: HashTable::new(),
-            alias_keys: KeyArena::default(),
-            alias_ids: Vec::new(),
-        }
+        Self::with_hasher(FixedState::with_seed(tandem_vfs::random_u64()))
     }
 }
 
+/// A record, taken apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record<'a> {
+    pub(super) id: SeriesId,
+    pub(super) hash: u32,
+    pub(super) measurement: u32,
+    pub(super) pairs: &'a [u32],
+}
+
 impl SeriesTable {
-    /// Changes whenever ids are taken back.
+    fn with_hasher(hasher: FixedState) -> Self {
+        Self {
+            generation: 0,
+            removals: 0,
+            removed: 0,
+            hasher,
+            places: Places::default(),
+            records: Arena::default(),
+            by_key: HashTable::new(),
+            shadowed: HashMap::default(),
+            dictionary: Dictionary::default(),
+            postings: Postings::default(),
+            aliases: Aliases::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Changes whenever ids are taken back: one found before may now name another series.
     pub(crate) const fn generation(&self) -> u64 {
         self.generation
     }
 
+    /// Changes whenever series are removed: an id found before may now name none.
+    pub(crate) const fn removals(&self) -> u64 {
+        self.removals
+    }
+
     /// How many ids have been given out, those of holes included.
-    pub(crate) fn len(&self) -> u32 {
-        u32::try_from(self.hints.len()).unwrap_or(u32::MAX)
+    pub(crate) const fn len(&self) -> u32 {
+        self.places.len()
+    }
+
+    /// How many series there are.
+    pub(crate) const fn series_count(&self) -> usize {
+        self.places.taken()
+    }
+
+    pub(super) fn record(&self, address: u32) -> Record<'_> {
+        let words = self.records.from(address);
+        Record {
+            id: SeriesId(words[0]),
+            hash: words[1],
+            measurement: words[2],
+            pairs: &words[HEADER_WORDS..][..words[3] as usize],
+        }
+    }
+
+    pub(super) fn record_of(&self, id: SeriesId) -> Option<Record<'_>> {
+        Some(self.record(self.places.get(id)?))
+    }
+
+    /// True when the record's canonical key is `key`.
+    fn spells(&self, record: Record<'_>, key: &[u8]) -> bool {
+        let Some(mut rest) = key.strip_prefix(&*self.postings.at(record.measurement).escaped)
+        else {
+            return false;
+        };
+        for &pair in record.pairs {
+            let Some((b',', tag)) = rest.split_first() else {
+                return false;
+            };
+            let Some(after) = tag.strip_prefix(self.dictionary.text(pair)) else {
+                return false;
+            };
+            rest = after;
+        }
+        rest.is_empty()
+    }
+
+    fn find_hashed(&self, hash: u32, key: &[u8]) -> Option<SeriesId> {
+        let found = self.by_key.find(spread(hash), |&address| {
+            let record = self.record(address);
+            record.hash == hash && self.spells(record, key)
+        });
+        found.map(|&address| self.record(address).id)
     }
 
     /// The series that a raw key names, if it was seen in this form or in the canonical one.
     pub(crate) fn find_raw(&self, raw: &[u8]) -> Option<SeriesId> {
         let hash = self.hasher.hash_one(raw);
-        if let Some(&id) = self.by_key.find(hash, |&id| self.keys.get(id) == raw) {
-            return Some(SeriesId(id));
-        }
-        if self.aliases.is_empty() {
-            return None;
-        }
-        let at = *self
-            .aliases
-            .find(hash, |&at| self.alias_keys.get(at) == raw)?;
-        Some(SeriesId(self.alias_ids[at as usize]))
+        self.find_hashed((hash >> 32) as u32, raw)
+            .or_else(|| self.aliases.find(hash, raw))
     }
 
     /// The series with this canonical key.
     pub(crate) fn find(&self, canonical: &[u8]) -> Option<SeriesId> {
-        let hash = self.hasher.hash_one(canonical);
-        self.by_key
-            .find(hash, |&id| self.keys.get(id) == canonical)
-            .map(|&id| SeriesId(id))
+        self.find_hashed(hash32(&self.hasher, canonical), canonical)
+    }
+
+    /// Gives the next id to a canonical key that has none yet, if the limits let it.
+    pub(crate) fn insert_within(
+        &mut self,
+        canonical: &[u8],
+        limits: Limits,
+    ) -> Result<SeriesId, LimitExceeded> {
+        limits.check(self, canonical)?;
+        Ok(self.insert(canonical))
     }
 
     /// Gives the next id to a canonical key that has none yet.
     pub(crate) fn insert(&mut self, canonical: &[u8]) -> SeriesId {
         debug_assert!(self.find(canonical).is_none(), "a key has one id");
-        let id = self.keys.push(canonical);
-        self.hints.push(AtomicU32::new(NO_HINT));
-        let hash = self.hasher.hash_one(canonical);
-        let (keys, hasher) = (&self.keys, &self.hasher);
+        let id = SeriesId(self.len());
+        self.put(id, canonical);
+        id
+    }
+
+    /// True when no further series can be taken, whatever the limits are.
+    pub(super) fn is_full(&self) -> bool {
+        self.len() >= ID_END || self.records.is_full() || self.dictionary.is_full()
+    }
+
+    fn put(&mut self, id: SeriesId, canonical: &[u8]) {
+        let (measurement, tags) = split_escaped(canonical);
+        let measurement = self.postings.intern(measurement);
+        let mut pairs = Vec::new();
+        for tag in tags {
+            pairs.push(self.intern_tag(tag));
+        }
+        self.put_record(id, hash32(&self.hasher, canonical), measurement, &pairs);
+    }
+
+    fn intern_tag(&mut self, tag: EscapedTag<'_>) -> u32 {
+        let (pair, new) = self.dictionary.intern(&self.hasher, tag);
+        if new {
+            self.postings.sets.push_empty();
+        }
+        pair
+    }
+
+    fn put_record(&mut self, id: SeriesId, hash: u32, measurement: u32, pairs: &[u32]) {
+        let keys = self.keys_of(pairs);
+        self.postings.insert(id, measurement, pairs, &keys);
+        let mut record = Vec::with_capacity(HEADER_WORDS + pairs.len());
+        record.extend_from_slice(&[id.0, hash, measurement, pairs.len() as u32]);
+        record.extend_from_slice(pairs);
+        let address = self.records.push(&record);
+        self.places.set(id, address);
+        let same = self.by_key.find_entry(spread(hash), |&other| {
+            let other = self.records.from(other);
+            other[1] == hash && other[2..][..2 + pairs.len()] == record[2..]
+        });
+        match same {
+            Ok(mut entry) => {
+                let hidden = std::mem::replace(entry.get_mut(), address);
+                self.shadowed.entry(hash).or_default().push(hidden);
+            }
+            Err(_) => {
+                let records = &self.records;
+                self.by_key.insert_unique(spread(hash), address, |&other| {
+                    spread(records.from(other)[1])
+                });
+            }
+        }
+    }
+
+    /// Makes room for more series at once.
+    pub(super) fn reserve(&mut self, more: usize) {
+        let records = &self.records;
         self.by_key
-            .insert_unique(hash, id, |&id| hasher.hash_one(keys.get(id)));
-        SeriesId(id)
+            .reserve(more, |&other| spread(records.from(other)[1]));
+    }
+
+    /// The number of a measurement, given with its escapes.
+    pub(super) fn intern_measurement(&mut self, escaped: &[u8]) -> u32 {
+        self.postings.intern(escaped)
+    }
+
+    /// The number of a pair; `None` when it is too long to be one.
+    pub(super) fn intern_pair(&mut self, text: &[u8]) -> Option<u32> {
+        if text.len() > usize::from(u16::MAX) {
+            return None;
+        }
+        let key_len = key_len(text);
+        Some(self.intern_tag(EscapedTag { text, key_len }))
+    }
+
+    /// As [`SeriesTable::insert_at`], for a measurement and pairs that are known.
+    pub(super) fn load(&mut self, id: SeriesId, measurement: u32, pairs: &[u32]) {
+        if id.0 < self.len() || id.0 >= ID_END {
+            return;
+        }
+        let mut key = std::mem::take(&mut self.scratch);
+        key.clear();
+        self.spell_parts(measurement, pairs, &mut key);
+        self.put_record(id, hash32(&self.hasher, &key), measurement, pairs);
+        self.scratch = key;
+    }
+
+    fn keys_of(&self, pairs: &[u32]) -> Vec<u32> {
+        let keys = pairs.iter().map(|&pair| self.dictionary.key_of(pair));
+        keys.collect()
     }
 
     /// Makes holes of the ids below `len` that nobody defined.
     pub(crate) fn pad_to(&mut self, len: u32) {
-        while self.len() < len {
-            self.keys.push(b"");
-            self.hints.push(AtomicU32::new(NO_HINT));
-        }
+        self.places.pad_to(len.min(ID_END));
     }
 
     /// Puts a key at a given id during recovery; ids before it that nobody defined become holes.
-    /// Does nothing when the id is taken.
+    /// Does nothing when the id is taken, or was given out and has no key any more. Of several series
+    /// with one key the rows of all are found, and new rows go to the last.
     pub(crate) fn insert_at(&mut self, id: SeriesId, canonical: &[u8]) {
-        self.pad_to(id.0);
-        if self.len() != id.0 {
+        if canonical.is_empty() || id.0 < self.len() || id.0 >= ID_END {
             return;
         }
-        if self.find(canonical).is_none() {
-            self.insert(canonical);
-        } else {
-            // A key that got a second id while its first definition was damaged: rows of both
-            // must be found, and new ones go to the first.
-            self.keys.push(canonical);
-            self.hints.push(AtomicU32::new(NO_HINT));
-        }
+        self.put(id, canonical);
     }
 
     /// Remembers that a raw key, not canonical, names `id`.
     pub(crate) fn alias(&mut self, raw: &[u8], id: SeriesId) {
-        if self.find_raw(raw).is_some() {
-            return;
+        if self.find_raw(raw).is_none() {
+            self.aliases.insert(&self.hasher, raw, id);
         }
-        if self.alias_ids.len() >= ALIASES_MAX {
-            self.forget_aliases();
-        }
-        let at = self.alias_keys.push(raw);
-        self.alias_ids.push(id.0);
-        let hash = self.hasher.hash_one(raw);
-        let (keys, hasher) = (&self.alias_keys, &self.hasher);
-        self.aliases
-            .insert_unique(hash, at, |&at| hasher.hash_one(keys.get(at)));
-    }
-
-    fn forget_aliases(&mut self) {
-        self.aliases = HashTable::new();
-        self.alias_keys = KeyArena::default();
-        self.alias_ids = Vec::new();
     }
 
     /// Takes back every id from `len` on, as if it had never been given out.
@@ -147,146 +298,168 @@ impl SeriesTable {
             return;
         }
         self.generation += 1;
-        for id in len..self.len() {
-            let hash = self.hasher.hash_one(self.keys.get(id));
-            if let Ok(entry) = self.by_key.find_entry(hash, |&other| other == id) {
-                entry.remove();
+        let taken: Vec<SeriesId> = self.places.taken_in(len, self.len()).collect();
+        for id in taken.into_iter().rev() {
+            self.take_out(id);
+        }
+        self.places.truncate(len);
+        self.aliases = Aliases::default();
+    }
+
+    /// Removes series for good; their ids are not given out again.
+    pub(crate) fn remove(&mut self, ids: impl Iterator<Item = SeriesId>) {
+        let before = self.removed;
+        for id in ids {
+            self.take_out(id);
+        }
+        if self.removed != before {
+            self.removals += 1;
+            self.aliases = Aliases::default();
+        }
+    }
+
+    fn take_out(&mut self, id: SeriesId) {
+        let Some(address) = self.places.get(id) else {
+            return;
+        };
+        let record = self.record(address);
+        let (hash, measurement, pairs) = (record.hash, record.measurement, record.pairs.to_vec());
+        let found = self
+            .by_key
+            .find_entry(spread(hash), |&other| other == address);
+        if let Ok(entry) = found {
+            entry.remove();
+            self.show_shadowed(address);
+        } else if let Some(hidden) = self.shadowed.get_mut(&hash) {
+            hidden.retain(|other| *other != address);
+        }
+        let keys = self.keys_of(&pairs);
+        self.postings.remove(id, measurement, &pairs, &keys);
+        self.places.clear(id);
+        self.removed += 1;
+    }
+
+    /// Lets the last record that this one hid be found again.
+    fn show_shadowed(&mut self, address: u32) {
+        if self.shadowed.is_empty() {
+            return;
+        }
+        let record = self.record(address);
+        let hash = record.hash;
+        let Some(hidden) = self.shadowed.get(&hash) else {
+            return;
+        };
+        let same = hidden.iter().rposition(|&other| {
+            let other = self.record(other);
+            other.measurement == record.measurement && other.pairs == record.pairs
+        });
+        if let Some(at) = same
+            && let Some(hidden) = self.shadowed.get_mut(&hash)
+        {
+            let shown = hidden.remove(at);
+            if hidden.is_empty() {
+                self.shadowed.remove(&hash);
+            }
+            let records = &self.records;
+            self.by_key
+                .insert_unique(spread(hash), shown, |&other| spread(records.from(other)[1]));
+        }
+    }
+
+    /// True when what removed series left behind is worth writing the table anew without it.
+    pub(crate) fn is_wasteful(&self) -> bool {
+        self.removed >= REMOVED_MIN && self.removed >= self.series_count()
+    }
+
+    /// An empty table with the same hasher, to copy this one's series into.
+    pub(crate) fn fresh(&self) -> Self {
+        Self::with_hasher(self.hasher.clone())
+    }
+
+    /// Copies the series with ids in `ids` from `old`, as they are there.
+    pub(crate) fn copy_from(&mut self, old: &Self, ids: Range<u32>) {
+        for id in old.places.taken_in(ids.start, ids.end) {
+            self.insert_at(id, &old.key(id));
+        }
+        self.pad_to(ids.end);
+    }
+
+    /// Takes the place of `old`, of which this is a complete copy: layouts and counters go on.
+    pub(crate) fn succeed(&mut self, old: &Self) {
+        for id in old.places.taken_in(0, old.len()) {
+            if let Some(layout) = old.places.layout(id) {
+                self.places.set_layout(id, layout);
             }
         }
-        self.keys.truncate(len as usize);
-        self.hints.truncate(len as usize);
-        self.forget_aliases();
+        self.pad_to(old.len());
+        self.generation = old.generation;
+        self.removals = old.removals;
+    }
+
+    /// The ids in a range that have a series, ascending.
+    pub(crate) fn ids_in(&self, ids: Range<u32>) -> impl Iterator<Item = SeriesId> {
+        self.places.taken_in(ids.start, ids.end)
+    }
+
+    /// How many ids in a range have a series.
+    pub(crate) fn count_in(&self, ids: Range<u32>) -> usize {
+        self.places.count_in(ids.start, ids.end)
+    }
+
+    /// True when the id names a series.
+    pub(crate) fn contains(&self, id: SeriesId) -> bool {
+        self.places.get(id).is_some()
     }
 
     /// The canonical key of a series; empty for a hole or an id never given out.
-    pub(crate) fn key(&self, id: SeriesId) -> &[u8] {
-        if id.0 < self.len() {
-            self.keys.get(id.0)
-        } else {
-            b""
+    pub(crate) fn key(&self, id: SeriesId) -> Vec<u8> {
+        let mut key = Vec::new();
+        self.spell(id, &mut key);
+        key
+    }
+
+    /// Appends the canonical key of a series to `out`.
+    pub(crate) fn spell(&self, id: SeriesId, out: &mut Vec<u8>) {
+        if let Some(record) = self.record_of(id) {
+            self.spell_parts(record.measurement, record.pairs, out);
         }
+    }
+
+    fn spell_parts(&self, measurement: u32, pairs: &[u32], out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.postings.at(measurement).escaped);
+        for &pair in pairs {
+            out.push(b',');
+            out.extend_from_slice(self.dictionary.text(pair));
+        }
+    }
+
+    /// The measurement of a series, without escapes; empty for none.
+    pub(crate) fn measurement_of(&self, id: SeriesId) -> &[u8] {
+        let record = self.record_of(id);
+        record.map_or(b"", |record| &self.postings.at(record.measurement).name)
+    }
+
+    pub(super) fn measurement(&self, name: &[u8]) -> Option<&Measurement> {
+        self.postings.named(name)
     }
 
     /// The layout of the series' last line.
     pub(crate) fn hint(&self, id: SeriesId) -> Option<u32> {
-        let hint = self.hints.get(id.0 as usize)?.load(Ordering::Relaxed);
-        (hint != NO_HINT).then_some(hint)
+        self.places.layout(id)
     }
 
     /// Remembers the layout of the series' last line. A race loses nothing but a prediction.
     pub(crate) fn set_hint(&self, id: SeriesId, layout: u32) {
-        if let Some(hint) = self.hints.get(id.0 as usize) {
-            hint.store(layout, Ordering::Relaxed);
-        }
-    }
-}
-
-/// Byte strings, end to end in chunks, addressed by number.
-#[derive(Debug, Default)]
-struct KeyArena {
-    chunks: Vec<Vec<u8>>,
-    /// Chunk (24 bits), offset in it (24 bits), length (16 bits).
-    places: Vec<u64>,
-}
-
-impl KeyArena {
-    fn push(&mut self, key: &[u8]) -> u32 {
-        assert!(
-            key.len() <= usize::from(u16::MAX),
-            "the parser bounds keys to 65,535 bytes"
-        );
-        let id = u32::try_from(self.places.len()).expect("series ids are 32 bits wide");
-        let fits = self
-            .chunks
-            .last()
-            .is_some_and(|c| c.len() + key.len() <= CHUNK_BYTES);
-        if !fits {
-            let first_is_small = if self.chunks.is_empty() {
-                4096
-            } else {
-                CHUNK_BYTES
-            };
-            self.chunks
-                .push(Vec::with_capacity(first_is_small.max(key.len())));
-        }
-        let chunk = self.chunks.len() - 1;
-        let offset = self.chunks[chunk].len();
-        self.chunks[chunk].extend_from_slice(key);
-        self.places
-            .push((chunk as u64) << 40 | (offset as u64) << 16 | key.len() as u64);
-        id
+        self.places.set_layout(id, layout);
     }
 
-    fn get(&self, id: u32) -> &[u8] {
-        let place = self.places[id as usize];
-        let (chunk, offset, len) = (
-            (place >> 40) as usize,
-            (place >> 16 & 0xff_ffff) as usize,
-            (place & 0xffff) as usize,
-        );
-        &self.chunks[chunk][offset..offset + len]
-    }
-
-    /// Forgets the keys from `len` on; their bytes at the end of the last chunk are used again.
-    fn truncate(&mut self, len: usize) {
-        let Some(&place) = self.places.get(len) else {
-            return;
-        };
-        let (chunk, offset) = ((place >> 40) as usize, (place >> 16 & 0xff_ffff) as usize);
-        self.chunks.truncate(chunk + 1);
-        self.chunks[chunk].truncate(offset);
-        self.places.truncate(len);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_and_aliases_find_their_series() {
-        let mut table = SeriesTable::default();
-        let a = table.insert(b"cpu,a=1,b=2");
-        let b = table.insert(b"mem");
-        table.alias(b"cpu,b=2,a=1", a);
-        assert_eq!(table.find_raw(b"cpu,a=1,b=2"), Some(a));
-        assert_eq!(table.find_raw(b"cpu,b=2,a=1"), Some(a));
-        assert_eq!(table.find(b"cpu,b=2,a=1"), None);
-        assert_eq!(table.find_raw(b"mem"), Some(b));
-        assert_eq!(table.key(b), b"mem");
-        assert_eq!(table.key(SeriesId(7)), b"");
-    }
-
-    #[test]
-    fn a_tail_that_is_taken_back_was_never_there() {
-        let mut table = SeriesTable::default();
-        let kept: Vec<SeriesId> = (0..1000)
-            .map(|i| table.insert(format!("m,k={i}").as_bytes()))
-            .collect();
-        for i in 0..30_000 {
-            table.insert(format!("m,{}=v{i}", "x".repeat(90)).as_bytes());
-        }
-        table.alias(b"other", kept[3]);
-        table.truncate(1000);
-        assert_eq!((table.len(), table.generation()), (1000, 1));
-        assert_eq!(table.find_raw(b"other"), None);
-        assert_eq!(
-            table.find(format!("m,{}=v7", "x".repeat(90)).as_bytes()),
-            None
-        );
-        for (i, &id) in kept.iter().enumerate() {
-            assert_eq!(table.find(format!("m,k={i}").as_bytes()), Some(id));
-        }
-        assert_eq!(table.insert(b"new"), SeriesId(1000));
-    }
-
-    #[test]
-    fn recovery_leaves_holes_where_definitions_were_lost() {
-        let mut table = SeriesTable::default();
-        table.insert_at(SeriesId(2), b"c");
-        table.insert_at(SeriesId(2), b"other");
-        assert_eq!(table.key(SeriesId(0)), b"");
-        assert_eq!(table.find(b"c"), Some(SeriesId(2)));
-        assert_eq!(table.len(), 3);
+    /// Bytes taken from the allocator, near enough.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.places.heap_bytes()
+            + self.records.heap_bytes()
+            + self.by_key.capacity() * 8 / 7 * 5
+            + self.dictionary.heap_bytes()
+            + self.postings.heap_bytes()
+            + self.aliases.heap_bytes()
     }
 }
