@@ -103,7 +103,9 @@ impl View {
             });
         }
         let fields = fields.into_iter();
-        fields.map(|(name, _, field_type)| (name, field_type)).collect()
+        fields
+            .map(|(name, _, field_type)| (name, field_type))
+            .collect()
     }
 
     /// Reads the rows of a series in `range`, with a column for each of `fields`, in the given

@@ -1,4 +1,4 @@
-//! `SHOW FIELD KEYS`.
+//! `SHOW FIELD KEYS`: a field once for each type that it has in one of the shards.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ pub(crate) fn field_keys(
     let mut fields = BTreeSet::new();
     for (view, names) in found(store, &statement.sources, own, TimeRange::ALL, context)? {
         for name in names {
-            let rows = view.fields(&name).into_iter();
+            let rows = view.field_types(&name).into_iter();
             let rows = rows.map(|(field, kind)| vec![field, kind.name().as_bytes().to_vec()]);
             fields.insert((name, rows.collect::<Vec<_>>()));
         }

@@ -12,8 +12,8 @@ use tandem_vfs::File;
 use super::cache::{BlockCache, Item, Key, Weigh};
 use super::directory::{self, Entry};
 use super::error::Damage;
-use super::handles::{Handle, Handles};
 use super::footer::{self, FileMeta, MeasurementInfo, TrailerError};
+use super::handles::{Handle, Handles};
 use super::{BlockError, MAGIC, TRAILER_LEN, piece};
 use crate::Rows;
 

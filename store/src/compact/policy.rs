@@ -100,7 +100,12 @@ impl Choice {
 }
 
 /// True when a shard of this range, whose last write was `quiet` ago, is not expected to get more.
-pub(crate) fn is_cold(range: TimeRange, now_ns: i64, quiet: Duration, cold_after: Duration) -> bool {
+pub(crate) fn is_cold(
+    range: TimeRange,
+    now_ns: i64,
+    quiet: Duration,
+    cold_after: Duration,
+) -> bool {
     quiet >= cold_after || (quiet >= QUIET_AFTER_END && range.max_ns < now_ns)
 }
 

@@ -103,7 +103,11 @@ fn run(signal: &Signal, compactor: &Compactor) {
     loop {
         {
             let state = signal.lock();
-            let wait = if state.failed { RETRY_AFTER } else { LOOK_EVERY };
+            let wait = if state.failed {
+                RETRY_AFTER
+            } else {
+                LOOK_EVERY
+            };
             let failed = state.failed;
             let mut state = signal
                 .changed

@@ -133,7 +133,12 @@ impl Compactor {
     }
 
     pub(crate) fn stats(&self) -> CompactionStats {
-        let barred = self.watch().barred.values().map(|(path, _)| path.clone()).collect();
+        let barred = self
+            .watch()
+            .barred
+            .values()
+            .map(|(path, _)| path.clone())
+            .collect();
         CompactionStats {
             removals_pending: self.core.handles.removals_pending() as u64,
             damaged: barred,
@@ -187,8 +192,8 @@ impl Compactor {
         let quiet_ns = now_ns.saturating_sub(seen.1);
         let quiet = Duration::from_nanos(quiet_ns.unsigned_abs());
         let cold_after = self.core.options.cold_after;
-        let is_cold = mode == Mode::Settle
-            || (!waits && is_cold(shard.range, now_ns, quiet, cold_after));
+        let is_cold =
+            mode == Mode::Settle || (!waits && is_cold(shard.range, now_ns, quiet, cold_after));
         let candidates: Vec<Candidate> = files
             .iter()
             .map(|file| Candidate {
@@ -512,7 +517,11 @@ fn hidden_percent(file: &ShardFile, tombstones: &[Arc<Tombstone>]) -> u8 {
         let of_series = series as f64 / file.meta().series.max(1) as f64;
         percent += 100.0 * of_series * (length(both) / length(range));
     }
-    if percent > 0.0 { percent.clamp(1.0, 100.0) as u8 } else { 0 }
+    if percent > 0.0 {
+        percent.clamp(1.0, 100.0) as u8
+    } else {
+        0
+    }
 }
 
 fn length(range: TimeRange) -> f64 {

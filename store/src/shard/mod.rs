@@ -18,9 +18,10 @@ use roaring::RoaringBitmap;
 use tandem_model::{FieldType, SeriesId, ShardId, TimeRange};
 
 use crate::error::StoreError;
-use crate::memtable::Memtable;
+use crate::memtable::{self, Memtable};
 use crate::merge::merge;
 use crate::rows::Rows;
+use crate::slices::{Span, cut};
 use crate::tombstone::{Age, Tombstone, visible};
 
 pub(crate) use file::ShardFile;
@@ -200,11 +201,64 @@ impl Shard {
                 continue;
             };
             for part in visible(&tombstones, file.age(), series, range) {
+                if !file.meta().range.overlaps(&part) {
+                    continue;
+                }
                 sources.push(file.read(measurement, series, fields, part)?);
             }
         }
         sources.append(&mut newer);
         Ok(merge(sources, fields.len()))
+    }
+
+    /// Cuts `range` into slices, by time, whose rows of a series take about `bytes_max`, or those of
+    /// a page of each file.
+    pub(crate) fn slices(
+        &self,
+        measurement: &[u8],
+        series: SeriesId,
+        fields: &[&[u8]],
+        range: TimeRange,
+        bytes_max: usize,
+    ) -> Result<Vec<TimeRange>, StoreError> {
+        let row_bytes = 8 * (1 + fields.len());
+        let (files, mut spans) = {
+            let data = self.data();
+            if !data.series.contains(series.0) {
+                return Ok(vec![range]);
+            }
+            let frozen = data.frozen.iter().map(|frozen| &*frozen.table);
+            let rows_max = (bytes_max / 4 / row_bytes).max(1);
+            let parts = memtable::slices(frozen.chain([&data.active]), series, rows_max);
+            let spans = parts.into_iter().map(|range| Span {
+                range,
+                bytes: rows_max * row_bytes,
+            });
+            (data.files.clone(), spans.collect::<Vec<_>>())
+        };
+        let mut readers = Vec::new();
+        let (mut rows, mut has_strings) = (0, false);
+        for file in files.iter().filter(|f| f.meta().range.overlaps(&range)) {
+            let Some(at) = file.measurement(measurement) else {
+                continue;
+            };
+            let mut reader = file.reader(at, fields);
+            if let Some((count, extent)) = reader.extent(series)?
+                && extent.overlaps(&range)
+            {
+                rows += count;
+                has_strings |= reader.has_strings();
+                readers.push(reader);
+            }
+        }
+        let small = (bytes_max / row_bytes) as u64;
+        if spans.len() <= 1 && rows <= small && !has_strings {
+            return Ok(vec![range]);
+        }
+        for mut reader in readers {
+            spans.append(&mut reader.spans(series)?);
+        }
+        Ok(cut(spans, range, bytes_max))
     }
 
     /// Calls `visit` with name and type of each field of a measurement; a field may come often.

@@ -96,15 +96,20 @@ impl<'a> SeriesReader<'a> {
         Ok(self.entry(id)?.map(|entry| (entry.rows, entry.range)))
     }
 
+    /// True when one of the fields asked for is of strings.
+    pub(crate) fn has_strings(&self) -> bool {
+        let fields = &self.source.info.fields;
+        let mut types = self.fields.iter().flatten().map(|at| fields[*at].1);
+        types.any(|field_type| field_type == FieldType::String)
+    }
+
     /// Where in time a series' rows are, page by page, and what they take once they are read.
     pub(crate) fn spans(&mut self, id: SeriesId) -> Result<Vec<slices::Span>, BlockError> {
         let mut spans = Vec::new();
         let Some(entry) = self.entry(id)? else {
             return Ok(spans);
         };
-        let info = self.source.info;
-        let types = self.fields.iter().flatten().map(|at| info.fields[*at].1);
-        let has_strings = types.clone().any(|t| t == FieldType::String);
+        let has_strings = self.has_strings();
         let row_bytes = 8 * (1 + self.fields.len());
         for (chunk, rows) in self.chunks(&entry) {
             self.open_chunk(chunk)?;

