@@ -7,6 +7,7 @@
 //! - [`lines()`] cuts a body into lines, and [`Line`] pulls the key, the fields and the time out
 //!   of one of them. The key comes out as it was written: a store looks those raw bytes up, and
 //!   only when it does not know them makes a series key of them, with [`canonical_key`].
+//! - [`Line::read_as`] is the quick way through a line whose names and types are known beforehand.
 //! - [`scan()`] tells a relay what it must know of a body without parsing it: which lines lack a
 //!   time, and which lanes (groups of series) the body touches.
 //! - [`Writer`] writes lines as Telegraf does.
@@ -24,11 +25,13 @@
 //! - a field without a name is `missing field key` also after a tab (InfluxDB stores it).
 
 mod diagnose;
+mod digits;
 mod error;
 mod key;
 mod line;
 mod lines;
 mod number;
+mod pattern;
 mod scan;
 mod value;
 mod writer;
@@ -37,6 +40,7 @@ pub use error::{LineError, Reason};
 pub use key::{MAX_KEY_BYTES, canonical_key, unescape_field_name};
 pub use line::{Field, Line, ParseOptions, check};
 pub use lines::{Lines, lines};
+pub use pattern::Pattern;
 pub use scan::{LANES, Scan, scan};
 pub use value::{StringValue, Value};
 pub use writer::{LineWriter, Writer};

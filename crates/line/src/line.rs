@@ -7,6 +7,7 @@
 use tandem_model::{MAX_TIME_NS, MIN_TIME_NS, Precision};
 
 use crate::diagnose;
+use crate::digits::digits;
 use crate::error::{LineError, Reason};
 use crate::key::{MAX_KEY_BYTES, canonical_key, key_end};
 use crate::lines::blanks;
@@ -135,14 +136,19 @@ impl<'a> Line<'a> {
     /// What is wrong with the time or with what follows it.
     #[inline]
     pub fn timestamp(&self) -> Result<Option<i64>, LineError<'a>> {
-        let rest = self.rest();
-        let text = &rest[blanks(rest)..];
-        if text.is_empty() {
-            return Ok(None);
-        }
-        parse_time(text, self.options.precision)
-            .map(Some)
-            .map_err(|reason| self.error(reason))
+        time_of(self.rest(), self.options.precision).map_err(|reason| self.error(reason))
+    }
+
+    /// The key, and all behind the blanks after it.
+    #[inline]
+    pub(crate) fn key_and_fields(&self) -> (&'a [u8], &'a [u8]) {
+        let fields = self.raw.get(self.fields_start..).unwrap_or_default();
+        (self.key(), fields)
+    }
+
+    #[inline]
+    pub(crate) const fn options(&self) -> ParseOptions {
+        self.options
     }
 
     #[inline]
@@ -231,19 +237,20 @@ fn escaped_name_end(text: &[u8], from: usize) -> Option<usize> {
     (text.get(at.checked_sub(1)?) != Some(&b'\\')).then_some(at)
 }
 
+/// The time in what follows the fields, in nanoseconds.
+#[inline]
+pub(crate) fn time_of(rest: &[u8], precision: Precision) -> Result<Option<i64>, Reason> {
+    let text = &rest[blanks(rest)..];
+    if text.is_empty() {
+        return Ok(None);
+    }
+    parse_time(text, precision).map(Some)
+}
+
 #[inline]
 fn parse_time(text: &[u8], precision: Precision) -> Result<i64, Reason> {
     let digits_start = usize::from(text[0] == b'-');
-    let mut value: u64 = 0;
-    let mut end = digits_start;
-    while let Some(byte) = text.get(end) {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            break;
-        }
-        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
-        end += 1;
-    }
+    let (value, end) = digits(text, digits_start, 0);
     let (number, rest) = text.split_at(end);
     if rest.first().is_some_and(|&byte| byte != b' ') {
         return Err(Reason::BadTimestamp);
@@ -251,7 +258,8 @@ fn parse_time(text: &[u8], precision: Precision) -> Result<i64, Reason> {
     let value = match end - digits_start {
         0 if digits_start == 0 => return Err(Reason::BadTimestamp),
         0 => return Err(Reason::TimestampWithoutDigits),
-        1..=18 if digits_start == 0 => value as i64,
+        // Today's times have 19 digits; the largest number of so many fits 64 bits without a sign.
+        1..=19 if value <= i64::MAX.unsigned_abs() && digits_start == 0 => value as i64,
         1..=18 => -(value as i64),
         _ => {
             let number = String::from_utf8_lossy(number);

@@ -4,6 +4,7 @@
 //! an optional minus, digits with at most one point (`1.` and `.5` too), an optional exponent; or
 //! digits and `i` (or `u`).
 
+use crate::digits::digits;
 use crate::error::Reason;
 use crate::value::Value;
 
@@ -67,19 +68,34 @@ pub(crate) fn parse_number(text: &[u8], unsigned: bool) -> Option<(Value<'_>, us
     }
 }
 
-/// Reads digits at `at` onto `mantissa`, which wraps when there are too many; gives it and the
-/// position of the first other byte.
+/// The integer that `text` starts with, its `i` included, and its length. `None` when it is another number, and
+/// when [`parse_number`] says so.
 #[inline]
-fn digits(text: &[u8], mut at: usize, mut mantissa: u64) -> (u64, usize) {
-    while let Some(byte) = text.get(at) {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            break;
-        }
-        mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
-        at += 1;
+pub(crate) fn parse_integer(text: &[u8]) -> Option<(i64, usize)> {
+    let negative = text.first() == Some(&b'-');
+    let start = usize::from(negative);
+    let (value, end) = digits(text, start, 0);
+    if text.get(end) == Some(&b'i') && (1..SAFE_DIGITS).contains(&(end - start)) {
+        let value = value as i64;
+        return Some((if negative { -value } else { value }, end + 1));
     }
-    (mantissa, at)
+    match parse_number(text, false)? {
+        (Value::Integer(value), len) => Some((value, len)),
+        _ => None,
+    }
+}
+
+/// The float that `text` starts with and its length. `None` when it is another number, and when
+/// [`parse_number`] says so.
+#[inline]
+pub(crate) fn parse_float(text: &[u8]) -> Option<(f64, usize)> {
+    if !matches!(text.first(), Some(b'0'..=b'9' | b'.' | b'-')) {
+        return None;
+    }
+    match parse_number(text, false)? {
+        (Value::Float(value), len) => Some((value, len)),
+        _ => None,
+    }
 }
 
 fn as_str(text: &[u8], end: usize) -> Option<&str> {
