@@ -43,11 +43,12 @@ pub fn life(seed: u64, cuts: usize, mix: Mix) -> Vec<Step> {
         for _ in 0..maker.rng.below(24) {
             steps.push(maker.step());
         }
-        let cut = maker.cut();
+        let step = maker.step();
+        let cut = Some(maker.cut(&step.op));
         steps.push(Step {
-            cut: Some(cut),
+            cut,
             fault: None,
-            ..maker.step()
+            ..step
         });
     }
     steps
@@ -66,7 +67,7 @@ struct Maker {
 impl Maker {
     fn step(&mut self) -> Step {
         let op = self.op();
-        let fault = self.fault();
+        let fault = self.fault(&op);
         Step {
             op,
             fault,
@@ -75,21 +76,36 @@ impl Maker {
         }
     }
 
-    fn cut(&mut self) -> Cut {
+    fn cut(&mut self, op: &Op) -> Cut {
+        let calls = self.calls(op);
+        let opening = Op::Reopen { clean: false };
         Cut {
-            calls: self.calls(),
+            calls,
             seed: self.rng.next_u64() >> 32,
-            again: self.rng.chance(15).then(|| self.calls()),
+            again: self.rng.chance(20).then(|| self.calls(&opening)),
         }
     }
 
-    /// Few more often than many: most operations make few calls.
-    fn calls(&mut self) -> u64 {
-        let most = 1 << self.rng.within(1..9);
-        self.rng.within(0..most)
+    /// A call of an operation, and now and then one that it does not come to.
+    fn calls(&mut self, op: &Op) -> u64 {
+        let usual = match op {
+            Op::Write(_) | Op::Together(_) => 5,
+            Op::Flush => 60,
+            Op::Compact => 100,
+            Op::Reopen { .. } => 80,
+            Op::Read(..) | Op::Hours(_) | Op::Room(_) => 2,
+            Op::Retention => 20,
+            _ => 8,
+        };
+        // Sometimes there is much more to do than usual, or the beginning matters.
+        match self.rng.below(4) {
+            0 => self.rng.within(0..3 * usual),
+            1 => self.rng.within(0..usual.div_ceil(3)),
+            _ => self.rng.within(0..usual),
+        }
     }
 
-    fn fault(&mut self) -> Option<Fault> {
+    fn fault(&mut self, op: &Op) -> Option<Fault> {
         if !self.mix.faults || !self.rng.chance(4) {
             return None;
         }
@@ -98,7 +114,7 @@ impl Maker {
         } else {
             io::ErrorKind::Other
         };
-        let calls = self.calls();
+        let calls = self.calls(op);
         Some(Fault { calls, kind })
     }
 

@@ -13,7 +13,7 @@ use tandem_vfs::Vfs;
 
 use crate::generate::{HOUR_NS, START_NS};
 use crate::history::{Answer, History};
-use crate::model::Effect;
+use crate::model::{Effect, Policy};
 use crate::observe::{observe, observe_range, text};
 use crate::op::{Cut, Op, Step, Target};
 
@@ -103,8 +103,6 @@ struct Life {
     /// are no surprise.
     troubled: bool,
     has_little_room: bool,
-    /// Something is wrong with the machine on purpose, so files may be found damaged.
-    lies: bool,
     tally: Tally,
 }
 
@@ -125,7 +123,6 @@ impl Life {
             given_types: BTreeMap::new(),
             troubled: false,
             has_little_room: false,
-            lies: lie.is_some(),
             tally: Tally::default(),
         };
         life.open()?;
@@ -284,8 +281,9 @@ impl Life {
             ..PolicySpec::default()
         };
         let exists = self.history.live().databases.get(&name);
-        if exists.is_some_and(|d| !d.policies.contains_key("rp0")) {
-            // Dropped since; that the database exists already is an error then.
+        let is_as_made = |policy: &Policy| policy.duration_ns == 0;
+        if exists.is_some_and(|d| !d.policies.get("rp0").is_some_and(is_as_made)) {
+            // Made with another policy, it would be refused.
             return Ok(());
         }
         let made = self.store().create_database(&name, Some(&spec));

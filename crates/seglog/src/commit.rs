@@ -288,6 +288,11 @@ impl Shared {
         if !frames.is_empty() {
             written = writer.write(&mut frames, durable_end, group_end);
         }
+        if let Err(WriteError::Refused(_)) = &written
+            && let Err(e @ WriteError::Sync(_)) = writer.clean()
+        {
+            written = Err(e);
+        }
         let rotated = match task {
             Task::WriteAndRotate if written.is_ok() => writer.rotate(group_end),
             Task::WriteAndTrim if written.is_ok() => writer.trim(),

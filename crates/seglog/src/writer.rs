@@ -1,7 +1,9 @@
 //! The writing end: the last segment, and how the next one is begun.
 //!
 //! Only one thread at a time, the leader, uses it. It never writes behind bytes whose state is unknown:
-//! after a failed write the file is cut back to its durable length, and the cut synced, first.
+//! after a failed write the file is cut back to its durable length, and the cut synced, first. That is tried at once, so
+//! that a record that was said to have failed is not found after a restart, when others, in other logs, have built on
+//! its failure.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -143,7 +145,7 @@ impl Writer {
     }
 
     /// Cuts what a failed write left behind the durable end.
-    fn clean(&mut self) -> Result<(), WriteError> {
+    pub(crate) fn clean(&mut self) -> Result<(), WriteError> {
         if self.dirty {
             let Active { file, path, .. } = &self.active;
             file.set_len(self.active.segment.bytes)

@@ -155,10 +155,10 @@ fn what_an_open_did_not_show_does_not_turn_up_later() {
         // Written in part, the first record whole.
         log.append(&[b"two"]).unwrap();
         fs.set_capacity(Some(fs.used_bytes() + 80));
+        // The write fails, the cut behind it goes through, the sync of that does not.
+        fs.fail_after(2, ErrorKind::Other);
         commit(&log, &[3; 100]).unwrap_err();
         fs.set_capacity(None);
-        // The cut goes through, its sync does not.
-        fs.fail_after(1, ErrorKind::Other);
         commit(&log, b"TWO").unwrap_err();
         log.check().unwrap_err();
         drop(log);
@@ -169,6 +169,23 @@ fn what_an_open_did_not_show_does_not_turn_up_later() {
         assert_eq!(found, shown, "seed {seed}");
     }
     assert_eq!(cut, 300);
+}
+
+/// A record whose write failed is gone at once, not only when the next one is written: another log may go on as if it had
+/// never been.
+#[test]
+fn a_record_whose_write_failed_is_not_found_although_nothing_followed_it() {
+    for seed in 0..300 {
+        let fs = SimFs::new(seed);
+        let (log, ..) = try_open(&fs, small()).unwrap();
+        commit(&log, b"one").unwrap();
+        fs.fail_after(0, ErrorKind::Other);
+        commit(&log, b"two").unwrap_err();
+        log.check().unwrap();
+        drop(log);
+        let (.., found) = try_open(&fs.crash(seed), small()).unwrap();
+        assert_eq!(found.len(), 1, "seed {seed}");
+    }
 }
 
 /// A group that failed must not come back behind its successors because the bytes fit: [a b] fails after it was written, then [A] is
