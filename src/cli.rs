@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::Tool;
+
 /// A monitoring relay and storage appliance.
 #[derive(Debug, Parser)]
 #[command(name = "tandem", version, about, max_term_width = 100)]
@@ -41,6 +43,8 @@ pub(crate) enum Command {
     Agent(AgentArgs),
     /// Read the configuration, say what is wrong with it, and end
     CheckConfig,
+    #[command(flatten)]
+    Tool(Tool),
 }
 
 /// Options of `tandem up`.

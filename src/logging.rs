@@ -10,6 +10,18 @@ use crate::config::LogSection;
 /// What is logged when nobody says otherwise.
 const FILTER: &str = "info";
 
+/// What a tool logs when nobody says otherwise: its output says the rest.
+const TOOL_FILTER: &str = "warn";
+
+/// Starts logging for a command that does something and ends.
+pub(crate) fn start_for_tool(section: &LogSection) -> anyhow::Result<()> {
+    let filter = section.filter.clone();
+    start(&LogSection {
+        filter: filter.or_else(|| Some(TOOL_FILTER.into())),
+        format: section.format.clone(),
+    })
+}
+
 /// Starts logging. To be called once.
 pub(crate) fn start(section: &LogSection) -> anyhow::Result<()> {
     let filter = section.filter.as_deref().unwrap_or(FILTER);

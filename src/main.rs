@@ -5,8 +5,10 @@
 //! role does lives in its own crate.
 
 mod cli;
+mod commands;
 mod config;
 mod logging;
+mod memory;
 mod roles;
 mod stop;
 mod units;
@@ -36,6 +38,10 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     let config = Config::load(&cli)?;
+    if let Some(Command::Tool(tool)) = &cli.command {
+        logging::start_for_tool(&config.log)?;
+        return commands::run(tool, &config);
+    }
     logging::start(&config.log)?;
     logging::make_panics_loud();
     let up = Command::Up(cli::UpArgs::default());
@@ -61,7 +67,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Relay(_) => roles::relay::run(config, &cli).await,
             Command::Agent(args) if args.once => roles::agent::once(&config).await,
             Command::Agent(_) => roles::agent::run(config, &cli).await,
-            Command::CheckConfig => Ok(()),
+            Command::CheckConfig | Command::Tool(_) => Ok(()),
         }
     });
     // What still runs on blocking threads was told to end; it is not waited for without a bound.
