@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
+use tandem_store::Options;
 use toml::{Table, Value};
 
 use crate::cli::{Cli, Command};
@@ -57,11 +58,26 @@ pub(crate) struct StoreSection {
     pub(crate) admin: Option<String>,
     /// Made at the first start.
     pub(crate) database: Option<String>,
+    /// Split among rows, cached blocks, queries and the index. The three that follow go over
+    /// their shares.
+    pub(crate) memory_bytes_max: Option<SizeText>,
     pub(crate) memtable_bytes_max: Option<SizeText>,
+    pub(crate) block_cache_bytes_max: Option<SizeText>,
+    pub(crate) query_bytes_max: Option<SizeText>,
+    pub(crate) overload_wait: Option<DurationText>,
     pub(crate) wal_bytes_max: Option<SizeText>,
     pub(crate) wal_fsync_delay: Option<DurationText>,
     pub(crate) flush_age_max: Option<DurationText>,
     pub(crate) free_bytes_min: Option<SizeText>,
+    /// 0 for no bound.
+    pub(crate) compaction_bytes_per_s: Option<SizeText>,
+    pub(crate) cold_after: Option<DurationText>,
+    pub(crate) retention_check_interval: Option<DurationText>,
+    /// 0 for no limit.
+    pub(crate) max_series_per_database: Option<usize>,
+    /// 0 for no limit.
+    pub(crate) max_values_per_tag: Option<usize>,
+    pub(crate) unsigned: Option<bool>,
     pub(crate) body_bytes_max: Option<SizeText>,
 }
 
@@ -90,6 +106,27 @@ pub(crate) struct AgentSection {
     pub(crate) omit_hostname: bool,
     pub(crate) global_tags: BTreeMap<String, String>,
     pub(crate) spool_bytes_max: Option<SizeText>,
+}
+
+impl StoreSection {
+    /// Refuses what no store could run with.
+    fn check(&self, section: &str) -> anyhow::Result<()> {
+        let memory_bytes_min = Options::MEMORY_BYTES_MIN as u64;
+        if let Some(SizeText(bytes)) = self.memory_bytes_max
+            && bytes < memory_bytes_min
+        {
+            bail!(
+                "[{section}] memory-bytes-max is {bytes}; give at least {}MiB",
+                memory_bytes_min >> 20
+            );
+        }
+        match self.retention_check_interval {
+            Some(DurationText(interval)) if interval.is_zero() => {
+                bail!("[{section}] retention-check-interval is 0; give a duration, such as 30m")
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Config {
@@ -139,7 +176,9 @@ impl Config {
         for (section, store) in [("store", &self.store), ("backup", &self.backup)] {
             sizes.push((section, "body-bytes-max", store.body_bytes_max));
             sizes.push((section, "memtable-bytes-max", store.memtable_bytes_max));
+            sizes.push((section, "query-bytes-max", store.query_bytes_max));
             sizes.push((section, "wal-bytes-max", store.wal_bytes_max));
+            store.check(section)?;
         }
         match sizes.iter().find(|(_, _, size)| *size == Some(SizeText(0))) {
             Some((section, key, _)) => bail!("[{section}] {key} is 0; give a size, such as 64MiB"),
@@ -184,7 +223,7 @@ impl Config {
                 }
                 set_interval(&mut self.agent.interval, args.interval.as_deref())?;
             }
-            Some(Command::CheckConfig) | None => {}
+            Some(Command::CheckConfig | Command::Tool(_)) | None => {}
         }
         Ok(())
     }
@@ -288,5 +327,24 @@ mod tests {
             error.contains("line 2") && error.contains("soon"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_store_is_not_made_of_nothing() {
+        for (text, key) in [
+            ("memory-bytes-max = \"1MiB\"", "memory-bytes-max"),
+            ("query-bytes-max = 0", "query-bytes-max"),
+            (
+                "retention-check-interval = \"0s\"",
+                "retention-check-interval",
+            ),
+            ("max-series-per-database = -1", "max-series-per-database"),
+        ] {
+            let error = load(&format!("[backup]\n{text}\n"), &[]).unwrap_err();
+            let error = format!("{error:#}");
+            assert!(error.contains(key), "{error}");
+        }
+        let none = "[store]\nmax-series-per-database = 0\ncompaction-bytes-per-s = 0\n";
+        load(none, &[("TANDEM_STORE_UNSIGNED", "true")]).unwrap();
     }
 }

@@ -19,6 +19,8 @@ const BACKUP: (&str, &str, &str) = (
     "127.0.0.1:8087",
     "127.0.0.1:8084",
 );
+/// They share the memory that is for stores.
+const STORES: u64 = 2;
 /// The agent gathers this often, so that the first look shows life.
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -44,6 +46,7 @@ pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
         primary_name,
         &dir.join("primary"),
         primary_bound,
+        STORES,
     )
     .await?;
     let backup = store::start(
@@ -51,6 +54,7 @@ pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
         backup_name,
         &dir.join("backup"),
         backup_bound,
+        STORES,
     )
     .await?;
     let backends = vec![

@@ -13,7 +13,9 @@ use tokio::net::TcpListener;
 
 use crate::cli::Cli;
 use crate::config::{Config, StoreSection};
+use crate::memory;
 use crate::stop::Signals;
+use crate::units::{DurationText, SizeText};
 
 /// The name of a store when nobody says otherwise.
 pub(crate) const NAME: &str = "monitoring-server";
@@ -54,14 +56,15 @@ pub(crate) struct Running {
     server: Server,
 }
 
-/// Opens the store in `dir` and serves it.
+/// Opens the store in `dir` and serves it; one of `stores` in this process.
 pub(crate) async fn start(
     section: &StoreSection,
     name: &str,
     dir: &Path,
     bound: Bound,
+    stores: u64,
 ) -> anyhow::Result<Running> {
-    let options = options(section);
+    let options = options(section, stores);
     let database = section.database.clone().unwrap_or_else(|| DATABASE.into());
     let path = dir.to_owned();
     let opened = tokio::task::spawn_blocking(move || {
@@ -101,26 +104,43 @@ pub(crate) async fn start(
     })
 }
 
-fn options(section: &StoreSection) -> Options {
-    let defaults = Options::default();
-    let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+/// The options that a section asks for, of one of `stores` stores in this process.
+fn options(section: &StoreSection, stores: u64) -> Options {
+    let size = |size: Option<SizeText>, default: usize| {
+        size.map_or(default, |s| usize::try_from(s.0).unwrap_or(usize::MAX))
+    };
+    let duration = |given: Option<DurationText>, default| given.map_or(default, |d| d.0);
+    let memory_bytes_max = section
+        .memory_bytes_max
+        .map_or_else(|| memory::store_bytes_max(stores), |s| s.0);
+    let shares = Options::within(usize::try_from(memory_bytes_max).unwrap_or(usize::MAX));
     Options {
-        memtable_bytes_max: section
-            .memtable_bytes_max
-            .map_or(defaults.memtable_bytes_max, |s| bytes(s.0)),
-        wal_bytes_max: section
-            .wal_bytes_max
-            .map_or(defaults.wal_bytes_max, |s| s.0),
-        wal_fsync_delay: section
-            .wal_fsync_delay
-            .map_or(defaults.wal_fsync_delay, |d| d.0),
-        flush_age_max: section
-            .flush_age_max
-            .map_or(defaults.flush_age_max, |d| d.0),
+        memtable_bytes_max: size(section.memtable_bytes_max, shares.memtable_bytes_max),
+        block_cache_bytes_max: size(section.block_cache_bytes_max, shares.block_cache_bytes_max),
+        query_bytes_max: size(section.query_bytes_max, shares.query_bytes_max),
+        overload_wait: duration(section.overload_wait, shares.overload_wait),
+        wal_bytes_max: section.wal_bytes_max.map_or(shares.wal_bytes_max, |s| s.0),
+        wal_fsync_delay: duration(section.wal_fsync_delay, shares.wal_fsync_delay),
+        flush_age_max: duration(section.flush_age_max, shares.flush_age_max),
         free_bytes_min: section
             .free_bytes_min
-            .map_or(defaults.free_bytes_min, |s| s.0),
-        ..defaults
+            .map_or(shares.free_bytes_min, |s| s.0),
+        compaction_bytes_per_s: section
+            .compaction_bytes_per_s
+            .map_or(shares.compaction_bytes_per_s, |s| s.0),
+        cold_after: duration(section.cold_after, shares.cold_after),
+        retention_check_interval: duration(
+            section.retention_check_interval,
+            shares.retention_check_interval,
+        ),
+        max_series_per_database: section
+            .max_series_per_database
+            .unwrap_or(shares.max_series_per_database),
+        max_values_per_tag: section
+            .max_values_per_tag
+            .unwrap_or(shares.max_values_per_tag),
+        unsigned: section.unsigned.unwrap_or(shares.unsigned),
+        ..shares
     }
 }
 
@@ -157,7 +177,7 @@ pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
     let section = &config.store;
     let name = section.name.clone().unwrap_or_else(|| NAME.into());
     let bound = bind(section, HTTP, ADMIN).await?;
-    let running = start(section, &name, &config.data_dir(), bound).await?;
+    let running = start(section, &name, &config.data_dir(), bound, 1).await?;
     tracing::info!(
         store = name,
         api = %running.api_addr(),

@@ -54,6 +54,20 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// Bytes taken from the allocator, near enough.
+    pub(crate) fn bytes(&self) -> usize {
+        let unknown = self.unknown.iter();
+        let aliases = self.aliases.iter();
+        self.rows.capacity() * size_of::<Row>()
+            + self.values.capacity() * size_of::<u64>()
+            + self.strings.capacity()
+            + self.unknown.capacity() * size_of::<UnknownKey>()
+            + unknown
+                .map(|key| key.raw.len() + key.canonical.len())
+                .sum::<usize>()
+            + aliases.map(|(raw, _)| raw.len() + 32).sum::<usize>()
+    }
+
     /// The words of a row, one for each field of its template.
     pub(crate) fn words(&self, row: &Row) -> &[u64] {
         let start = row.values as usize;

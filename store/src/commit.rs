@@ -90,12 +90,21 @@ impl Staged {
     pub(crate) fn rows(&self) -> u64 {
         self.batch.rows.len() as u64
     }
+
+    /// How many values these rows have.
+    pub(crate) fn values(&self) -> u64 {
+        let rows = self.batch.rows.iter();
+        let fields = |template: u32| self.batch.templates[template as usize].fields.len() as u64;
+        rows.map(|row| fields(row.template)).sum()
+    }
 }
 
 /// Points that staging refused.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Refused {
     pub(crate) dropped: u64,
+    /// Those of them that are of series, or have tag values, beyond the limits.
+    pub(crate) limited: u64,
     /// InfluxDB's reason for the first of them.
     pub(crate) first: Option<String>,
 }
@@ -413,7 +422,10 @@ fn resolve_series(
         });
         match id {
             Some(id) => row.series = SeriesRef::Known(id),
-            None => refused.dropped += 1,
+            None => {
+                refused.dropped += 1;
+                refused.limited += 1;
+            }
         }
         id.is_some()
     });

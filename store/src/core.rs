@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tandem_model::{ShardId, TimeRange};
@@ -14,6 +14,7 @@ use tandem_seglog::Log;
 use tandem_vfs::Vfs;
 
 use crate::block::{BlockCache, Handles};
+use crate::budget::Budget;
 use crate::compact::Counters;
 use crate::database::{Database, PolicyChoice, database_dir};
 use crate::error::StoreError;
@@ -22,6 +23,7 @@ use crate::manifest::{Edit, Manifest, ShardRecord};
 use crate::options::Options;
 use crate::policy::{PolicyChange, PolicySpec, RetentionPolicy, check_name};
 use crate::shard::{Shard, ShardInfo};
+use crate::stats;
 
 /// See the module's head.
 #[derive(Debug)]
@@ -35,11 +37,18 @@ pub(crate) struct Core {
     pub(crate) cache: Arc<BlockCache>,
     /// What was written to them.
     pub(crate) counters: Counters,
+    /// What writes and flushes did.
+    pub(crate) writes: stats::Counters,
+    /// Who holds how much memory.
+    pub(crate) budget: Arc<Budget>,
     manifest: Mutex<Manifest>,
     manifest_log: Log,
     databases: RwLock<BTreeMap<String, Arc<Database>>>,
     /// Directories of dropped databases, still to be removed.
     garbage: Mutex<Vec<PathBuf>>,
+    undecided: Arc<AtomicBool>,
+    /// Files that a change of the manifest names of which it is undecided whether it happened.
+    leftovers: Mutex<Vec<PathBuf>>,
 }
 
 impl Core {
@@ -53,10 +62,14 @@ impl Core {
             handles: Arc::new(Handles::new(Arc::clone(&vfs), Handles::OPEN_MAX)),
             cache: Arc::new(BlockCache::new(options.block_cache_bytes_max)),
             counters: Counters::default(),
+            writes: stats::Counters::default(),
+            budget: Arc::new(Budget::new(&options)),
             vfs,
             dir,
             options,
             manifest_log: manifest.log(),
+            undecided: manifest.undecided(),
+            leftovers: Mutex::default(),
             manifest: Mutex::new(manifest),
             databases: RwLock::default(),
             garbage: Mutex::default(),
@@ -70,6 +83,54 @@ impl Core {
 
     pub(crate) fn manifest(&self) -> MutexGuard<'_, Manifest> {
         self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// See [`Manifest::keep_ballast`].
+    pub(crate) fn keep_ballast(&self) {
+        self.manifest().keep_ballast(self.options.free_bytes_min);
+    }
+
+    /// True when it is not known whether a change of the manifest happened, and cannot be
+    /// settled now.
+    pub(crate) fn is_undecided(&self) -> bool {
+        if self.undecided.load(Ordering::Acquire) {
+            self.manifest().settle();
+        }
+        self.undecided.load(Ordering::Acquire)
+    }
+
+    /// Makes edits true that name new files, under the manifest's lock. Where they do not happen the
+    /// files are removed, as soon as that is sure.
+    pub(crate) fn commit_files(
+        &self,
+        manifest: &mut Manifest,
+        edits: &[Edit],
+        files: &[PathBuf],
+    ) -> Result<(), StoreError> {
+        let done = manifest.commit(edits);
+        if done.is_err() {
+            if manifest.is_undecided() {
+                self.leftovers().extend_from_slice(files);
+            } else {
+                self.discard(files);
+            }
+        }
+        done
+    }
+
+    fn leftovers(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.leftovers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes files that no manifest names; what stays is removed at the next start.
+    pub(crate) fn discard(&self, files: &[PathBuf]) {
+        for file in files.iter().filter(|file| self.vfs.exists(file)) {
+            if let Err(error) = self.vfs.remove_file(file) {
+                tracing::warn!(file = %file.display(), %error, "cannot remove an unfinished file");
+            }
+        }
     }
 
     /// The database called `name`.
@@ -101,6 +162,13 @@ impl Core {
             .values()
             .map(|d| d.memtable_bytes.load(Ordering::Acquire))
             .sum()
+    }
+
+    /// Tells the budget how large the series index is.
+    pub(crate) fn weigh_index(&self) {
+        let databases = self.databases();
+        let bytes = databases.iter().map(|d| d.table().heap_bytes()).sum();
+        self.budget.set_index(bytes);
     }
 
     pub(crate) fn show_database(&self, database: Arc<Database>) {
@@ -376,6 +444,10 @@ impl Core {
     /// Removes the files of dropped databases and policies. What cannot be removed now is rubbish that the
     /// next start removes.
     pub(crate) fn remove_garbage(&self) {
+        if !self.is_undecided() {
+            let leftovers = std::mem::take(&mut *self.leftovers());
+            self.discard(&leftovers);
+        }
         let garbage =
             std::mem::take(&mut *self.garbage.lock().unwrap_or_else(PoisonError::into_inner));
         for dir in garbage {

@@ -16,6 +16,7 @@
 
 mod batch;
 mod block;
+mod budget;
 mod commit;
 mod compact;
 mod core;
@@ -39,19 +40,20 @@ mod schema;
 mod shard;
 mod slices;
 mod snapshot;
+mod stats;
 mod store;
 mod store_id;
 mod tombstone;
 mod verify;
 mod view;
 mod wire;
+mod write;
 
+pub use budget::{MemoryStats, OutOfMemory, QueryMemory};
 pub use compact::CompactionStats;
 pub use database::PolicyChoice;
 pub use error::{StoreError, WriteError};
-pub use inspect::{
-    ColumnUse, DatabaseUse, Inspection, MeasurementUse, ShardUse, WalUse, inspect,
-};
+pub use inspect::{ColumnUse, DatabaseUse, Inspection, MeasurementUse, ShardUse, WalUse, inspect};
 pub use open::OpenReport;
 pub use options::Options;
 pub use policy::{
@@ -64,7 +66,10 @@ pub use snapshot::{
     BackupList, BackupOptions, BackupReport, ListedFile, RestoreOptions, RestoreReport, Selection,
     SnapshotError, backup, restore, restore_database,
 };
+pub use stats::{FlushStats, LevelStats, Refusal, StoreStats, WalStats, WriteStats};
+pub use store::Store;
 pub use store_id::UniqueId;
-pub use store::{Store, WriteRequest, Written};
+pub use tandem_seglog::{LogStats, SYNC_BOUNDS};
 pub use verify::{Finding, VerifyReport, verify};
 pub use view::{Order, SeriesReader, View};
+pub use write::{BodyRoom, WriteRequest, Written};

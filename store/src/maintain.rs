@@ -27,8 +27,6 @@ pub(crate) struct Flusher {
     committer: Arc<Committer>,
     /// Up to where memtables were frozen by a flush that failed, to be written out again.
     pending: Mutex<Option<Sequence>>,
-    flushed: Condvar,
-    flushes: Mutex<u64>,
 }
 
 impl Flusher {
@@ -37,8 +35,6 @@ impl Flusher {
             core,
             committer,
             pending: Mutex::default(),
-            flushed: Condvar::new(),
-            flushes: Mutex::default(),
         }
     }
 
@@ -60,8 +56,10 @@ impl Flusher {
     }
 
     fn write_out(&self, through: Sequence) -> Result<(), StoreError> {
-        let wal_needed_from = Flush::gather(&self.core, through).write_out(&self.core)?;
-        self.finish(wal_needed_from);
+        let begun = Instant::now();
+        let written = Flush::gather(&self.core, through).write_out(&self.core);
+        self.core.writes.flushed(begun.elapsed(), written.is_ok());
+        self.finish(written?);
         Ok(())
     }
 
@@ -70,23 +68,12 @@ impl Flusher {
         if let Err(error) = self.committer.wal().cut_below(wal_needed_from) {
             tracing::warn!(error = chain(&error), "cannot cut the WAL now");
         }
-        *self.flushes.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.flushed.notify_all();
-    }
-
-    /// Waits until a flush is done, at most for `limit`.
-    pub(crate) fn wait_for_flush(&self, limit: Duration) {
-        let flushes = self.flushes.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = *flushes;
-        let _ = self
-            .flushed
-            .wait_timeout_while(flushes, limit, |now| *now == before)
-            .unwrap_or_else(PoisonError::into_inner);
+        self.core.budget.freed();
     }
 
     fn is_due(&self, oldest: Option<Instant>) -> bool {
         let options = &self.core.options;
-        self.core.memtable_bytes() >= options.memtable_bytes_max / 2
+        self.core.memtable_bytes() >= self.core.budget.writes_max() / 2
             || self.committer.wal().bytes_total() >= options.wal_bytes_max
             || oldest.is_some_and(|since| since.elapsed() >= options.flush_age_max)
     }
@@ -173,6 +160,8 @@ fn run(signal: &Signal, core: &Core, flusher: &Flusher, compaction: &CompactionT
             wanted.look = false;
         }
         core.remove_garbage();
+        core.keep_ballast();
+        core.weigh_index();
         if core.memtable_bytes() == 0 {
             oldest = None;
         } else {

@@ -32,6 +32,10 @@ use crate::tombstone::Tombstone;
 const ORPHAN: &str = ".orphan";
 /// The longest WAL record: one write request's rows.
 pub(crate) const WAL_RECORD_BYTES_MAX: u32 = 256 << 20;
+/// A segment of the WAL; a flush cuts all but the last.
+const WAL_SEGMENT_BYTES_MAX: u64 = 32 << 20;
+/// Files of the WAL that are kept to be written again: what comes between two flushes, about.
+const WAL_SPARES_MAX: usize = 4;
 
 /// What opening found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -166,7 +170,9 @@ fn load_shard(
 fn is_lost(error: &StoreError) -> bool {
     match error {
         StoreError::Corrupt { .. } | StoreError::Block(BlockError::Corrupt { .. }) => true,
-        StoreError::Io { source, .. } | StoreError::Block(BlockError::Io { source, .. }) => source.kind() == std::io::ErrorKind::NotFound,
+        StoreError::Io { source, .. } | StoreError::Block(BlockError::Io { source, .. }) => {
+            source.kind() == std::io::ErrorKind::NotFound
+        }
         _ => false,
     }
 }
@@ -261,6 +267,9 @@ fn replay(core: &Core, flushed_to: Sequence, report: &mut OpenReport) -> Result<
         // A damaged WAL may end before the last deletion, whose sequence must not come again.
         first_sequence: marks.last().map_or(flushed_to, |last| last.max(flushed_to)) + 1,
         commit_delay: core.options.wal_fsync_delay,
+        segment_bytes_max: WAL_SEGMENT_BYTES_MAX,
+        spare_segments_max: WAL_SPARES_MAX,
+        pending_bytes_max: LogOptions::PENDING_BYTES_MAX.min(core.options.memtable_bytes_max / 8),
         ..LogOptions::default()
     };
     let memtable_bytes_max = core.options.memtable_bytes_max / 2;

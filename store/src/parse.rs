@@ -40,6 +40,7 @@ pub(crate) struct Parsed {
 #[derive(Debug, Default)]
 pub(crate) struct ErrorTexts {
     text: String,
+    count: u64,
     unsaid: u64,
 }
 
@@ -48,7 +49,13 @@ impl ErrorTexts {
         self.text.is_empty()
     }
 
+    /// How many there were.
+    pub(crate) const fn count(&self) -> u64 {
+        self.count
+    }
+
     fn push(&mut self, text: &str) {
+        self.count += 1;
         if self.text.len() + text.len() > ERROR_TEXT_BYTES_MAX && !self.text.is_empty() {
             self.unsaid += 1;
             return;
@@ -122,6 +129,9 @@ impl<'b> Parser<'_, 'b> {
     fn line(&mut self, raw: &'b [u8], options: ParseOptions) -> Result<(), String> {
         let mut line = Line::parse(raw, options).map_err(|e| e.to_string())?;
         let known = self.table.find_raw(line.key());
+        if known.is_some_and(|series| self.quick(&line, series)) {
+            return Ok(());
+        }
         let mut canonical = Vec::new();
         if known.is_none() {
             canonical_key(line.key(), &mut canonical).map_err(|r| line.error(r).to_string())?;
@@ -140,7 +150,11 @@ impl<'b> Parser<'_, 'b> {
             let Some(field) = field.map_err(|e| e.to_string())? else {
                 break;
             };
-            let word = self.word(field.value)?;
+            let word = word(
+                field.value,
+                &mut self.parsed.batch.strings,
+                &mut self.buffer,
+            )?;
             self.names.push((field.name, field.value.field_type()));
             self.words.push(word);
         }
@@ -156,25 +170,57 @@ impl<'b> Parser<'_, 'b> {
         Ok(())
     }
 
-    fn word(&mut self, value: Value<'_>) -> Result<u64, String> {
-        Ok(match value {
-            Value::Float(v) => v.to_bits(),
-            Value::Integer(v) => v.cast_unsigned(),
-            Value::Unsigned(v) => v,
-            Value::Boolean(v) => u64::from(v),
-            Value::String(text) => {
-                let strings = &mut self.parsed.batch.strings;
-                let text = text.unescape(&mut self.buffer);
-                if text.len() > STRING_FIELD_BYTES_MAX {
-                    return Err("write failed: a string field is longer than 64 MiB".into());
-                }
-                if strings.len() + text.len() > STRING_BYTES_MAX {
-                    return Err("write failed: strings of one request exceed 4 GiB".into());
-                }
-                strings.extend_from_slice(text);
-                string_word(strings.len() - text.len(), text.len())
+    /// Takes the usual line, that of a known series which looks as its last one did; says whether it was one.
+    fn quick(&mut self, line: &Line<'_>, series: SeriesId) -> bool {
+        let Some(id) = self.table.hint(series) else {
+            return false;
+        };
+        if self
+            .last_layout
+            .as_ref()
+            .is_none_or(|(last, _)| last.id != id)
+            && self.predict(Some(series)).is_none()
+        {
+            return false;
+        }
+        let Some((layout, template)) = &self.last_layout else {
+            return false;
+        };
+        let Some(pattern) = &layout.pattern else {
+            return false;
+        };
+        let Batch {
+            rows,
+            values,
+            strings,
+            ..
+        } = &mut self.parsed.batch;
+        let (start, strings_before) = (values.len(), strings.len());
+        values.resize(start + layout.template.fields.len(), 0);
+        let words = &mut values[start..];
+        let read = line.read_as(pattern, |number, value| {
+            let Ok(word) = word(value, strings, &mut self.buffer) else {
+                return false;
+            };
+            // With a pattern, every field has a place.
+            if let Some(&Some(place)) = layout.places.get(number) {
+                words[place as usize] = word;
             }
-        })
+            true
+        });
+        let Some(time_ns) = read else {
+            values.truncate(start);
+            strings.truncate(strings_before);
+            return false;
+        };
+        rows.push(Row {
+            series: SeriesRef::Known(series),
+            template: *template,
+            time_ns: time_ns.unwrap_or(self.default_ns),
+            values: start as u32,
+            shard: 0,
+        });
+        true
     }
 
     /// The layout of the series' last line and the place of its template.
@@ -282,24 +328,51 @@ impl<'b> Parser<'_, 'b> {
     /// Why a point that parses cannot be stored. A series the index knows has passed the check of
     /// its tags.
     fn refusal(&self, series: SeriesRef, layout: &Layout) -> Option<String> {
-        let name = String::from_utf8_lossy(&layout.template.measurement);
+        let name = || String::from_utf8_lossy(&layout.template.measurement);
         if let SeriesRef::Unknown(at) = series {
             let (_, mut tags) = SeriesKey::split(&self.parsed.batch.unknown[at as usize].canonical);
             if tags.any(|(key, _)| key == b"time") {
                 return Some(format!(
-                    "invalid tag key: input tag \"time\" on measurement \"{name}\" is invalid"
+                    "invalid tag key: input tag \"time\" on measurement \"{}\" is invalid",
+                    name()
                 ));
             }
         }
         layout.template.fields.is_empty().then(|| {
-            format!("invalid field name: input field \"time\" on measurement \"{name}\" is invalid")
+            format!(
+                "invalid field name: input field \"time\" on measurement \"{}\" is invalid",
+                name()
+            )
         })
     }
+}
+
+/// The word of a value. A string goes behind `strings`.
+#[inline]
+fn word(value: Value<'_>, strings: &mut Vec<u8>, buffer: &mut Vec<u8>) -> Result<u64, String> {
+    Ok(match value {
+        Value::Float(v) => v.to_bits(),
+        Value::Integer(v) => v.cast_unsigned(),
+        Value::Unsigned(v) => v,
+        Value::Boolean(v) => u64::from(v),
+        Value::String(text) => {
+            let text = text.unescape(buffer);
+            if text.len() > STRING_FIELD_BYTES_MAX {
+                return Err("write failed: a string field is longer than 64 MiB".into());
+            }
+            if strings.len() + text.len() > STRING_BYTES_MAX {
+                return Err("write failed: strings of one request exceed 4 GiB".into());
+            }
+            strings.extend_from_slice(text);
+            string_word(strings.len() - text.len(), text.len())
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memtable::string_at;
 
     fn parsed(table: &SeriesTable, body: &str) -> Parsed {
         parse(
@@ -338,11 +411,63 @@ mod tests {
         let names: Vec<&[u8]> = template.fields.iter().map(|(n, _)| &**n).collect();
         assert_eq!(names, [b"a".as_slice(), b"b", b"z"]);
         let words = p.batch.words(row);
-        assert_eq!(
-            crate::memtable::string_at(&p.batch.strings, words[0]),
-            b"x\"y"
-        );
+        assert_eq!(string_at(&p.batch.strings, words[0]), b"x\"y");
         assert_eq!(words[1..], [1, 2]);
+    }
+
+    /// Whatever way a line takes, the quick one or that field by field, the batch is the same.
+    #[test]
+    fn lines_like_the_one_before_make_the_same_rows() {
+        let mut table = SeriesTable::default();
+        table.insert(b"m,a=1");
+        let schemas = Schemas::default();
+        let lines = [
+            "m,a=1 b=1i,a=2.5,s=\"x\\\"y\" 5",
+            "m,a=1 b=-7i,a=3,s=\"zz\" 6",
+            "m,a=1 b=9i,a=4.25,s=\"\"",
+            "m,a=1 b=9i,a=4.25,s=\"kept\",b=10i 8",
+            "m,a=1 b=9i,a=4.25,s=\"kept\",b=11i 9",
+            "m,a=1 b=9i,a=4.25,s=\"undone\",b=x 9",
+            "m,a=1 b=9i,a=1e3,s=\"é\",b=12i 10",
+        ];
+        let read = |bodies: &[&str]| -> Vec<(i64, Vec<(String, Vec<u8>)>)> {
+            let mut rows = Vec::new();
+            for body in bodies {
+                let p = parse(
+                    &table,
+                    &schemas,
+                    body.as_bytes(),
+                    ParseOptions::default(),
+                    77,
+                );
+                for row in &p.batch.rows {
+                    let template = &p.batch.templates[row.template as usize];
+                    let fields = template.fields.iter().zip(p.batch.words(row));
+                    let fields = fields.map(|((name, field_type), &word)| {
+                        let value = match field_type {
+                            FieldType::String => string_at(&p.batch.strings, word).to_vec(),
+                            _ => word.to_le_bytes().to_vec(),
+                        };
+                        (String::from_utf8_lossy(name).into_owned(), value)
+                    });
+                    rows.push((row.time_ns, fields.collect()));
+                }
+            }
+            rows
+        };
+        let slow: Vec<_> = lines
+            .iter()
+            .flat_map(|line| {
+                // Another shape before each, so that nothing is as it was.
+                let rows = read(&[&format!("m,a=1 other=1\n{line}")]);
+                rows.into_iter().skip(1)
+            })
+            .collect();
+        assert_eq!(slow.len(), 6);
+        for _ in 0..2 {
+            assert_eq!(read(&lines), slow);
+            assert_eq!(read(&[&lines.join("\n")]), slow);
+        }
     }
 
     #[test]

@@ -1,16 +1,14 @@
 //! The store: open it, write to it, look at it, close it.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use roaring::RoaringBitmap;
-use tandem_line::ParseOptions;
-use tandem_model::{Precision, ShardId, TimeRange};
+use tandem_model::{ShardId, TimeRange};
 use tandem_vfs::{DirLock, Vfs};
 
-use crate::commit::{Committer, Refused};
+use crate::commit::Committer;
 use crate::compact::{CompactionStats, Compactor};
 use crate::core::Core;
 use crate::database::PolicyChoice;
@@ -19,41 +17,20 @@ use crate::error::{StoreError, WriteError};
 use crate::maintain::{Flusher, Maintenance};
 use crate::open::{OpenReport, open};
 use crate::options::Options;
-use crate::parse::{ErrorTexts, Parsed, parse};
 use crate::policy::{PolicyChange, PolicySpec, RetentionPolicy};
-use crate::shard::{Shard, ShardInfo};
+use crate::shard::ShardInfo;
 use crate::snapshot::RESTORING_FILE;
 use crate::store_id::ensure_store_id;
 use crate::view::View;
-
-/// Where the points of a write go.
-#[derive(Clone, Copy, Debug)]
-pub struct WriteRequest<'a> {
-    /// Must exist.
-    pub database: &'a str,
-    /// The default one when `None`.
-    pub retention_policy: Option<&'a str>,
-    /// The unit of the times in the body.
-    pub precision: Precision,
-    /// The time of lines that have none, to be cut to `precision`.
-    pub now_ns: i64,
-}
-
-/// What a write stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Written {
-    /// Points, all of them durable and readable.
-    pub points: u64,
-}
 
 /// An open store. All methods block; all may be called from many threads at once.
 #[derive(Debug)]
 pub struct Store {
     pub(crate) core: Arc<Core>,
-    committer: Arc<Committer>,
+    pub(crate) committer: Arc<Committer>,
     flusher: Arc<Flusher>,
     pub(crate) compactor: Arc<Compactor>,
-    report: OpenReport,
+    pub(crate) report: OpenReport,
     closed: AtomicBool,
     /// `None` once the store is closed, and where nothing is to run in the background.
     maintenance: Mutex<Option<Maintenance>>,
@@ -95,6 +72,7 @@ impl Store {
         ensure_store_id(&*vfs, dir)?;
         let (core, wal, report) = open(vfs, dir, options)?;
         let core = Arc::new(core);
+        core.keep_ballast();
         let committer = Arc::new(Committer::new(wal));
         let flusher = Arc::new(Flusher::new(Arc::clone(&core), Arc::clone(&committer)));
         let compactor = Arc::new(Compactor::new(Arc::clone(&core)));
@@ -139,6 +117,11 @@ impl Store {
             return Err(WriteError::ReadOnly(format!(
                 "engine: read-only: manifest: {error}"
             )));
+        }
+        if self.core.is_undecided() {
+            return Err(WriteError::Full(
+                "engine: a change of the manifest could not be settled; try again".into(),
+            ));
         }
         match self.core.vfs.available_bytes(&self.core.dir) {
             Ok(free) if free < self.core.options.free_bytes_min => Err(WriteError::Full(format!(
@@ -304,119 +287,7 @@ impl Store {
         Ok(View::new(database, shards))
     }
 
-    /// Stores the points of `body`, line protocol. When `Ok`, and for the points that
-    /// [`WriteError::Partial`] counts, they survive power loss and every later read sees them.
-    ///
-    /// # Errors
-    /// See [`WriteError`].
-    pub fn write(&self, request: &WriteRequest<'_>, body: &[u8]) -> Result<Written, WriteError> {
-        self.check()?;
-        let database = self
-            .core
-            .database(request.database)
-            .ok_or_else(|| WriteError::DatabaseNotFound(request.database.into()))?;
-        let choice = request.retention_policy.filter(|p| !p.is_empty());
-        let choice = choice.map_or(PolicyChoice::Default, PolicyChoice::Named);
-        let policy = match database.policies().find(&database.name, choice) {
-            Ok(found) => found[0].clone(),
-            Err(StoreError::PolicyNotFound(name)) => return Err(WriteError::PolicyNotFound(name)),
-            Err(error) => return Err(error.into()),
-        };
-        self.wait_for_memory()?;
-        let mut parsed = parse(
-            &database.table(),
-            &database.schemas,
-            body,
-            ParseOptions {
-                precision: request.precision,
-                unsigned: self.core.options.unsigned,
-            },
-            request.now_ns,
-        );
-        drop_expired(&mut parsed, &policy, request.now_ns);
-        let shards = self.assign_shards(&database, &policy, &mut parsed)?;
-        let Parsed {
-            batch,
-            generation,
-            errors,
-            dropped,
-            first_drop,
-        } = parsed;
-        let mut refused = Refused {
-            dropped,
-            first: first_drop,
-        };
-        let mut points = 0;
-        if !batch.rows.is_empty() {
-            let (staged, by_type) = self
-                .committer
-                .stage(&database, batch, generation, &shards)?;
-            refused.dropped += by_type.dropped;
-            refused.first = refused.first.or(by_type.first);
-            if let Some(staged) = staged {
-                points = staged.rows();
-                self.committer.commit(staged)?;
-            }
-        }
-        if self.core.memtable_bytes() >= self.core.options.memtable_bytes_max / 2 {
-            self.wake();
-        }
-        outcome(points, &refused, errors)
-    }
-
-    /// Finds or makes the shard of each row and notes its place in the returned list.
-    fn assign_shards(
-        &self,
-        database: &crate::database::Database,
-        policy: &RetentionPolicy,
-        parsed: &mut Parsed,
-    ) -> Result<Vec<Arc<Shard>>, WriteError> {
-        let mut shards: Vec<Arc<Shard>> = Vec::new();
-        let mut places: HashMap<u64, u32> = HashMap::new();
-        let mut last: Option<(TimeRange, u32)> = None;
-        for row in &mut parsed.batch.rows {
-            if let Some((range, place)) = last
-                && range.contains(row.time_ns)
-            {
-                row.shard = place;
-                continue;
-            }
-            let shard = self.core.shard_for(database, policy, row.time_ns)?;
-            let place = *places.entry(shard.id.0).or_insert_with(|| {
-                shards.push(Arc::clone(&shard));
-                shards.len() as u32 - 1
-            });
-            row.shard = place;
-            last = Some((shard.range, place));
-        }
-        Ok(shards)
-    }
-
-    /// Waits while the memory for writes is used up.
-    fn wait_for_memory(&self) -> Result<(), WriteError> {
-        let (used, max) = (
-            self.core.memtable_bytes(),
-            self.core.options.memtable_bytes_max,
-        );
-        if used < max {
-            return Ok(());
-        }
-        if self.core.options.background {
-            self.wake();
-            self.flusher.wait_for_flush(self.core.options.overload_wait);
-        } else {
-            self.flusher.flush().map_err(WriteError::from)?;
-        }
-        let used = self.core.memtable_bytes();
-        if used < max {
-            return Ok(());
-        }
-        Err(WriteError::Overloaded(format!(
-            "engine: cache-max-memory-size exceeded: ({used}/{max})"
-        )))
-    }
-
-    fn wake(&self) {
+    pub(crate) fn wake(&self) {
         if let Some(maintenance) = self
             .maintenance
             .lock()
@@ -474,40 +345,9 @@ impl Store {
         wal.rotate().map_err(StoreError::log("rotate WAL"))?;
         wal.cut_below(wal.next_sequence())
             .map_err(StoreError::log("cut WAL"))?;
+        wal.release_spares().map_err(StoreError::log("cut WAL"))?;
         self.core.remove_garbage();
+        self.core.manifest().drop_ballast();
         Ok(())
     }
-}
-
-/// Drops the rows that the policy would not keep.
-fn drop_expired(parsed: &mut Parsed, policy: &RetentionPolicy, now_ns: i64) {
-    if policy.duration_ns == 0 {
-        return;
-    }
-    let oldest_ns = now_ns.saturating_sub(policy.duration_ns);
-    let before = parsed.batch.rows.len();
-    parsed.batch.rows.retain(|row| row.time_ns >= oldest_ns);
-    let dropped = before - parsed.batch.rows.len();
-    if dropped > 0 {
-        parsed.dropped += dropped as u64;
-        parsed
-            .first_drop
-            .get_or_insert_with(|| "points beyond retention policy".into());
-    }
-}
-
-/// InfluxDB's answer: what the store refused is told before what did not parse.
-fn outcome(points: u64, refused: &Refused, errors: ErrorTexts) -> Result<Written, WriteError> {
-    let dropped = refused.dropped;
-    let reason = match (&refused.first, errors.is_empty()) {
-        (Some(first), _) => first.clone(),
-        (None, true) => return Ok(Written { points }),
-        (None, false) if points == 0 => return Err(WriteError::Unparsable(errors.into_text())),
-        (None, false) => errors.into_text(),
-    };
-    Err(WriteError::Partial {
-        message: format!("partial write: {reason} dropped={dropped}"),
-        points,
-        dropped,
-    })
 }

@@ -5,6 +5,7 @@
 //! gets, so that those of a removed file only wait to be forgotten.
 
 use std::any::Any;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
@@ -45,6 +46,8 @@ pub(super) enum Item {
 pub(crate) struct BlockCache {
     generations: Mutex<Generations>,
     bytes_max: usize,
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +72,15 @@ impl BlockCache {
         Self {
             generations,
             bytes_max,
+            hits: AtomicU64::default(),
+            misses: AtomicU64::default(),
         }
+    }
+
+    /// How many reads found what they looked for, and how many did not.
+    pub(crate) fn hits_and_misses(&self) -> (u64, u64) {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (get(&self.hits), get(&self.misses))
     }
 
     /// About how many bytes it takes now.
@@ -79,6 +90,17 @@ impl BlockCache {
     }
 
     pub(super) fn get<T: Weigh>(&self, key: Key) -> Option<Arc<T>> {
+        let found = self.find(key);
+        let counter = if found.is_some() {
+            &self.hits
+        } else {
+            &self.misses
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        found?.downcast().ok()
+    }
+
+    fn find(&self, key: Key) -> Option<Arc<dyn Any + Send + Sync>> {
         let mut generations = self.lock();
         let found = match generations.young.entries.get(&key) {
             Some((found, _)) => Arc::clone(found),
@@ -90,7 +112,7 @@ impl BlockCache {
             }
         };
         drop(generations);
-        found.downcast().ok()
+        Some(found)
     }
 
     pub(super) fn insert<T: Weigh>(&self, key: Key, item: Arc<T>) {

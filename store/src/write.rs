@@ -1,0 +1,257 @@
+//! Writing: a body of lines into rows that are durable and readable.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tandem_line::ParseOptions;
+use tandem_model::{Precision, TimeRange};
+
+use crate::budget::HeldWrite;
+use crate::commit::Refused;
+use crate::database::{Database, PolicyChoice};
+use crate::error::{StoreError, WriteError};
+use crate::parse::{ErrorTexts, Parsed, parse};
+use crate::policy::RetentionPolicy;
+use crate::shard::Shard;
+use crate::stats::Refusal;
+use crate::store::Store;
+
+/// Where the points of a write go.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteRequest<'a> {
+    /// Must exist.
+    pub database: &'a str,
+    /// The default one when `None`.
+    pub retention_policy: Option<&'a str>,
+    /// The unit of the times in the body.
+    pub precision: Precision,
+    /// The time of lines that have none, to be cut to `precision`.
+    pub now_ns: i64,
+}
+
+/// What a write stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Points, all of them durable and readable.
+    pub points: u64,
+}
+
+/// Room in the memory for writes, held until this is dropped. For who makes a body before it is
+/// written, as by inflating it.
+#[derive(Debug)]
+pub struct BodyRoom(HeldWrite);
+
+impl Store {
+    /// Stores the points of `body`, line protocol. When `Ok`, and for the points that
+    /// [`WriteError::Partial`] counts, they survive power loss and every later read sees them.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub fn write(&self, request: &WriteRequest<'_>, body: &[u8]) -> Result<Written, WriteError> {
+        self.counted(body, self.write_body(request, body, None))
+    }
+
+    /// As [`Store::write`], of a body for which there is room already.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub fn write_in(
+        &self,
+        room: BodyRoom,
+        request: &WriteRequest<'_>,
+        body: &[u8],
+    ) -> Result<Written, WriteError> {
+        self.counted(body, self.write_body(request, body, Some(room.0)))
+    }
+
+    fn counted(
+        &self,
+        body: &[u8],
+        written: Result<Written, WriteError>,
+    ) -> Result<Written, WriteError> {
+        let counters = &self.core.writes;
+        counters.body(body.len());
+        let reason = match &written {
+            Ok(_) | Err(WriteError::Partial { .. } | WriteError::Unparsable(_)) => return written,
+            Err(WriteError::Overloaded(_)) => Refusal::Overloaded,
+            Err(WriteError::Full(_)) => Refusal::Full,
+            Err(WriteError::ReadOnly(_)) => Refusal::ReadOnly,
+            Err(_) => Refusal::Error,
+        };
+        counters.refused(reason, 1);
+        written
+    }
+
+    fn write_body(
+        &self,
+        request: &WriteRequest<'_>,
+        body: &[u8],
+        room: Option<HeldWrite>,
+    ) -> Result<Written, WriteError> {
+        self.check()?;
+        let counters = &self.core.writes;
+        let database = self
+            .core
+            .database(request.database)
+            .ok_or_else(|| WriteError::DatabaseNotFound(request.database.into()))?;
+        let choice = request.retention_policy.filter(|p| !p.is_empty());
+        let choice = choice.map_or(PolicyChoice::Default, PolicyChoice::Named);
+        let policy = match database.policies().find(&database.name, choice) {
+            Ok(found) => found[0].clone(),
+            Err(StoreError::PolicyNotFound(name)) => return Err(WriteError::PolicyNotFound(name)),
+            Err(error) => return Err(error.into()),
+        };
+        // The body itself, and rows of about its length.
+        let mut room = match room {
+            Some(mut room) => {
+                room.set(body.len().saturating_mul(2));
+                room
+            }
+            None => self.hold(body.len().saturating_mul(2))?,
+        };
+        let mut parsed = parse(
+            &database.table(),
+            &database.schemas,
+            body,
+            ParseOptions {
+                precision: request.precision,
+                unsigned: self.core.options.unsigned,
+            },
+            request.now_ns,
+        );
+        room.set(body.len() + parsed.batch.bytes());
+        counters.refused(Refusal::Unparsable, parsed.errors.count());
+        counters.refused(Refusal::Limit, parsed.dropped);
+        let expired = drop_expired(&mut parsed, &policy, request.now_ns);
+        counters.refused(Refusal::Retention, expired);
+        let shards = self.assign_shards(&database, &policy, &mut parsed)?;
+        let Parsed {
+            batch,
+            generation,
+            errors,
+            dropped,
+            first_drop,
+        } = parsed;
+        let mut refused = Refused {
+            dropped,
+            first: first_drop,
+            ..Refused::default()
+        };
+        let mut points = 0;
+        if !batch.rows.is_empty() {
+            let (staged, by_store) = self
+                .committer
+                .stage(&database, batch, generation, &shards)?;
+            counters.refused(Refusal::FieldType, by_store.dropped - by_store.limited);
+            counters.refused(Refusal::Limit, by_store.limited);
+            refused.dropped += by_store.dropped;
+            refused.first = refused.first.or(by_store.first);
+            if let Some(staged) = staged {
+                points = staged.rows();
+                let values = staged.values();
+                self.committer.commit(staged)?;
+                counters.stored(points, values);
+            }
+        }
+        drop(room);
+        if self.core.memtable_bytes() >= self.core.budget.writes_max() / 2 {
+            self.wake();
+        }
+        outcome(points, &refused, errors)
+    }
+
+    /// Takes the room that a body of so many bytes will need, before it is made: for [`Store::write_in`].
+    ///
+    /// # Errors
+    /// [`WriteError::Overloaded`] when there is none in time.
+    pub fn room_for_body(&self, bytes: usize) -> Result<BodyRoom, WriteError> {
+        self.hold(bytes.saturating_mul(2))
+            .inspect_err(|_| self.core.writes.refused(Refusal::Overloaded, 1))
+            .map(BodyRoom)
+    }
+
+    /// Waits while the memory for writes is used up.
+    fn hold(&self, bytes: usize) -> Result<HeldWrite, WriteError> {
+        let options = &self.core.options;
+        let make_room = || {
+            if options.background {
+                self.wake();
+            } else if let Err(error) = self.flush() {
+                tracing::warn!(%error, "cannot flush to make room for a write");
+            }
+        };
+        let held = self.core.budget.hold_write(
+            bytes,
+            options.overload_wait,
+            &|| self.core.memtable_bytes(),
+            &make_room,
+        );
+        held.map_err(|(used, max)| {
+            WriteError::Overloaded(format!(
+                "engine: cache-max-memory-size exceeded: ({used}/{max})"
+            ))
+        })
+    }
+
+    /// Finds or makes the shard of each row and notes its place in the returned list.
+    fn assign_shards(
+        &self,
+        database: &Database,
+        policy: &RetentionPolicy,
+        parsed: &mut Parsed,
+    ) -> Result<Vec<Arc<Shard>>, WriteError> {
+        let mut shards: Vec<Arc<Shard>> = Vec::new();
+        let mut places: HashMap<u64, u32> = HashMap::new();
+        let mut last: Option<(TimeRange, u32)> = None;
+        for row in &mut parsed.batch.rows {
+            if let Some((range, place)) = last
+                && range.contains(row.time_ns)
+            {
+                row.shard = place;
+                continue;
+            }
+            let shard = self.core.shard_for(database, policy, row.time_ns)?;
+            let place = *places.entry(shard.id.0).or_insert_with(|| {
+                shards.push(Arc::clone(&shard));
+                shards.len() as u32 - 1
+            });
+            row.shard = place;
+            last = Some((shard.range, place));
+        }
+        Ok(shards)
+    }
+}
+
+/// Drops the rows that the policy would not keep; returns how many.
+fn drop_expired(parsed: &mut Parsed, policy: &RetentionPolicy, now_ns: i64) -> u64 {
+    if policy.duration_ns == 0 {
+        return 0;
+    }
+    let oldest_ns = now_ns.saturating_sub(policy.duration_ns);
+    let before = parsed.batch.rows.len();
+    parsed.batch.rows.retain(|row| row.time_ns >= oldest_ns);
+    let dropped = (before - parsed.batch.rows.len()) as u64;
+    if dropped > 0 {
+        parsed.dropped += dropped;
+        parsed
+            .first_drop
+            .get_or_insert_with(|| "points beyond retention policy".into());
+    }
+    dropped
+}
+
+/// InfluxDB's answer: what the store refused is told before what did not parse.
+fn outcome(points: u64, refused: &Refused, errors: ErrorTexts) -> Result<Written, WriteError> {
+    let dropped = refused.dropped;
+    let reason = match (&refused.first, errors.is_empty()) {
+        (Some(first), _) => first.clone(),
+        (None, true) => return Ok(Written { points }),
+        (None, false) if points == 0 => return Err(WriteError::Unparsable(errors.into_text())),
+        (None, false) => errors.into_text(),
+    };
+    Err(WriteError::Partial {
+        message: format!("partial write: {reason} dropped={dropped}"),
+        points,
+        dropped,
+    })
+}
