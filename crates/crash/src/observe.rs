@@ -75,7 +75,7 @@ fn series_of(view: &View) -> Result<BTreeMap<String, Rows>, String> {
             let rows = read(view, id, &fields, TimeRange::ALL, Order::Ascending)
                 .map_err(|what| format!("{name}: {what}"))?;
             if rows.is_empty() {
-                continue;
+                return Err(format!("{name} is listed and has no row"));
             }
             if series.insert(name.clone(), rows).is_some() {
                 return Err(format!("two series have the key {name}"));
