@@ -11,7 +11,7 @@ use tandem_store::{PolicyChange, PolicySpec, Store};
 use crate::context::Context;
 use crate::error::Error;
 use crate::result::{Level, Message, Sink};
-use crate::{select, show};
+use crate::{delete, select, show};
 
 /// Runs statements against one store. Cheap to clone, safe to share between threads; each
 /// statement runs on the thread that calls.
@@ -64,6 +64,22 @@ impl Executor {
             }
             Statement::ShowTagValuesCardinality(show) => {
                 show::tag_values_cardinality(store, show, context, sink)
+            }
+            Statement::ShowShards => show::shards(store, sink),
+            Statement::ShowShardGroups => show::shard_groups(store, sink),
+            // As InfluxDB does, it runs by `GET` without a warning.
+            Statement::Delete(doomed) => delete::delete(store, doomed, context),
+            Statement::DropSeries(doomed) => {
+                warn_of_get(statement, context, sink);
+                delete::drop_series(store, doomed, context)
+            }
+            Statement::DropMeasurement { name } => {
+                warn_of_get(statement, context, sink);
+                delete::drop_measurement(store, name, context)
+            }
+            Statement::DropShard { id } => {
+                warn_of_get(statement, context, sink);
+                delete::drop_shard(store, *id)
             }
             Statement::CreateDatabase(create) => {
                 warn_of_get(statement, context, sink);

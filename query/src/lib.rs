@@ -11,6 +11,7 @@
 //! * What a client wrote is refused with an error, never with a panic.
 
 mod context;
+mod delete;
 mod error;
 mod executor;
 mod lower;

@@ -19,6 +19,8 @@ pub enum Value {
     Boolean(bool),
     /// A string: raw bytes, usually UTF-8.
     String(Vec<u8>),
+    /// A list of strings, as in one column of `SHOW SUBSCRIPTIONS`; never the value of a field.
+    Strings(Vec<Vec<u8>>),
 }
 
 /// One series of a result: a header, and rows that are each as long as `columns`.

@@ -56,7 +56,9 @@ pub enum StoreError {
         what: &'static str,
     },
     /// A compaction was not begun because its result might fill the disk.
-    #[error("no space left on device: {free_bytes} bytes are free, compaction needs {needed_bytes}")]
+    #[error(
+        "no space left on device: {free_bytes} bytes are free, compaction needs {needed_bytes}"
+    )]
     NoSpace {
         /// What is free.
         free_bytes: u64,
@@ -81,6 +83,21 @@ impl StoreError {
             action,
             path,
             source,
+        }
+    }
+
+    /// True when there was no space left: worth another try once there is.
+    #[must_use]
+    pub fn is_storage_full(&self) -> bool {
+        match self {
+            Self::Io { source, .. } | Self::Block(crate::block::BlockError::Io { source, .. }) => {
+                matches!(
+                    source.kind(),
+                    std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+                )
+            }
+            Self::Log { source, .. } => source.is_storage_full(),
+            _ => false,
         }
     }
 

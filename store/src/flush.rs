@@ -105,13 +105,11 @@ impl Flush {
         };
         let mut made = Vec::new();
         let written = self.write_files(core, &exists, &mut made);
-        let (mut edits, files, segments) =
-            written.inspect_err(|_| made.iter().for_each(|path| discard(core, path)))?;
+        let (mut edits, files, segments) = written.inspect_err(|_| core.discard(&made))?;
         edits.push(Edit::FlushedTo {
             sequence: self.through,
         });
-        // From here on nothing is discarded: a failed commit may still be found to have happened.
-        core.manifest().commit(&edits)?;
+        core.commit_files(&mut core.manifest(), &edits, &made)?;
         for (job, file) in files {
             let mut data = job.shard.data_mut();
             if data.dropped {
@@ -130,7 +128,7 @@ impl Flush {
             let database = segment.database;
             database.segments().replace(plan, record, segment.series);
             for old in &plan.removed {
-                discard(core, &database.index_dir().join(old.name()));
+                core.discard(&[database.index_dir().join(old.name())]);
             }
         }
         Ok(self.through + 1)
@@ -242,15 +240,6 @@ struct WrittenSegment<'a> {
 
 fn temporary_name(path: &Path) -> PathBuf {
     path.with_extension("tmp")
-}
-
-/// Removes what a failed flush left; what stays is removed at the next start.
-fn discard(core: &Core, path: &Path) {
-    if core.vfs.exists(path)
-        && let Err(error) = core.vfs.remove_file(path)
-    {
-        tracing::warn!(file = %path.display(), %error, "cannot remove an unfinished file");
-    }
 }
 
 /// The rows of a job that no tombstone hides.

@@ -1,10 +1,12 @@
 //! What a query sees: some shards of one database, and the series that have rows in them.
 
+mod tags;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
-use tandem_model::{FieldType, SeriesId, TimeRange};
+use tandem_model::{FieldType, SeriesId, ShardId, TimeRange};
 
 use crate::database::Database;
 use crate::error::StoreError;
@@ -56,18 +58,15 @@ impl View {
         self.database.table().series(measurement, &self.series)
     }
 
-    /// The tag keys that series of a measurement carry here, sorted.
+    /// The lowest id of a shard where a measurement has rows.
     #[must_use]
-    pub fn tag_keys(&self, measurement: &[u8]) -> Vec<Vec<u8>> {
-        self.database.table().tag_keys(measurement, &self.series)
-    }
-
-    /// The values of a tag, sorted, each with the series that carry it here.
-    #[must_use]
-    pub fn tag_values(&self, measurement: &[u8], key: &[u8]) -> Vec<(Vec<u8>, RoaringBitmap)> {
-        self.database
-            .table()
-            .tag_values(measurement, key, &self.series)
+    pub fn first_shard_of(&self, measurement: &[u8]) -> Option<ShardId> {
+        let series = self.series(measurement);
+        self.shards
+            .iter()
+            .filter(|shard| !shard.data().series.is_disjoint(&series))
+            .map(|shard| shard.id)
+            .min()
     }
 
     /// The canonical key of a series; empty when there is none of this id.

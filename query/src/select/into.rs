@@ -142,7 +142,7 @@ fn field_value(value: &Value, out: &mut Vec<u8>) -> bool {
             }
             out.push(b'"');
         }
-        Value::Null | Value::Float(_) => return false,
+        Value::Null | Value::Strings(_) | Value::Float(_) => return false,
     }
     true
 }

@@ -133,7 +133,7 @@ fn of_binary(
         Value::Unsigned(_) => Ok(Some(DataType::Unsigned)),
         Value::String(_) => Ok(Some(DataType::String)),
         Value::Boolean(_) => Ok(Some(DataType::Boolean)),
-        Value::Null | Value::Time(_) => error(format!(
+        Value::Null | Value::Strings(_) | Value::Time(_) => error(format!(
             "incompatible types: {} and {}",
             left.as_str(),
             right.as_str()

@@ -8,6 +8,7 @@ mod fields;
 mod measurements;
 mod policies;
 mod series;
+mod shards;
 mod tags;
 
 use tandem_influxql::ast::{Measurement, Source};
@@ -22,6 +23,7 @@ pub(crate) use fields::field_keys;
 pub(crate) use measurements::measurements;
 pub(crate) use policies::{databases, retention_policies};
 pub(crate) use series::series;
+pub(crate) use shards::{shard_groups, shards};
 pub(crate) use tags::{tag_keys, tag_values};
 
 use crate::context::Context;
@@ -68,7 +70,7 @@ fn cut<T>(items: Vec<T>, limit: u64, offset: u64) -> Vec<T> {
 }
 
 /// The measurements that a `FROM` clause names; none named means all.
-struct Named(Vec<Name>);
+pub(crate) struct Named(Vec<Name>);
 
 enum Name {
     Exact(Vec<u8>),
@@ -76,7 +78,7 @@ enum Name {
 }
 
 impl Named {
-    fn new(sources: &[Source]) -> Result<Self, Error> {
+    pub(crate) fn new(sources: &[Source]) -> Result<Self, Error> {
         let measurement = |source: &Source| match source {
             Source::Measurement(measurement) => Self::name(measurement),
             Source::Subquery(_) => Err(Error::refused("subqueries are not allowed here")),
@@ -95,7 +97,7 @@ impl Named {
         })
     }
 
-    fn contains(&self, measurement: &[u8]) -> bool {
+    pub(crate) fn contains(&self, measurement: &[u8]) -> bool {
         self.0.is_empty()
             || self.0.iter().any(|name| match name {
                 Name::Exact(exact) => exact == measurement,

@@ -140,7 +140,7 @@ impl Reducer for Distinct {
             Value::Unsigned(v) => Key::Bits(*v),
             Value::Boolean(v) => Key::Bits(u64::from(*v)),
             Value::String(v) => Key::Bytes(v.clone()),
-            Value::Null => return,
+            Value::Null | Value::Strings(_) => return,
         };
         if self.seen.insert(key) {
             self.points.push(Point {
