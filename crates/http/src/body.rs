@@ -9,6 +9,9 @@ use bytes::{Buf, Bytes};
 use http_body::Body;
 use thiserror::Error;
 
+/// Set aside for a body of which only the length is known yet.
+const RESERVE_BYTES_MAX: usize = 4 << 20;
+
 /// Why a body could not be taken.
 #[derive(Debug, Error)]
 pub enum BodyError {
@@ -109,25 +112,79 @@ where
     B: Body<Error = hyper::Error>,
     B::Data: Buf,
 {
+    let mut payload = Payload::default();
+    let mut left = bytes_max;
+    for_each_piece(body, bytes_max, stall_max, |data| {
+        let chunk = data.copy_to_bytes(data.remaining());
+        let fits = left.checked_sub(chunk.len());
+        left = fits.unwrap_or_default();
+        payload.push(chunk);
+        fits.is_some()
+    })
+    .await?;
+    Ok(payload)
+}
+
+/// As [`read_body`], but behind what is in `out`: for who needs the body in one piece. Each piece is copied as it
+/// comes, so that the connection's own buffer serves for all of them.
+///
+/// # Errors
+/// See [`BodyError`]; `out` may then hold part of the body.
+pub async fn read_body_into<B>(
+    body: B,
+    bytes_max: usize,
+    stall_max: Duration,
+    out: &mut Vec<u8>,
+) -> Result<(), BodyError>
+where
+    B: Body<Error = hyper::Error>,
+    B::Data: Buf,
+{
+    // A length that is announced is only a promise.
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    out.reserve(announced.min(bytes_max).min(RESERVE_BYTES_MAX));
+    let mut left = bytes_max;
+    for_each_piece(body, bytes_max, stall_max, |data| {
+        let fits = left.checked_sub(data.remaining());
+        left = fits.unwrap_or_default();
+        while fits.is_some() && data.has_remaining() {
+            let piece = data.chunk();
+            out.extend_from_slice(piece);
+            let len = piece.len();
+            data.advance(len);
+        }
+        fits.is_some()
+    })
+    .await
+}
+
+/// Hands each piece of a body to `take`, which says whether it still fits.
+async fn for_each_piece<B>(
+    body: B,
+    bytes_max: usize,
+    stall_max: Duration,
+    mut take: impl FnMut(&mut B::Data) -> bool,
+) -> Result<(), BodyError>
+where
+    B: Body<Error = hyper::Error>,
+    B::Data: Buf,
+{
     let too_large = BodyError::TooLarge { bytes_max };
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(too_large);
     }
     let mut body = std::pin::pin!(body);
-    let mut payload = Payload::default();
     loop {
         let next = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx));
         let frame = match tokio::time::timeout(stall_max, next).await {
             Err(_) => return Err(BodyError::Stalled { waited: stall_max }),
-            Ok(None) => return Ok(payload),
+            Ok(None) => return Ok(()),
             Ok(Some(frame)) => frame.map_err(BodyError::Read)?,
         };
-        if let Ok(mut data) = frame.into_data() {
-            let chunk = data.copy_to_bytes(data.remaining());
-            if payload.len + chunk.len() > bytes_max {
-                return Err(too_large);
-            }
-            payload.push(chunk);
+        if let Ok(mut data) = frame.into_data()
+            && !take(&mut data)
+        {
+            return Err(too_large);
         }
     }
 }
@@ -179,5 +236,17 @@ mod tests {
         }
         assert_eq!((payload.len(), payload.chunks().len()), (3, 2));
         assert_eq!(payload.into_bytes(), "abc");
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_behind_what_is_there_and_up_to_its_bound() {
+        use http_body_util::{BodyExt, Full};
+        for (bytes_max, fits) in [(5, true), (4, false)] {
+            let body = Full::new(Bytes::from_static(b"bytes")).map_err(|never| match never {});
+            let mut out = b"before ".to_vec();
+            let read = read_body_into(body, bytes_max, Duration::from_secs(5), &mut out).await;
+            assert_eq!(read.is_ok(), fits, "{read:?}");
+            assert_eq!(out == b"before bytes", fits);
+        }
     }
 }

@@ -21,12 +21,25 @@ const RATIO_GUESS: usize = 6;
 pub fn gunzip(chunks: &[Bytes], bytes_max: usize) -> Result<Vec<u8>, BodyError> {
     let compressed: usize = chunks.iter().map(Bytes::len).sum();
     let mut out = Vec::with_capacity(compressed.saturating_mul(RATIO_GUESS).min(bytes_max));
-    let mut decoder = MultiGzDecoder::new(Chain { chunks, offset: 0 }).take(bytes_max as u64 + 1);
-    decoder.read_to_end(&mut out).map_err(BodyError::Gzip)?;
-    if out.len() > bytes_max {
+    inflate(Chain { chunks, offset: 0 }, bytes_max, &mut out)?;
+    Ok(out)
+}
+
+/// As [`gunzip`], for a stream in one piece, and behind what is in `out`.
+///
+/// # Errors
+/// See [`gunzip`]; `out` may then hold part of what came out.
+pub fn gunzip_into(stream: &[u8], bytes_max: usize, out: &mut Vec<u8>) -> Result<(), BodyError> {
+    inflate(stream, bytes_max, out)
+}
+
+fn inflate(stream: impl BufRead, bytes_max: usize, out: &mut Vec<u8>) -> Result<(), BodyError> {
+    let mut decoder = MultiGzDecoder::new(stream).take(bytes_max as u64 + 1);
+    let length = decoder.read_to_end(out).map_err(BodyError::Gzip)?;
+    if length > bytes_max {
         return Err(BodyError::TooLarge { bytes_max });
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Reads slices one after another.
@@ -90,6 +103,14 @@ mod tests {
                 b"cpu v=1\nmem v=2\n"
             );
         }
+    }
+
+    #[test]
+    fn one_piece_goes_behind_what_is_there() {
+        let mut out = b"before ".to_vec();
+        gunzip_into(&gzip(b"cpu v=1"), 7, &mut out).unwrap();
+        assert_eq!(out, b"before cpu v=1");
+        assert!(gunzip_into(&gzip(b"cpu v=12"), 7, &mut out).is_err());
     }
 
     #[test]

@@ -23,11 +23,11 @@ mod stream;
 mod url;
 
 pub use bind::{BindError, bind};
-pub use body::{BodyError, Payload, discard_body, read_body};
+pub use body::{BodyError, Payload, discard_body, read_body, read_body_into};
 pub use client::{Answer, Call, Client, ClientConfig, ClientError};
 pub use credentials::{Credentials, CredentialsError, Secret};
 pub use form::{Params, percent_encode};
-pub use gunzip::gunzip;
+pub use gunzip::{gunzip, gunzip_into};
 pub use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
 };
