@@ -25,6 +25,7 @@ use tokio::{
 };
 use tracing::debug;
 
+use crate::buffers::Buffers;
 use crate::{
     Config, Counters,
     output::{Format, error_body},
@@ -79,6 +80,7 @@ pub(crate) struct Api {
     writes: Arc<Semaphore>,
     queries: Arc<Semaphore>,
     body_kib: Arc<Semaphore>,
+    buffers: Buffers,
 }
 
 /// What is known of a request before its body is read.
@@ -108,6 +110,7 @@ impl Api {
             writes: Arc::new(Semaphore::new(config.writes_max)),
             queries: Arc::new(Semaphore::new(config.queries_max)),
             body_kib: Arc::new(Semaphore::new(config.bodies_bytes_max / 1024)),
+            buffers: Buffers::default(),
             config,
         }
     }

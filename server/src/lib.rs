@@ -10,6 +10,7 @@
 //! * Texts, key order and number formats are InfluxDB's, byte for byte.
 
 mod api;
+mod buffers;
 mod config;
 mod counters;
 mod output;

@@ -6,9 +6,8 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
 use tandem_http::{
-    Body, BodyError, HttpBody, Incoming, Response, StatusCode, empty, gunzip, header, read_body,
+    Body, BodyError, HttpBody, Incoming, Response, StatusCode, empty, gunzip_into, header, read_body_into,
 };
 use tandem_model::Precision;
 use tandem_store::{WriteError, WriteRequest, Written};
@@ -65,31 +64,35 @@ impl Api {
             .min(self.config.bodies_bytes_max);
         let kib = u32::try_from(held / 1024).unwrap_or(u32::MAX);
         let room = self.turn(&self.body_kib, kib, ask).await?;
-        let payload = read_body(
+        let mut sent = self.buffers.take();
+        let read = read_body_into(
             &mut *body,
             self.config.body_bytes_max,
             self.config.body_stall_max,
-        )
-        .await;
-        let payload = payload.map_err(|error| body_error(ask, &error))?;
+            &mut sent,
+        );
+        read.await.map_err(|error| body_error(ask, &error))?;
         let zipped = ask
             .headers
             .get(header::CONTENT_ENCODING)
             .is_some_and(|encoding| encoding == "gzip");
 
-        if zipped && payload.is_empty() {
+        if zipped && sent.is_empty() {
             return Err(bad("EOF"));
         }
 
         let place = self.turn(&self.writes, 1, ask).await?;
         let (store, inflated_bytes_max) = (self.store.clone(), self.config.inflated_bytes_max);
+        let buffers = self.buffers.clone();
         let writing = tokio::task::spawn_blocking(move || {
             // Held here, because the write goes on when its client has gone.
             let _held = (room, place);
             let lines = if zipped {
-                gunzip(payload.chunks(), inflated_bytes_max).map(Bytes::from)?
+                let mut lines = buffers.take();
+                gunzip_into(&sent, inflated_bytes_max, &mut lines)?;
+                lines
             } else {
-                payload.into_bytes()
+                sent
             };
             let request = WriteRequest {
                 database: &database,
