@@ -189,6 +189,7 @@ impl Core {
         let mut policy = spec.cloned().unwrap_or_default().resolve()?;
         policy.is_default = true;
         let mut manifest = self.manifest();
+        manifest.check()?;
         if let Some(existing) = self.database(name) {
             let conflict = spec.is_some()
                 && !existing
@@ -226,6 +227,7 @@ impl Core {
     /// Drops a database and all its data, at once and for good when `Ok`; its files follow.
     pub(crate) fn drop_database(&self, name: &str) -> Result<(), StoreError> {
         let mut manifest = self.manifest();
+        manifest.check()?;
         let Some(database) = self.database(name) else {
             return Ok(());
         };
@@ -250,6 +252,7 @@ impl Core {
     ) -> Result<(), StoreError> {
         let mut policy = spec.resolve()?;
         let mut manifest = self.manifest();
+        manifest.check()?;
         let database = self.find(database)?;
         let existing = database
             .policies()
@@ -284,6 +287,7 @@ impl Core {
         change: &PolicyChange,
     ) -> Result<(), StoreError> {
         let mut manifest = self.manifest();
+        manifest.check()?;
         let database = self.find(database)?;
         let changed = {
             let policies = database.policies();
@@ -301,6 +305,7 @@ impl Core {
     /// Drops a policy and its data, at once and for good when `Ok`; its files follow.
     pub(crate) fn drop_policy(&self, database: &str, name: &str) -> Result<(), StoreError> {
         let mut manifest = self.manifest();
+        manifest.check()?;
         let Some(database) = self.database(database) else {
             return Ok(());
         };
@@ -330,6 +335,7 @@ impl Core {
     /// Drops those of the shards that there are, all or none.
     pub(crate) fn drop_shards(&self, ids: &[ShardId]) -> Result<(), StoreError> {
         let mut manifest = self.manifest();
+        manifest.check()?;
         let shards = &manifest.state().shards;
         let edits: Vec<Edit> = ids
             .iter()
@@ -489,9 +495,9 @@ pub(crate) fn make_dir(vfs: &dyn Vfs, root: &Path, dir: &Path) -> Result<(), Sto
     Ok(())
 }
 
-/// Removes a directory of our own two-level form: files, and directories of files.
+/// Removes a directory with all that is in it, or a file.
 pub(crate) fn remove_tree(vfs: &dyn Vfs, dir: &Path) -> std::io::Result<()> {
-    if !vfs.exists(dir) {
+    if !vfs.exists(dir) || vfs.remove_file(dir).is_ok() {
         return Ok(());
     }
     for name in vfs.read_dir(dir)? {
