@@ -65,6 +65,7 @@ fn mark(
     applied: Sequence,
 ) -> Result<Option<Marked>, StoreError> {
     let mut manifest = core.manifest();
+    manifest.check()?;
     let mut shards: Vec<Arc<Shard>> = database
         .policies()
         .all_shards()

@@ -153,6 +153,14 @@ impl Manifest {
         &self.state
     }
 
+    /// Whether changes can be made. A statement that finds nothing to change asks this all the same: after
+    /// a failed change nobody knows what a restart finds, and `Ok` would be a promise.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        self.log
+            .check()
+            .map_err(StoreError::log("change the manifest"))
+    }
+
     /// Makes `edits` true, all or none, durably when `Ok`. On `Err` they did not happen, unless
     /// [`Manifest::is_undecided`]: then they may be found to have happened after a restart.
     pub(crate) fn commit(&mut self, edits: &[Edit]) -> Result<(), StoreError> {
