@@ -12,6 +12,7 @@ use crate::compact::{CompactionThread, Compactor};
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::flush::{Flush, freeze};
+use crate::thread;
 
 /// How often the thread looks at age and WAL when nobody wakes it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -114,9 +115,9 @@ impl Maintenance {
         let compaction = Arc::new(CompactionThread::start(compactor)?);
         let signal = Arc::new(Signal::default());
         let (theirs, then) = (Arc::clone(&signal), Arc::clone(&compaction));
-        let thread = std::thread::Builder::new()
-            .name("store-maintain".into())
-            .spawn(move || run(&theirs, &core, &flusher, &then))?;
+        let thread = thread::spawn("store-maintain", move || {
+            run(&theirs, &core, &flusher, &then)
+        })?;
         Ok(Self {
             signal,
             thread: Some(thread),

@@ -189,11 +189,13 @@ impl Store {
         let compaction = self.compactor.stats();
         let mut damaged = self.report.quarantined.clone();
         damaged.extend(compaction.damaged.iter().cloned());
+        damaged.extend(core.handles.damaged.list());
         damaged.sort_unstable();
         damaged.dedup();
         let (cache_hits, cache_misses) = core.cache.hits_and_misses();
         let mut stats = StoreStats {
             damaged,
+            damaged_reads: core.handles.damaged.reads(),
             memory: MemoryStats {
                 memtable_bytes: core.memtable_bytes() as u64,
                 cache_bytes: core.cache.bytes() as u64,
@@ -245,7 +247,6 @@ pub(crate) struct Counters {
     flushes: AtomicU64,
     flush_failures: AtomicU64,
     flush_ns: AtomicU64,
-    damaged_reads: AtomicU64,
 }
 
 impl Default for Counters {
@@ -260,7 +261,6 @@ impl Default for Counters {
             flushes: AtomicU64::default(),
             flush_failures: AtomicU64::default(),
             flush_ns: AtomicU64::default(),
-            damaged_reads: AtomicU64::default(),
         }
     }
 }
@@ -297,17 +297,11 @@ impl Counters {
         self.flush_ns.fetch_add(took_ns, Ordering::Relaxed);
     }
 
-    /// Counts a read that found damage; returns how many there were before.
-    pub(crate) fn damaged_read(&self) -> u64 {
-        self.damaged_reads.fetch_add(1, Ordering::Relaxed)
-    }
-
     /// The part of the statistics that is counted here.
     pub(crate) fn snapshot(&self) -> StoreStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         StoreStats {
             uptime: self.opened.elapsed(),
-            damaged_reads: get(&self.damaged_reads),
             flushes: FlushStats {
                 count: get(&self.flushes),
                 failures: get(&self.flush_failures),

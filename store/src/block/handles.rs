@@ -13,6 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tandem_vfs::{File, Vfs};
 
+use super::BlockError;
+use super::damaged::Damaged;
+
 /// See the module's head.
 #[derive(Debug)]
 pub(crate) struct Handles {
@@ -21,6 +24,8 @@ pub(crate) struct Handles {
     /// Those that are open, the one to be closed next first.
     open: Mutex<VecDeque<Arc<Slot>>>,
     removals_pending: AtomicUsize,
+    /// Those that could not be read.
+    pub(crate) damaged: Damaged,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +52,7 @@ impl Handles {
             open_max,
             open: Mutex::default(),
             removals_pending: AtomicUsize::new(0),
+            damaged: Damaged::default(),
         }
     }
 
@@ -115,6 +121,11 @@ impl Handle {
         &self.path
     }
 
+    /// Notes that it could not be read, and passes the error on.
+    pub(super) fn noted(&self, error: BlockError) -> BlockError {
+        self.handles.damaged.noted(&self.path, error)
+    }
+
     /// The file, opened if it is not.
     pub(crate) fn get(&self) -> io::Result<Arc<dyn File>> {
         self.slot.used.store(true, Ordering::Release);
@@ -143,6 +154,7 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.handles.closed(&self.slot);
+        self.handles.damaged.forget(&self.path);
         if self.remove.load(Ordering::Acquire) {
             let removed = self.handles.vfs.remove_file(&self.path);
             self.handles.removals_pending.fetch_sub(1, Ordering::AcqRel);

@@ -73,6 +73,7 @@
 mod cache;
 mod chunk;
 mod column;
+mod damaged;
 mod directory;
 mod error;
 mod footer;

@@ -180,7 +180,12 @@ impl BlockFile {
     ) -> Result<T, BlockError> {
         piece::open(piece)
             .and_then(decode)
-            .map_err(|damage| damage.at(self.path(), offset))
+            .map_err(|damage| self.note_damage(damage, offset))
+    }
+
+    /// The error that tells of damage, which is noted.
+    pub(super) fn note_damage(&self, damage: Damage, offset: u64) -> BlockError {
+        self.handle.noted(damage.at(self.path(), offset))
     }
 
     /// Reads bytes that the footer or a head says are there.
@@ -189,17 +194,18 @@ impl BlockFile {
             .checked_add(len)
             .filter(|end| *end <= self.meta.len_bytes);
         let len = end.and(usize::try_from(len).ok()).ok_or_else(|| {
-            Damage::new("a piece reaches past the end of the file").at(self.path(), offset)
+            let damage = Damage::new("a piece reaches past the end of the file");
+            self.note_damage(damage, offset)
         })?;
         let mut bytes = vec![0; len];
         let read = self.handle.get();
         match read.and_then(|file| file.read_exact_at(&mut bytes, offset)) {
             Ok(()) => Ok(bytes),
-            Err(source) => Err(BlockError::Io {
+            Err(source) => Err(self.handle.noted(BlockError::Io {
                 action: "read",
                 file: self.path().to_owned(),
                 source,
-            }),
+            })),
         }
     }
 }

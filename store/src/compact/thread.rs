@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::worker::Compactor;
+use crate::thread;
 
 /// How often the thread looks when nobody wakes it: cold shards become due by time alone.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -45,9 +46,7 @@ impl CompactionThread {
     pub(crate) fn start(compactor: Arc<Compactor>) -> std::io::Result<Self> {
         let signal = Arc::new(Signal::default());
         let (theirs, worker) = (Arc::clone(&signal), Arc::clone(&compactor));
-        let thread = std::thread::Builder::new()
-            .name("store-compact".into())
-            .spawn(move || run(&theirs, &worker))?;
+        let thread = thread::spawn("store-compact", move || run(&theirs, &worker))?;
         Ok(Self {
             compactor,
             signal,

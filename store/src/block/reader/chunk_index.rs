@@ -56,7 +56,8 @@ impl ChunkIndex {
     pub(in crate::block) fn times(&self, source: Source<'_>) -> Result<OpenColumn, BlockError> {
         self.column(source, ColumnKind::Times, 0)?.ok_or_else(|| {
             let offset = source.info.chunks[self.at].offset;
-            Damage::new("chunk without times").at(source.file.path(), offset)
+            let damage = Damage::new("chunk without times");
+            source.file.note_damage(damage, offset)
         })
     }
 

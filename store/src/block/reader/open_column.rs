@@ -246,7 +246,7 @@ impl OpenColumn {
             None => self
                 .index
                 .decode_statistics(segments)
-                .map_err(|damage| damage.at(file.path(), self.index.head_offset))?,
+                .map_err(|damage| file.note_damage(damage, self.index.head_offset))?,
         };
         Ok(self.statistics.insert(all))
     }

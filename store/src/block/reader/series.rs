@@ -190,8 +190,11 @@ impl<'a> SeriesReader<'a> {
         };
         match entries.0.binary_search_by_key(&id, |entry| entry.id) {
             Ok(found) => Ok(entries.0.get(found).copied()),
-            Err(_) => Err(Damage::new("series without a directory entry")
-                .at(self.source.file.path(), info.directory[at].offset)),
+            Err(_) => {
+                let damage = Damage::new("series without a directory entry");
+                let offset = info.directory[at].offset;
+                Err(self.source.file.note_damage(damage, offset))
+            }
         }
     }
 
