@@ -16,6 +16,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use tandem_line::Pattern;
 use tandem_model::FieldType;
 
 /// Templates kept for sharing.
@@ -69,6 +70,8 @@ pub(crate) struct Layout {
     /// For each written field its place in the template; `None` for a field called `time`,
     /// which is not stored.
     pub(crate) places: Box<[Option<u32>]>,
+    /// For the quick way through the next line; `None` where a written field has no place.
+    pub(crate) pattern: Option<Pattern>,
     pub(crate) template: Arc<Template>,
 }
 
@@ -136,7 +139,7 @@ impl Schemas {
             .iter()
             .map(|&at| (Arc::from(names[at].as_slice()), written[at].1))
             .collect();
-        let places = names
+        let places: Box<[Option<u32>]> = names
             .iter()
             .zip(written)
             .map(|(name, &(_, field_type))| {
@@ -157,8 +160,13 @@ impl Schemas {
         } else {
             u32::MAX
         };
+        let pattern = places
+            .iter()
+            .all(Option::is_some)
+            .then(|| written.iter().copied());
         let layout = Arc::new(Layout {
             id,
+            pattern: pattern.and_then(Pattern::new),
             written: written.iter().map(|&(name, t)| (name.into(), t)).collect(),
             places,
             template,
