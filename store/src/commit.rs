@@ -302,6 +302,7 @@ pub(crate) fn apply(
             continue;
         }
         let before = data.active.bytes();
+        let mut newest_ns = i64::MIN;
         for &at in rows {
             let row = &batch.rows[at as usize];
             let SeriesRef::Known(series) = row.series else {
@@ -318,7 +319,9 @@ pub(crate) fn apply(
             if first {
                 data.series.insert(series.0);
             }
+            newest_ns = newest_ns.max(row.time_ns);
         }
+        data.newest_ns = data.newest_ns.max(Some(newest_ns));
         database
             .memtable_bytes
             .fetch_add(data.active.bytes() - before, Ordering::AcqRel);

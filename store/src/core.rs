@@ -22,6 +22,7 @@ use crate::index::Limits;
 use crate::manifest::{Edit, Manifest, ShardRecord};
 use crate::options::Options;
 use crate::policy::{PolicyChange, PolicySpec, RetentionPolicy, check_name};
+use crate::retention::{self, Trust};
 use crate::shard::{Shard, ShardInfo};
 use crate::stats;
 
@@ -46,7 +47,10 @@ pub(crate) struct Core {
     databases: RwLock<BTreeMap<String, Arc<Database>>>,
     /// Directories of dropped databases, still to be removed.
     garbage: Mutex<Vec<PathBuf>>,
+    /// There may be series of which nothing is left.
+    series_gone: AtomicBool,
     undecided: Arc<AtomicBool>,
+    trust: Mutex<Trust>,
     /// Files that a change of the manifest names of which it is undecided whether it happened.
     leftovers: Mutex<Vec<PathBuf>>,
 }
@@ -70,9 +74,11 @@ impl Core {
             manifest_log: manifest.log(),
             undecided: manifest.undecided(),
             leftovers: Mutex::default(),
+            trust: Mutex::default(),
             manifest: Mutex::new(manifest),
             databases: RwLock::default(),
             garbage: Mutex::default(),
+            series_gone: AtomicBool::new(true),
         }
     }
 
@@ -83,6 +89,12 @@ impl Core {
 
     pub(crate) fn manifest(&self) -> MutexGuard<'_, Manifest> {
         self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops shards that are past their retention; returns how many. See [`retention`].
+    pub(crate) fn enforce_retention(&self) -> Result<usize, StoreError> {
+        let mut trust = self.trust.lock().unwrap_or_else(PoisonError::into_inner);
+        retention::enforce(self, &mut trust)
     }
 
     /// See [`Manifest::keep_ballast`].
@@ -165,6 +177,15 @@ impl Core {
     }
 
     /// Tells the budget how large the series index is.
+    pub(crate) fn note_series_gone(&self) {
+        self.series_gone.store(true, Ordering::Release);
+    }
+
+    /// True when there may be series of which nothing is left, since this was last asked.
+    pub(crate) fn take_series_gone(&self) -> bool {
+        self.series_gone.swap(false, Ordering::AcqRel)
+    }
+
     pub(crate) fn weigh_index(&self) {
         let databases = self.databases();
         let bytes = databases.iter().map(|d| d.table().heap_bytes()).sum();
@@ -323,6 +344,7 @@ impl Core {
                 .memtable_bytes
                 .fetch_sub(shard.drop_rows(), Ordering::AcqRel);
             garbage.push(shard.dir.clone());
+            self.note_series_gone();
         }
         Ok(())
     }
@@ -353,6 +375,7 @@ impl Core {
                     .memtable_bytes
                     .fetch_sub(shard.drop_rows(), Ordering::AcqRel);
                 garbage.push(shard.dir.clone());
+                self.note_series_gone();
             }
         }
         Ok(())

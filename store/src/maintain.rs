@@ -12,10 +12,13 @@ use crate::compact::{CompactionThread, Compactor};
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::flush::{Flush, freeze};
+use crate::reclaim::reclaim;
 use crate::thread;
 
 /// How often the thread looks at age and WAL when nobody wakes it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often series of which nothing is left are looked for when nobody says that there may be some.
+const RECLAIM_EVERY: Duration = Duration::from_secs(60);
 /// How long a flush waits at most for compaction that is behind.
 const BEHIND_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long after a failed flush the next one is tried.
@@ -148,6 +151,7 @@ impl Drop for Maintenance {
 fn run(signal: &Signal, core: &Core, flusher: &Flusher, compaction: &CompactionThread) {
     let mut oldest = None;
     let mut not_before: Option<Instant> = None;
+    let mut reclaimed = Instant::now();
     loop {
         {
             let mut wanted = signal
@@ -162,6 +166,10 @@ fn run(signal: &Signal, core: &Core, flusher: &Flusher, compaction: &CompactionT
         }
         core.remove_garbage();
         core.keep_ballast();
+        if core.take_series_gone() || reclaimed.elapsed() >= RECLAIM_EVERY {
+            reclaim(core, &flusher.committer);
+            reclaimed = Instant::now();
+        }
         core.weigh_index();
         if core.memtable_bytes() == 0 {
             oldest = None;

@@ -18,6 +18,8 @@ use crate::maintain::{Flusher, Maintenance};
 use crate::open::{OpenReport, open};
 use crate::options::Options;
 use crate::policy::{PolicyChange, PolicySpec, RetentionPolicy};
+use crate::purge::purge;
+use crate::reclaim::reclaim;
 use crate::shard::ShardInfo;
 use crate::snapshot::RESTORING_FILE;
 use crate::store_id::ensure_store_id;
@@ -272,6 +274,21 @@ impl Store {
         Ok(())
     }
 
+    /// Drops the shards all of whose rows are past their policy's duration by the store's clock;
+    /// returns how many. The store does it by itself every `retention_check_interval` where it works in
+    /// the background.
+    ///
+    /// A clock that is far ahead of the newest row in the store is believed only after a day of
+    /// steady going; until then shards are dropped as of that row.
+    ///
+    /// # Errors
+    /// When the manifest cannot be written.
+    pub fn enforce_retention(&self) -> Result<usize, StoreError> {
+        let dropped = self.core.enforce_retention()?;
+        self.wake();
+        Ok(dropped)
+    }
+
     /// The rows of some shards, as a query sees them.
     ///
     /// # Errors
@@ -319,7 +336,10 @@ impl Store {
             return Err(StoreError::ReadOnly("it is closed".into()));
         }
         self.flusher.flush()?;
-        self.compactor.settle()
+        self.compactor.settle()?;
+        purge(&self.core)?;
+        reclaim(&self.core, &self.committer);
+        Ok(())
     }
 
     /// What was written to block files since the store was opened.

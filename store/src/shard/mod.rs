@@ -51,6 +51,8 @@ pub(crate) struct ShardData {
     pub(crate) tombstones: Vec<Arc<Tombstone>>,
     /// Every series that has rows, not hidden, in one of the sources.
     pub(crate) series: RoaringBitmap,
+    /// The time of the newest row that came in; `None` before the first.
+    pub(crate) newest_ns: Option<i64>,
     /// Takes no more rows: its policy was dropped.
     pub(crate) dropped: bool,
 }
@@ -147,6 +149,11 @@ impl Shard {
         active.bytes() + frozen.iter().map(|f| f.table.bytes()).sum::<usize>()
     }
 
+    /// The time of the newest row that came in.
+    pub(crate) fn newest_ns(&self) -> Option<i64> {
+        self.data().newest_ns
+    }
+
     /// The types as writers see them: staged ones included. Taken under the commit lock only.
     pub(crate) fn types(&self) -> MutexGuard<'_, FieldTypes> {
         self.types.lock().unwrap_or_else(PoisonError::into_inner)
@@ -165,6 +172,7 @@ impl Shard {
                 continue;
             }
             data.series |= shown;
+            data.newest_ns = data.newest_ns.max(Some(file.meta().range.max_ns));
             for (name, field_type) in &measurement.fields {
                 types.set(&measurement.name, name, *field_type);
             }
