@@ -1,5 +1,5 @@
-//! Work in the background: flushes when memory, age or the WAL's length ask for one, and removes
-//! the files of dropped databases.
+//! Work in the background: flushes when memory, age or the WAL's length ask for one, enforces
+//! retention, and removes the files of what was dropped or deleted.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -12,6 +12,7 @@ use crate::compact::{CompactionThread, Compactor};
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::flush::{Flush, freeze};
+use crate::purge::purge;
 use crate::reclaim::reclaim;
 use crate::thread;
 
@@ -151,6 +152,7 @@ impl Drop for Maintenance {
 fn run(signal: &Signal, core: &Core, flusher: &Flusher, compaction: &CompactionThread) {
     let mut oldest = None;
     let mut not_before: Option<Instant> = None;
+    let mut retention_due: Option<Instant> = None;
     let mut reclaimed = Instant::now();
     loop {
         {
@@ -163,6 +165,18 @@ fn run(signal: &Signal, core: &Core, flusher: &Flusher, compaction: &CompactionT
                 return;
             }
             wanted.look = false;
+        }
+        if retention_due.is_none_or(|at| Instant::now() >= at) {
+            if let Err(error) = core.enforce_retention() {
+                tracing::error!(
+                    error = chain(&error),
+                    "cannot drop shards past their retention now"
+                );
+            }
+            retention_due = Instant::now().checked_add(core.options.retention_check_interval);
+        }
+        if let Err(error) = purge(core) {
+            tracing::warn!(error = chain(&error), "cannot remove deleted files now");
         }
         core.remove_garbage();
         core.keep_ballast();
