@@ -40,7 +40,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let config = Config::load(&cli)?;
     if let Some(Command::Tool(tool)) = &cli.command {
         logging::start_for_tool(&config.log)?;
-        return commands::run(tool, &config);
+        return commands::run(tool, &config, cli.data_dir.as_deref());
     }
     logging::start(&config.log)?;
     logging::make_panics_loud();

@@ -6,6 +6,8 @@
 mod backup;
 mod compact;
 mod du;
+mod export;
+mod import;
 mod inspect;
 mod restore;
 mod text;
@@ -32,10 +34,14 @@ pub(crate) enum Tool {
     Inspect(inspect::InspectArgs),
     /// Merge the files of a stopped store as far as it goes
     Compact(compact::CompactArgs),
+    /// Write a database as text that `influx -import` and `tandem import` read
+    Export(export::ExportArgs),
+    /// Write exports of `tandem export` or `influx_inspect export` to a server or a stopped store
+    Import(import::ImportArgs),
 }
 
-/// Runs a tool to its end.
-pub(crate) fn run(tool: &Tool, config: &Config) -> anyhow::Result<()> {
+/// Runs a tool to its end. `given_dir` is the data directory if the command line names one.
+pub(crate) fn run(tool: &Tool, config: &Config, given_dir: Option<&Path>) -> anyhow::Result<()> {
     let dir = config.data_dir();
     match tool {
         Tool::Backup(args) => backup::run(args, &dir),
@@ -43,6 +49,8 @@ pub(crate) fn run(tool: &Tool, config: &Config) -> anyhow::Result<()> {
         Tool::Verify(args) => verify::run(args, &dir),
         Tool::Inspect(args) => inspect::run(args, &dir),
         Tool::Compact(args) => compact::run(args, &dir),
+        Tool::Export(args) => export::run(args, &dir),
+        Tool::Import(args) => import::run(args, given_dir),
     }
 }
 
