@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-pub(crate) const USAGE: &str =
-    "usage: tandem-benches store [--quick] [--only ROW]… [--tandem FILE] [--work DIR] [--list]
+pub(crate) const USAGE: &str = "usage: tandem-benches store|inside [OPTION]…
+
+  store          ingest, bytes, opening and memory of a store, beside goals and rivals
+  inside         the store's own work in this process, to be profiled
 
   --quick        a tenth of the load
   --only ROW     only the rows whose names start so; may be given more than once
@@ -12,9 +14,17 @@ pub(crate) const USAGE: &str =
   --work DIR     where loads, data directories and the report go [target/bench]
   --list         names the rows and ends";
 
+/// The benchmarks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Store,
+    Inside,
+}
+
 /// What to measure, and where.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Args {
+    pub(crate) what: What,
     pub(crate) quick: bool,
     pub(crate) alone: bool,
     pub(crate) list: bool,
@@ -27,7 +37,15 @@ pub(crate) struct Args {
 impl Args {
     /// Reads the arguments; `Err` says which one is not understood.
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
+        let mut rest = arguments.iter();
+        let what = match rest.next().map(String::as_str) {
+            Some("store") => What::Store,
+            Some("inside") => What::Inside,
+            Some(other) => return Err(format!("unknown benchmark {other}")),
+            None => return Err("no benchmark is named".into()),
+        };
         let mut args = Self {
+            what,
             quick: false,
             alone: false,
             list: false,
@@ -35,12 +53,6 @@ impl Args {
             tandem: PathBuf::from("target/release/tandem"),
             work: PathBuf::from("target/bench"),
         };
-        let mut rest = arguments.iter();
-        match rest.next().map(String::as_str) {
-            Some("store") => {}
-            Some(other) => return Err(format!("unknown benchmark {other}")),
-            None => return Err("no benchmark is named".into()),
-        }
         while let Some(argument) = rest.next() {
             let mut value = || {
                 let next = rest.next().cloned();

@@ -12,6 +12,7 @@ mod bodies;
 mod disk;
 mod generate;
 mod http;
+mod inside;
 mod load;
 mod process;
 mod random;
@@ -22,7 +23,10 @@ mod store;
 
 use std::process::ExitCode;
 
-use crate::args::Args;
+use crate::args::{Args, What};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,7 +37,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match store::run(&args) {
+    let done = match args.what {
+        What::Store => store::run(&args),
+        What::Inside => inside::run(&args),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error:#}");

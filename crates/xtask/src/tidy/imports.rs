@@ -45,7 +45,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
         "server",
         &["catalog", "http", "influxql", "model", "query", "store"],
     ),
-    ("benches", &[]),
+    ("benches", &["line", "model", "store", "vfs"]),
     ("crash", &["model", "store", "testkit", "vfs"]),
     ("xtask", &[]),
 ];
