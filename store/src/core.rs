@@ -176,7 +176,7 @@ impl Core {
             .sum()
     }
 
-    /// Tells the budget how large the series index is.
+    /// Has series of which nothing is left looked for soon.
     pub(crate) fn note_series_gone(&self) {
         self.series_gone.store(true, Ordering::Release);
     }
@@ -186,6 +186,7 @@ impl Core {
         self.series_gone.swap(false, Ordering::AcqRel)
     }
 
+    /// Tells the budget how large the series index is.
     pub(crate) fn weigh_index(&self) {
         let databases = self.databases();
         let bytes = databases.iter().map(|d| d.table().heap_bytes()).sum();
@@ -402,57 +403,83 @@ impl Core {
             .ok_or_else(|| StoreError::DatabaseNotFound(name.into()))
     }
 
-    /// The shard that holds a time, made where it is missing.
+    /// The shard that holds a time. Where it is missing it is made, and with it in one step those that
+    /// are missing for the times in `later`.
     pub(crate) fn shard_for(
         &self,
         database: &Database,
         policy: &RetentionPolicy,
         time_ns: i64,
+        later: impl Iterator<Item = i64>,
     ) -> Result<Arc<Shard>, StoreError> {
         // Bound first: a guard in the scrutinee would live through the arms.
         let found = database.policies().shard_at(&policy.name, time_ns).cloned();
         match found {
             Some(shard) => Ok(shard),
-            None => self.make_shard(database, policy, time_ns),
+            None => self.make_shards(database, policy, time_ns, later),
         }
     }
 
-    fn make_shard(
+    fn make_shards(
         &self,
         database: &Database,
         policy: &RetentionPolicy,
         time_ns: i64,
+        later: impl Iterator<Item = i64>,
     ) -> Result<Arc<Shard>, StoreError> {
         let mut manifest = self.manifest();
         if !manifest.state().databases.contains_key(&database.id) {
             return Err(StoreError::DatabaseNotFound(database.name.clone()));
         }
-        let range = {
+        // By first nanosecond. Ranges are cut against shards that exist, so two of them are disjoint
+        // or the same.
+        let mut ranges: BTreeMap<i64, TimeRange> = BTreeMap::new();
+        {
             let policies = database.policies();
             // Dropped since it was looked up.
             policies.find(&database.name, PolicyChoice::Named(&policy.name))?;
             if let Some(shard) = policies.shard_at(&policy.name, time_ns) {
                 return Ok(Arc::clone(shard));
             }
-            policies.range_for(policy, time_ns)
-        };
-        let id = manifest.next_shard_id();
-        let shard = Arc::new(Shard::new(id, range, database.shard_dir(id)));
-        make_dir(&*self.vfs, &self.dir, &shard.dir)?;
-        manifest.commit(&[Edit::AddShard {
-            id,
-            shard: ShardRecord {
-                database: database.id,
-                policy: policy.name.clone(),
-                start_ns: range.min_ns,
-                end_ns: range.max_ns,
-                files: Vec::new(),
-            },
-        }])?;
-        database
-            .policies_mut()
-            .add_shard(&policy.name, Arc::clone(&shard));
-        Ok(shard)
+            let mut last = policies.range_for(policy, time_ns);
+            ranges.insert(last.min_ns, last);
+            for time_ns in later {
+                if !last.contains(time_ns) && policies.shard_at(&policy.name, time_ns).is_none() {
+                    last = policies.range_for(policy, time_ns);
+                    ranges.insert(last.min_ns, last);
+                }
+            }
+        }
+        let first = manifest.next_shard_id().0;
+        let mut shards = Vec::with_capacity(ranges.len());
+        let mut edits = Vec::with_capacity(ranges.len());
+        for (id, range) in (first..).map(ShardId).zip(ranges.into_values()) {
+            let shard = Arc::new(Shard::new(id, range, database.shard_dir(id)));
+            self.vfs
+                .create_dir_all(&shard.dir)
+                .map_err(StoreError::io("make directory", &shard.dir))?;
+            edits.push(Edit::AddShard {
+                id,
+                shard: ShardRecord {
+                    database: database.id,
+                    policy: policy.name.clone(),
+                    start_ns: range.min_ns,
+                    end_ns: range.max_ns,
+                    files: Vec::new(),
+                },
+            });
+            shards.push(shard);
+        }
+        self.vfs
+            .sync_dir(&database.dir)
+            .map_err(StoreError::io("sync directory", &database.dir))?;
+        manifest.commit(&edits)?;
+        let mut policies = database.policies_mut();
+        for shard in shards {
+            policies.add_shard(&policy.name, shard);
+        }
+        let made = policies.shard_at(&policy.name, time_ns).cloned();
+        made.ok_or_else(|| StoreError::Refused("no shard takes this time".into()))
     }
 
     /// The shards of a database that overlap `range`, by time.

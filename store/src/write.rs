@@ -109,6 +109,7 @@ impl Store {
             }
             None => self.hold(body.len().saturating_mul(2))?,
         };
+        let ids = database.using_ids();
         let mut parsed = parse(
             &database.table(),
             &database.schemas,
@@ -142,6 +143,7 @@ impl Store {
             let (staged, by_store) = self
                 .committer
                 .stage(&database, batch, generation, &shards)?;
+            drop(ids);
             counters.refused(Refusal::FieldType, by_store.dropped - by_store.limited);
             counters.refused(Refusal::Limit, by_store.limited);
             refused.dropped += by_store.dropped;
@@ -203,19 +205,22 @@ impl Store {
         let mut shards: Vec<Arc<Shard>> = Vec::new();
         let mut places: HashMap<u64, u32> = HashMap::new();
         let mut last: Option<(TimeRange, u32)> = None;
-        for row in &mut parsed.batch.rows {
+        let rows = &mut parsed.batch.rows;
+        for at in 0..rows.len() {
+            let time_ns = rows[at].time_ns;
             if let Some((range, place)) = last
-                && range.contains(row.time_ns)
+                && range.contains(time_ns)
             {
-                row.shard = place;
+                rows[at].shard = place;
                 continue;
             }
-            let shard = self.core.shard_for(database, policy, row.time_ns)?;
+            let later = rows[at..].iter().map(|row| row.time_ns);
+            let shard = self.core.shard_for(database, policy, time_ns, later)?;
             let place = *places.entry(shard.id.0).or_insert_with(|| {
                 shards.push(Arc::clone(&shard));
                 shards.len() as u32 - 1
             });
-            row.shard = place;
+            rows[at].shard = place;
             last = Some((shard.range, place));
         }
         Ok(shards)
