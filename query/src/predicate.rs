@@ -258,8 +258,8 @@ impl Builder<'_> {
                 self.series(set)
             }
             Expr::String(value) => match op {
-                BinaryOp::Eq => self.tag(key, |tag| tag == value.as_bytes()),
-                BinaryOp::Neq => self.tag(key, |tag| tag != value.as_bytes()),
+                BinaryOp::Eq => self.tag_is(key, value.as_bytes(), false),
+                BinaryOp::Neq => self.tag_is(key, value.as_bytes(), true),
                 _ => Node::Constant(false),
             },
             Expr::Regex(pattern) => {
@@ -315,20 +315,37 @@ impl Builder<'_> {
 
     /// The series whose value of the tag, empty where it is missing, fits.
     fn tag(&mut self, key: &VarRef, fits: impl Fn(&[u8]) -> bool) -> Node {
-        let mut set = RoaringBitmap::new();
+        let name = key.name.as_bytes();
+        let fitting = self
+            .view
+            .series_with_fitting_value(self.measurement, name, &fits);
+        let set = if self.missing_tags == MissingTags::Empty && fits(b"") {
+            fitting | (&self.predicate.all - self.view.series_with_tag(self.measurement, name))
+        } else {
+            fitting
+        };
+        self.series(set)
+    }
+
+    /// The series whose value of the tag, empty where it is missing, is `value`; or is not.
+    fn tag_is(&mut self, key: &VarRef, value: &[u8], negated: bool) -> Node {
+        let name = key.name.as_bytes();
+        let all = &self.predicate.all;
+        let tagged = || self.view.series_with_tag(self.measurement, name);
         let is_empty = self.missing_tags == MissingTags::Empty;
-        let mut without = (is_empty && fits(b"")).then(|| self.predicate.all.clone());
-        for (value, series) in self.view.tag_values(self.measurement, key.name.as_bytes()) {
-            if let Some(without) = &mut without {
-                *without -= &series;
+        let set = match (value.is_empty(), negated) {
+            (true, false) if is_empty => all - tagged(),
+            (true, false) => RoaringBitmap::new(),
+            (true, true) => tagged(),
+            (false, _) => {
+                let with = self.view.series_with_value(self.measurement, name, value);
+                match (negated, is_empty) {
+                    (false, _) => with,
+                    (true, true) => all - with,
+                    (true, false) => tagged() - with,
+                }
             }
-            if fits(&value) {
-                set |= series;
-            }
-        }
-        if let Some(without) = without {
-            set |= without;
-        }
+        };
         self.series(set)
     }
 

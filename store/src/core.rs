@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use tandem_model::{ShardId, TimeRange};
 use tandem_seglog::Log;
@@ -45,14 +45,34 @@ pub(crate) struct Core {
     manifest: Mutex<Manifest>,
     manifest_log: Log,
     databases: RwLock<BTreeMap<String, Arc<Database>>>,
-    /// Directories of dropped databases, still to be removed.
-    garbage: Mutex<Vec<PathBuf>>,
+    garbage: Mutex<Vec<Garbage>>,
     /// There may be series of which nothing is left.
     series_gone: AtomicBool,
     undecided: Arc<AtomicBool>,
     trust: Mutex<Trust>,
     /// Files that a change of the manifest names of which it is undecided whether it happened.
     leftovers: Mutex<Vec<PathBuf>>,
+}
+
+/// A directory of what was dropped, to be removed once nobody reads its files: they are opened by
+/// name.
+#[derive(Debug)]
+struct Garbage {
+    dir: PathBuf,
+    shards: Vec<Weak<Shard>>,
+}
+
+impl Garbage {
+    fn new<'a>(dir: &Path, shards: impl IntoIterator<Item = &'a Arc<Shard>>) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            shards: shards.into_iter().map(Arc::downgrade).collect(),
+        }
+    }
+
+    fn is_read(&self) -> bool {
+        self.shards.iter().any(|shard| shard.strong_count() > 0)
+    }
 }
 
 impl Core {
@@ -261,7 +281,10 @@ impl Core {
         self.garbage
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(database.dir.clone());
+            .push(Garbage::new(
+                &database.dir,
+                database.policies().all_shards(),
+            ));
         Ok(())
     }
 
@@ -344,7 +367,7 @@ impl Core {
             database
                 .memtable_bytes
                 .fetch_sub(shard.drop_rows(), Ordering::AcqRel);
-            garbage.push(shard.dir.clone());
+            garbage.push(Garbage::new(&shard.dir, [&shard]));
             self.note_series_gone();
         }
         Ok(())
@@ -375,7 +398,7 @@ impl Core {
                 database
                     .memtable_bytes
                     .fetch_sub(shard.drop_rows(), Ordering::AcqRel);
-                garbage.push(shard.dir.clone());
+                garbage.push(Garbage::new(&shard.dir, [&shard]));
                 self.note_series_gone();
             }
         }
@@ -497,16 +520,25 @@ impl Core {
         Ok(shards)
     }
 
-    /// Removes the files of dropped databases and policies. What cannot be removed now is rubbish that the
-    /// next start removes.
+    /// Removes the files of dropped databases, policies and shards that nobody reads any more. What
+    /// cannot be removed is rubbish that the next start removes.
     pub(crate) fn remove_garbage(&self) {
         if !self.is_undecided() {
             let leftovers = std::mem::take(&mut *self.leftovers());
             self.discard(&leftovers);
         }
-        let garbage =
-            std::mem::take(&mut *self.garbage.lock().unwrap_or_else(PoisonError::into_inner));
-        for dir in garbage {
+        let mut unread = Vec::new();
+        self.garbage
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|garbage| {
+                let is_read = garbage.is_read();
+                if !is_read {
+                    unread.push(garbage.dir.clone());
+                }
+                is_read
+            });
+        for dir in unread {
             if let Err(error) = remove_tree(&*self.vfs, &dir) {
                 tracing::warn!(dir = %dir.display(), %error, "cannot remove the files of a dropped database now");
             }

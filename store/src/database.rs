@@ -35,6 +35,8 @@ pub(crate) struct Database {
     /// How many series and tag values it may have.
     pub(crate) limits: Limits,
     table: RwLock<SeriesTable>,
+    /// Held by writes that use ids which they have looked up.
+    ids: RwLock<()>,
     /// What of the table is on disk. Locked while that changes.
     segments: Mutex<Segments>,
     pub(crate) schemas: Schemas,
@@ -165,6 +167,7 @@ impl Database {
             name,
             dir,
             table: RwLock::default(),
+            ids: RwLock::default(),
             segments: Mutex::default(),
             schemas: Schemas::default(),
             policies: RwLock::default(),
@@ -180,6 +183,26 @@ impl Database {
 
     pub(crate) fn table_mut(&self) -> RwLockWriteGuard<'_, SeriesTable> {
         self.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the series that are looked up from now on from being removed. To be held until the batch
+    /// that has them is staged.
+    pub(crate) fn using_ids(&self) -> RwLockReadGuard<'_, ()> {
+        self.ids.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no write uses ids, and lets none begin.
+    pub(crate) fn awaiting_ids(&self) -> RwLockWriteGuard<'_, ()> {
+        self.ids.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every series that has rows in some shard.
+    pub(crate) fn all_series(&self) -> RoaringBitmap {
+        let mut series = RoaringBitmap::new();
+        for shard in self.policies().all_shards() {
+            series |= &shard.data().series;
+        }
+        series
     }
 
     pub(crate) fn segments(&self) -> MutexGuard<'_, Segments> {

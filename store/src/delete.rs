@@ -52,6 +52,7 @@ pub(crate) fn delete(
             forget(database, &shard, gone, tombstone.sequence);
         }
     });
+    core.note_series_gone();
     Ok(())
 }
 

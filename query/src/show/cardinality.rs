@@ -4,10 +4,12 @@
 //! `EXACT` and without any clause answers for the whole database, all others per measurement in the
 //! default retention policy.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use tandem_influxql::ast::{Expr, ShowCardinality, ShowTagValuesCardinality};
-use tandem_model::TimeRange;
+use roaring::RoaringBitmap;
+use tandem_influxql::ast::{Expr, ShowCardinality, ShowTagValuesCardinality, Source};
+use tandem_model::{SeriesId, TimeRange};
 use tandem_store::{PolicyChoice, Store, View};
 
 use super::tags::Keys;
@@ -26,22 +28,26 @@ pub(crate) fn series_cardinality(
 ) -> Result<(), Error> {
     if is_estimate(statement) {
         let view = whole(store, statement, context)?;
-        let series = |name: &Vec<u8>| view.series(name).len();
+        let series = |name: &Vec<u8>| view.series_count(name);
         return estimate(view.measurements().iter().map(series).sum(), sink);
     }
+    // In one database a series is its id; ids of several say nothing of one another.
+    let one_database = statement.sources.iter().all(|source| match source {
+        Source::Measurement(measurement) => measurement.database.is_none(),
+        _ => true,
+    });
     let counts = per_measurement(
         store,
         statement,
         context,
         "SHOW SERIES EXACT CARDINALITY",
         |view, name| {
-            Ok(ids(Predicate::matching(
-                statement.condition.as_ref(),
-                view,
-                name,
-            )?
-            .into_iter()
-            .map(|id| view.series_key(tandem_model::SeriesId(id)))))
+            let series = Predicate::matching(statement.condition.as_ref(), view, name)?;
+            if one_database {
+                return Ok(Distinct::Series(series));
+            }
+            let keys = series.into_iter();
+            Ok(names(keys.map(|id| view.series_key(SeriesId(id)))))
         },
     )?;
     emit(counts, statement, sink)
@@ -61,14 +67,12 @@ pub(crate) fn measurement_cardinality(
     let name = "SHOW MEASUREMENT EXACT CARDINALITY";
     let counts = per_measurement(store, statement, context, name, |view, name| {
         let series = Predicate::matching(statement.condition.as_ref(), view, name)?;
-        Ok(ids((!series.is_empty()).then(|| name.to_vec())))
+        Ok(names((!series.is_empty()).then(|| name.to_vec())))
     })?;
-    let names = counts.into_iter().filter(|(_, found)| !found.is_empty());
-    let all: BTreeSet<Vec<u8>> = names.map(|(name, _)| name).collect();
-    let counts = if all.is_empty() {
+    let counts = if counts.is_empty() {
         BTreeMap::new()
     } else {
-        BTreeMap::from([(Vec::new(), all)])
+        BTreeMap::from([(Vec::new(), names(counts.into_keys()))])
     };
     emit(counts, statement, sink)
 }
@@ -90,13 +94,10 @@ pub(crate) fn tag_key_cardinality(
             let mut keys = view.tag_keys(name);
             if condition.is_some() {
                 let series = Predicate::matching(condition, view, name)?;
-                keys.retain(|key| {
-                    view.tag_values(name, key)
-                        .iter()
-                        .any(|(_, carriers)| !carriers.is_disjoint(&series))
-                });
+                let carried = view.tag_keys_of(name, &series);
+                keys.retain(|key| carried.contains(key));
             }
-            Ok(ids(keys))
+            Ok(names(keys))
         },
     )?;
     emit(counts, statement, sink)
@@ -121,7 +122,7 @@ pub(crate) fn field_key_cardinality(
             } else {
                 view.fields(name)
             };
-            Ok(ids(fields.into_iter().map(|(field, _)| field)))
+            Ok(names(fields.into_iter().map(|(field, _)| field)))
         },
     )?;
     emit(counts, statement, sink)
@@ -156,20 +157,44 @@ pub(crate) fn tag_values_cardinality(
                 .tag_keys(name)
                 .into_iter()
                 .filter(|key| wanted.contains(key));
-            let values = keys.flat_map(|key| view.tag_values(name, &key));
-            Ok(ids(values
-                .filter(|(_, carriers)| !carriers.is_disjoint(&series))
-                .map(|(value, _)| value)))
+            Ok(names(keys.flat_map(|key| {
+                view.tag_values_of(name, &key, Some(&series))
+            })))
         },
     )?;
     emit(counts, &general, sink)
 }
 
 /// What is counted, by measurement.
-type Counted = BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>;
+type Counted = BTreeMap<Vec<u8>, Distinct>;
 
-fn ids(names: impl IntoIterator<Item = Vec<u8>>) -> BTreeSet<Vec<u8>> {
-    names.into_iter().collect()
+/// Things of which each counts once.
+enum Distinct {
+    Names(BTreeSet<Vec<u8>>),
+    /// Series of one database.
+    Series(RoaringBitmap),
+}
+
+impl Distinct {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Names(names) => names.len() as u64,
+            Self::Series(series) => series.len(),
+        }
+    }
+
+    /// Adds more of the same kind.
+    fn extend(&mut self, more: Self) {
+        match (self, more) {
+            (Self::Names(names), Self::Names(more)) => names.extend(more),
+            (Self::Series(series), Self::Series(more)) => *series |= more,
+            _ => unreachable!("a statement counts one kind of things"),
+        }
+    }
+}
+
+fn names(names: impl IntoIterator<Item = Vec<u8>>) -> Distinct {
+    Distinct::Names(names.into_iter().collect())
 }
 
 fn is_estimate(statement: &ShowCardinality) -> bool {
@@ -199,7 +224,7 @@ fn per_measurement(
     statement: &ShowCardinality,
     context: &Context,
     what: &str,
-    count: impl Fn(&View, &[u8]) -> Result<BTreeSet<Vec<u8>>, Error>,
+    count: impl Fn(&View, &[u8]) -> Result<Distinct, Error>,
 ) -> Result<Counted, Error> {
     if statement
         .condition
@@ -218,10 +243,15 @@ fn per_measurement(
     for (view, names) in found(store, &statement.sources, own, TimeRange::ALL, context)? {
         for name in names {
             let more = count(&view, &name)?;
-            counted.entry(name).or_default().extend(more);
+            match counted.entry(name) {
+                Entry::Occupied(mut known) => known.get_mut().extend(more),
+                Entry::Vacant(place) => {
+                    place.insert(more);
+                }
+            }
         }
     }
-    counted.retain(|_, found| !found.is_empty());
+    counted.retain(|_, found| found.len() > 0);
     Ok(counted)
 }
 

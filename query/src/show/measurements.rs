@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use roaring::RoaringBitmap;
 use tandem_influxql::ast::{BinaryOp, Expr, NameOrAll, ShowMeasurements};
 use tandem_model::TimeRange;
 use tandem_store::{PolicyChoice, Store, StoreError, View};
@@ -96,9 +97,9 @@ fn matching(condition: &Expr, view: &View) -> Result<BTreeSet<Vec<u8>>, Error> {
                 if tag.name == "_name" {
                     return fits.is_match(name) != fits.negated;
                 }
-                let values = view.tag_values(name, tag.name.as_bytes());
-                !values.is_empty()
-                    && values.iter().any(|(value, _)| fits.is_match(value)) != fits.negated
+                let key = tag.name.as_bytes();
+                !view.series_with_tag(name, key).is_empty()
+                    && !fits.series(&view, name, key).is_empty() != fits.negated
             });
             Ok(names.into_iter().collect())
         }
@@ -132,6 +133,14 @@ impl Fits {
                 op.as_str()
             ))),
         }
+    }
+
+    /// The series of a measurement that carry a tag with a value that fits.
+    fn series(&self, view: &View, measurement: &[u8], key: &[u8]) -> RoaringBitmap {
+        if self.regex.is_none() && !self.text.is_empty() {
+            return view.series_with_value(measurement, key, &self.text);
+        }
+        view.series_with_fitting_value(measurement, key, |value| self.is_match(value))
     }
 
     fn is_match(&self, text: &[u8]) -> bool {

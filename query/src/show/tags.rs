@@ -35,12 +35,8 @@ pub(crate) fn tag_keys(
         let mut keys = scope.view.tag_keys(&measurement);
         keys.retain(|key| filter.as_ref().is_none_or(|filter| filter.contains(key)));
         if let Some(series) = scope.series(&measurement)? {
-            keys.retain(|key| {
-                let values = scope.view.tag_values(&measurement, key);
-                values
-                    .iter()
-                    .any(|(_, carriers)| !carriers.is_disjoint(&series))
-            });
+            let carried = scope.view.tag_keys_of(&measurement, &series);
+            keys.retain(|key| carried.contains(key));
         }
         let rows: Vec<_> = cut(keys, statement.limit, statement.offset)
             .into_iter()
@@ -78,14 +74,10 @@ pub(crate) fn tag_values(
             if !filter.contains(&key) {
                 continue;
             }
-            for (value, carriers) in scope.view.tag_values(&measurement, &key) {
-                if series
-                    .as_ref()
-                    .is_none_or(|series| !carriers.is_disjoint(series))
-                {
-                    rows.push(vec![key.clone(), value]);
-                }
-            }
+            let values = scope
+                .view
+                .tag_values_of(&measurement, &key, series.as_ref());
+            rows.extend(values.into_iter().map(|value| vec![key.clone(), value]));
         }
         let rows = cut(rows, statement.limit, statement.offset);
         if !rows.is_empty() {

@@ -4,14 +4,21 @@
 //! that only others carry are not there. Where the set is small, its series are looked at one by one;
 //! where it is large, the values are.
 
+use std::borrow::Cow;
+use std::sync::RwLockReadGuard;
+
 use roaring::RoaringBitmap;
 use tandem_model::{SeriesId, escape_tag, unescape_tag};
 
 use super::postings::Measurement;
+use super::sets::Ids;
 use super::table::SeriesTable;
 
 /// A series is looked at as fast as so many values.
 const VALUES_A_SERIES: u64 = 4;
+
+/// Values that are looked at under one lock.
+const VALUES_AT_ONCE: usize = 4096;
 
 /// The values of a tag key that some series carry.
 struct Present {
@@ -19,6 +26,92 @@ struct Present {
     carriers: RoaringBitmap,
     /// The pairs of the key that they carry, by value.
     pairs: Vec<u32>,
+    /// The table whose pairs they are.
+    rewrites: u64,
+}
+
+/// Locks a table to be read.
+pub(crate) type Lock<'a> = dyn Fn() -> RwLockReadGuard<'a, SeriesTable> + 'a;
+
+/// One value of a tag key, and who carries it.
+pub(crate) struct Value<'a> {
+    /// Without escapes.
+    pub(crate) text: Cow<'a, [u8]>,
+    ids: Ids<'a>,
+    carriers: &'a RoaringBitmap,
+}
+
+impl Value<'_> {
+    /// The series that carry it.
+    pub(crate) fn series(&self) -> RoaringBitmap {
+        self.ids.intersection(self.carriers)
+    }
+}
+
+/// Shows each value of a tag that series in `within` carry, by value. The table is locked for some of
+/// them at a time, so that many values hold up no writer.
+pub(crate) fn each_value(
+    lock: &Lock<'_>,
+    measurement: &[u8],
+    key: &[u8],
+    within: &RoaringBitmap,
+    mut visit: impl FnMut(Value<'_>),
+) {
+    let find = || lock().present(measurement, key, within);
+    let Some(mut present) = find() else {
+        return;
+    };
+    let mut last: Option<Vec<u8>> = None;
+    let mut at = 0;
+    while at < present.pairs.len() {
+        let table = lock();
+        if table.rewrites() != present.rewrites {
+            // The pairs have other numbers now: go on behind the last value.
+            drop(table);
+            let Some(again) = find() else {
+                return;
+            };
+            let table = lock();
+            at = match &last {
+                Some(last) if table.rewrites() == again.rewrites => again
+                    .pairs
+                    .partition_point(|&pair| *table.value(pair) <= **last),
+                _ => 0,
+            };
+            present = again;
+            continue;
+        }
+        let end = present.pairs.len().min(at + VALUES_AT_ONCE);
+        for &pair in &present.pairs[at..end] {
+            visit(Value {
+                text: table.value(pair),
+                ids: table.postings.sets.get(pair),
+                carriers: &present.carriers,
+            });
+        }
+        last = Some(table.value(present.pairs[end - 1]).into_owned());
+        at = end;
+    }
+}
+
+/// The series in `within` that carry a tag with a value for which `fits` is true. Each value is shown
+/// to it once.
+pub(crate) fn with_fitting_value(
+    lock: &Lock<'_>,
+    measurement: &[u8],
+    key: &[u8],
+    within: &RoaringBitmap,
+    mut fits: impl FnMut(&[u8]) -> bool,
+) -> RoaringBitmap {
+    let (mut few, mut many) = (Vec::new(), RoaringBitmap::new());
+    each_value(lock, measurement, key, within, |value| {
+        if fits(&value.text) {
+            value.ids.add_to(value.carriers, &mut few, &mut many);
+        }
+    });
+    few.sort_unstable();
+    many |= few.into_iter().collect::<RoaringBitmap>();
+    many
 }
 
 impl SeriesTable {
@@ -90,64 +183,6 @@ impl SeriesTable {
         found
     }
 
-    /// The series in `within` that carry a tag with a value for which `fits` is true. Each value is
-    /// shown to it once.
-    pub(crate) fn with_fitting_value(
-        &self,
-        measurement: &[u8],
-        key: &[u8],
-        within: &RoaringBitmap,
-        mut fits: impl FnMut(&[u8]) -> bool,
-    ) -> RoaringBitmap {
-        let (mut few, mut many) = (Vec::new(), RoaringBitmap::new());
-        if let Some(present) = self.present(measurement, key, within) {
-            for pair in present.pairs {
-                if fits(&unescape_tag(self.dictionary.value(pair))) {
-                    let ids = self.postings.sets.get(pair);
-                    ids.add_to(&present.carriers, &mut few, &mut many);
-                }
-            }
-        }
-        few.sort_unstable();
-        many |= few.into_iter().collect::<RoaringBitmap>();
-        many
-    }
-
-    /// The values of a tag that series in `within` carry, sorted.
-    pub(crate) fn values(
-        &self,
-        measurement: &[u8],
-        key: &[u8],
-        within: &RoaringBitmap,
-    ) -> Vec<Vec<u8>> {
-        let found = self.present(measurement, key, within);
-        let pairs = found.into_iter().flat_map(|present| present.pairs);
-        pairs
-            .map(|pair| unescape_tag(self.dictionary.value(pair)).into_owned())
-            .collect()
-    }
-
-    /// The values of a tag and the series in `within` that carry each, sorted by value; values
-    /// that none carries are left out.
-    pub(crate) fn tag_values(
-        &self,
-        measurement: &[u8],
-        key: &[u8],
-        within: &RoaringBitmap,
-    ) -> Vec<(Vec<u8>, RoaringBitmap)> {
-        let Some(present) = self.present(measurement, key, within) else {
-            return Vec::new();
-        };
-        let pairs = present.pairs.iter();
-        pairs
-            .map(|&pair| {
-                let value = unescape_tag(self.dictionary.value(pair)).into_owned();
-                let ids = self.postings.sets.get(pair);
-                (value, ids.intersection(&present.carriers))
-            })
-            .collect()
-    }
-
     fn present(&self, measurement: &[u8], key: &[u8], within: &RoaringBitmap) -> Option<Present> {
         let measurement: &Measurement = self.measurement(measurement)?;
         let key = self.dictionary.key(key)?;
@@ -168,7 +203,16 @@ impl SeriesTable {
             let carried = |pair: &&u32| self.postings.sets.get(**pair).intersects(&carriers);
             sorted.iter().filter(carried).copied().collect()
         };
-        Some(Present { carriers, pairs })
+        Some(Present {
+            carriers,
+            pairs,
+            rewrites: self.rewrites(),
+        })
+    }
+
+    /// A pair's value without escapes.
+    fn value(&self, pair: u32) -> Cow<'_, [u8]> {
+        unescape_tag(self.dictionary.value(pair))
     }
 
     /// The pair with this key that a series carries.

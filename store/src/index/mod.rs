@@ -27,6 +27,7 @@ mod table;
 mod tests;
 
 pub(crate) use limits::{LimitExceeded, Limits};
+pub(crate) use lookup::{each_value, with_fitting_value};
 pub(crate) use segment::{SegmentRead, read_segment, write_segment};
 pub(crate) use segments::{Plan, Segments};
 pub(crate) use table::SeriesTable;

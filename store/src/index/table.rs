@@ -43,8 +43,8 @@ const REMOVED_MIN: usize = 4096;
 pub(crate) struct SeriesTable {
     /// Counts how often a tail was taken back: ids found before may since name other series.
     generation: u64,
-    /// Counts how often series were removed for good.
-    removals: u64,
+    /// Counts how often it was written anew: pairs have other numbers since.
+    rewrites: u64,
     /// Series removed since the table was written anew.
     removed: usize,
     pub(super) hasher: FixedState,
@@ -79,7 +79,7 @@ impl SeriesTable {
     fn with_hasher(hasher: FixedState) -> Self {
         Self {
             generation: 0,
-            removals: 0,
+            rewrites: 0,
             removed: 0,
             hasher,
             places: Places::default(),
@@ -98,9 +98,9 @@ impl SeriesTable {
         self.generation
     }
 
-    /// Changes whenever series are removed: an id found before may now name none.
-    pub(crate) const fn removals(&self) -> u64 {
-        self.removals
+    /// Changes whenever the table is written anew.
+    pub(super) const fn rewrites(&self) -> u64 {
+        self.rewrites
     }
 
     /// How many ids have been given out, those of holes included.
@@ -313,7 +313,6 @@ impl SeriesTable {
             self.take_out(id);
         }
         if self.removed != before {
-            self.removals += 1;
             self.aliases = Aliases::default();
         }
     }
@@ -393,7 +392,7 @@ impl SeriesTable {
         }
         self.pad_to(old.len());
         self.generation = old.generation;
-        self.removals = old.removals;
+        self.rewrites = old.rewrites + 1;
     }
 
     /// The ids in a range that have a series, ascending.

@@ -1,12 +1,14 @@
 //! The table held against a plain map, and what recovery may give it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::sync::RwLock;
 
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
 use tandem_model::{SeriesId, SeriesKey};
 
-use super::SeriesTable;
+use super::{SeriesTable, each_value, with_fitting_value};
 
 #[test]
 fn keys_and_aliases_find_their_series() {
@@ -134,13 +136,20 @@ fn key(measurement: u8, tags: [u8; 3]) -> SeriesKey {
 /// Series by id, each with its key.
 type Model = BTreeMap<u32, SeriesKey>;
 
-fn check(table: &SeriesTable, model: &Model, within: &RoaringBitmap) -> Result<(), TestCaseError> {
-    prop_assert_eq!(table.series_count(), model.len());
+fn check(
+    table: &RwLock<SeriesTable>,
+    model: &Model,
+    within: &RoaringBitmap,
+) -> Result<(), TestCaseError> {
+    prop_assert_eq!(table.read().unwrap().series_count(), model.len());
     let mut by_measurement: BTreeMap<Vec<u8>, Vec<(u32, Vec<(Vec<u8>, Vec<u8>)>)>> =
         BTreeMap::new();
     for (&id, key) in model {
-        prop_assert_eq!(table.key(SeriesId(id)), key.as_bytes());
-        prop_assert_eq!(table.find_raw(key.as_bytes()), Some(SeriesId(id)));
+        prop_assert_eq!(table.read().unwrap().key(SeriesId(id)), key.as_bytes());
+        prop_assert_eq!(
+            table.read().unwrap().find_raw(key.as_bytes()),
+            Some(SeriesId(id))
+        );
         let (name, tags) = SeriesKey::split(key.as_bytes());
         if within.contains(id) {
             by_measurement
@@ -150,11 +159,11 @@ fn check(table: &SeriesTable, model: &Model, within: &RoaringBitmap) -> Result<(
         }
     }
     let names: Vec<Vec<u8>> = by_measurement.keys().cloned().collect();
-    prop_assert_eq!(table.measurements(within), names);
+    prop_assert_eq!(table.read().unwrap().measurements(within), names);
     for (name, series) in &by_measurement {
         let ids: RoaringBitmap = series.iter().map(|(id, _)| *id).collect();
-        prop_assert_eq!(table.count_series(name, within), ids.len());
-        prop_assert_eq!(table.series(name, within), ids);
+        prop_assert_eq!(table.read().unwrap().count_series(name, within), ids.len());
+        prop_assert_eq!(table.read().unwrap().series(name, within), ids);
         let mut tags: BTreeMap<&[u8], BTreeMap<&[u8], RoaringBitmap>> = BTreeMap::new();
         for (id, pairs) in series {
             for (k, v) in pairs {
@@ -162,29 +171,36 @@ fn check(table: &SeriesTable, model: &Model, within: &RoaringBitmap) -> Result<(
             }
         }
         let keys: Vec<Vec<u8>> = tags.keys().map(|k| k.to_vec()).collect();
-        prop_assert_eq!(table.tag_keys(name, within), keys);
+        prop_assert_eq!(table.read().unwrap().tag_keys(name, within), keys);
         for k in [b"dc".as_slice(), b"host,x", b"z", b"none"] {
             let expected = tags.get(k).cloned().unwrap_or_default();
             let carriers = expected
                 .values()
                 .fold(RoaringBitmap::new(), |all, ids| all | ids);
-            prop_assert_eq!(table.tagged(name, k, within), carriers);
+            prop_assert_eq!(table.read().unwrap().tagged(name, k, within), carriers);
             let values: Vec<Vec<u8>> = expected.keys().map(|v| v.to_vec()).collect();
-            prop_assert_eq!(table.values(name, k, within), values);
-            let listed: Vec<(Vec<u8>, RoaringBitmap)> = expected
-                .iter()
-                .map(|(v, ids)| (v.to_vec(), ids.clone()))
+            let listed: Vec<(Vec<u8>, RoaringBitmap)> = values
+                .into_iter()
+                .map(|v| (v.clone(), expected[v.as_slice()].clone()))
                 .collect();
-            prop_assert_eq!(table.tag_values(name, k, within), listed);
+            let lock = || table.read().unwrap();
+            let mut got = Vec::new();
+            each_value(&lock, name, k, within, |value| {
+                got.push((value.text.to_vec(), value.series()));
+            });
+            prop_assert_eq!(got, listed);
             for tag in 1..6 {
                 let value = [b'v', b'=', tag];
                 let ids = expected.get(value.as_slice()).cloned().unwrap_or_default();
-                prop_assert_eq!(table.with_value(name, k, &value, within), ids);
+                prop_assert_eq!(
+                    table.read().unwrap().with_value(name, k, &value, within),
+                    ids
+                );
             }
             let odd = |value: &[u8]| value[2] % 2 == 1;
             let fitting = expected.iter().filter(|(v, _)| odd(v));
             let fitting = fitting.fold(RoaringBitmap::new(), |all, (_, ids)| all | ids);
-            prop_assert_eq!(table.with_fitting_value(name, k, within, odd), fitting);
+            prop_assert_eq!(with_fitting_value(&lock, name, k, within, odd), fitting);
         }
     }
     Ok(())
@@ -232,7 +248,41 @@ proptest! {
             prop_assert_eq!(table.len(), len);
         }
         let all: RoaringBitmap = (0..len).collect();
+        let table = RwLock::new(table);
         check(&table, &model, &all)?;
         check(&table, &model, &all.iter().filter(|id| id % 3 == 0).collect())?;
     }
+}
+
+#[test]
+fn a_table_written_anew_meanwhile_shows_each_value_once() {
+    let mut table = SeriesTable::default();
+    for n in 0..20_000 {
+        table.insert(format!("m,k={n:05}").as_bytes());
+    }
+    table.remove((0..20_000).filter(|id| id % 2 == 0).map(SeriesId));
+    let table = RwLock::new(table);
+    let within: RoaringBitmap = (0..20_000).collect();
+    let locked = Cell::new(0);
+    let lock = || {
+        locked.set(locked.get() + 1);
+        if [3, 4, 9].contains(&locked.get()) {
+            let fresh = {
+                let old = table.read().unwrap();
+                let mut fresh = old.fresh();
+                fresh.copy_from(&old, 0..old.len());
+                fresh.succeed(&old);
+                fresh
+            };
+            *table.write().unwrap() = fresh;
+        }
+        table.read().unwrap()
+    };
+    let mut seen = Vec::new();
+    each_value(&lock, b"m", b"k", &within, |value| {
+        seen.push(String::from_utf8(value.text.to_vec()).unwrap());
+    });
+    let expected: Vec<String> = (0..10_000).map(|n| format!("{:05}", n * 2 + 1)).collect();
+    assert_eq!(seen, expected);
+    assert!(locked.get() > 9);
 }
