@@ -93,14 +93,15 @@ impl Options {
     /// The least that [`Options::within`] splits; with less, no write of usual size would pass.
     pub const MEMORY_BYTES_MIN: usize = 32 << 20;
 
-    /// The defaults, with their memory made out of `memory_bytes_max`: half of it for rows, a quarter for
-    /// queries, and an eighth each for cached blocks and the series index. Less than
+    /// The defaults, with their memory made out of `memory_bytes_max`: three eighths of it for rows, two for
+    /// queries, and one each for cached blocks and the series index. The last one is for the
+    /// bodies that a server has not handed over yet. Less than
     /// [`Options::MEMORY_BYTES_MIN`] is taken for that.
     #[must_use]
     pub fn within(memory_bytes_max: usize) -> Self {
         let whole = memory_bytes_max.max(Self::MEMORY_BYTES_MIN);
         Self {
-            memtable_bytes_max: (whole / 2).min(Self::MEMTABLE_BYTES_LIMIT),
+            memtable_bytes_max: (whole / 8 * 3).min(Self::MEMTABLE_BYTES_LIMIT),
             block_cache_bytes_max: whole / 8,
             query_bytes_max: whole / 4,
             index_bytes_free: whole / 8,
@@ -147,9 +148,9 @@ mod tests {
                 options.query_bytes_max,
                 options.index_bytes_free,
             ];
-            assert!(parts.iter().sum::<usize>() <= whole, "{whole}: {parts:?}");
+            assert!(parts.iter().sum::<usize>() <= whole / 8 * 7, "{whole}: {parts:?}");
         }
         let least = Options::within(0);
-        assert_eq!(least.memtable_bytes_max, Options::MEMORY_BYTES_MIN / 2);
+        assert_eq!(least.memtable_bytes_max, Options::MEMORY_BYTES_MIN / 8 * 3);
     }
 }
