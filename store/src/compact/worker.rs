@@ -268,7 +268,7 @@ impl Compactor {
                 Err(error.into())
             }
         };
-        self.discard(&temporary);
+        self.core.discard(&[temporary]);
         outcome
     }
 
@@ -380,7 +380,7 @@ impl Compactor {
     ) -> Result<Outcome, StoreError> {
         let added = match len_bytes {
             None => {
-                self.discard(temporary);
+                self.core.discard(&[temporary.to_owned()]);
                 None
             }
             Some(len_bytes) => {
@@ -388,15 +388,14 @@ impl Compactor {
                 let opened = self.name_and_open(&job, temporary, path);
                 let file = opened.inspect_err(|_| {
                     Counters::add(&self.core.counters.failures, 1);
-                    self.discard(temporary);
-                    self.discard(path);
+                    self.core.discard(&[temporary.to_owned(), path.to_owned()]);
                 })?;
                 Some(Arc::new(file))
             }
         };
         let replaced = self.commit(&job, added.as_ref())?;
         if !replaced {
-            self.discard(path);
+            self.core.discard(&[path.to_owned()]);
             return Ok(Outcome::Changed);
         }
         let counters = &self.core.counters;
@@ -453,12 +452,14 @@ impl Compactor {
                 _ => return Ok(false),
             }
         };
-        // From here on the result is not discarded: a failed commit may be found to have happened.
-        manifest.commit(&[Edit::ReplaceFiles {
+        let edit = Edit::ReplaceFiles {
             shard: job.shard.id,
             removed,
             added: added.map(|file| file.record).into_iter().collect(),
-        }])?;
+        };
+        let made = added.map(|file| file.path().to_owned());
+        self.core
+            .commit_files(&mut manifest, &[edit], made.as_slice())?;
         let mut data = job.shard.data_mut();
         let end = start + job.inputs.len();
         data.files.splice(start..end, added.cloned());
@@ -484,13 +485,6 @@ impl Compactor {
             .insert(file.record.id, (file.path().to_owned(), until_ns));
     }
 
-    fn discard(&self, path: &Path) {
-        if self.core.vfs.exists(path)
-            && let Err(error) = self.core.vfs.remove_file(path)
-        {
-            tracing::warn!(file = %path.display(), %error, "cannot remove an unfinished file");
-        }
-    }
 }
 
 /// How many files of a shard were not merged yet.

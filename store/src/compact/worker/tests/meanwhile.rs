@@ -1,5 +1,7 @@
 //! What happens to a shard while some of its files are being merged.
 
+use tandem_vfs::Vfs;
+
 use super::*;
 
 /// Begins a merge of all files and writes the result; `meanwhile` runs before it takes effect.
@@ -103,4 +105,20 @@ fn a_stopped_merge_leaves_nothing_behind() {
     assert_eq!(bed.levels(), [0, 0]);
     assert!(bed.contents() == before);
     assert_eq!(bed.fs.used_bytes(), used);
+}
+
+#[test]
+fn a_view_keeps_the_files_of_what_is_dropped() {
+    let bed = two_files();
+    let view = bed.store.view("db", PolicyChoice::All, TimeRange::ALL);
+    let dir = bed.shard().dir.clone();
+    bed.store.drop_database("db").unwrap();
+    bed.store.core.remove_garbage();
+    assert!(bed.fs.exists(&dir));
+    let view = view.unwrap();
+    let mut reader = view.read(SeriesId(0), &[b"v"], TimeRange::ALL, Order::Ascending);
+    assert_eq!(reader.next().unwrap().unwrap().len(), 100);
+    drop((reader, view));
+    bed.store.core.remove_garbage();
+    assert!(!bed.fs.exists(&dir));
 }
