@@ -14,12 +14,27 @@ use tandem_store::Options;
 use toml::{Table, Value};
 
 use crate::cli::{Cli, Command};
-use crate::units::{DurationText, SizeText};
+use crate::units::{DurationText, SecretText, SizeText};
 
 /// Where data is kept when nobody says otherwise.
 const DATA_DIR: &str = "data";
 /// Sections that the environment can set.
 const SECTIONS: [&str; 5] = ["log", "store", "backup", "relay", "agent"];
+/// Variables that users of InfluxDB's containers know, and the keys of `[store]` that they stand for.
+const INFLUXDB: [(&str, &str); 12] = [
+    ("INFLUXDB_DB", "database"),
+    ("INFLUXDB_HTTP_AUTH_ENABLED", "auth-enabled"),
+    ("INFLUXDB_HTTP_PING_AUTH_ENABLED", "ping-auth-enabled"),
+    ("INFLUXDB_HTTP_SHARED_SECRET", "shared-secret"),
+    ("INFLUXDB_ADMIN_USER", "admin-user"),
+    ("INFLUXDB_ADMIN_PASSWORD", "admin-password"),
+    ("INFLUXDB_USER", "user"),
+    ("INFLUXDB_USER_PASSWORD", "user-password"),
+    ("INFLUXDB_READ_USER", "read-user"),
+    ("INFLUXDB_READ_USER_PASSWORD", "read-user-password"),
+    ("INFLUXDB_WRITE_USER", "write-user"),
+    ("INFLUXDB_WRITE_USER_PASSWORD", "write-user-password"),
+];
 
 /// The whole configuration.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -79,6 +94,21 @@ pub(crate) struct StoreSection {
     pub(crate) max_values_per_tag: Option<usize>,
     pub(crate) unsigned: Option<bool>,
     pub(crate) body_bytes_max: Option<SizeText>,
+    /// Whether requests must come from a user who may make them.
+    pub(crate) auth_enabled: bool,
+    pub(crate) ping_auth_enabled: bool,
+    /// Signs JSON Web Tokens.
+    pub(crate) shared_secret: Option<SecretText>,
+    /// Made at the first start, as are the three that follow.
+    pub(crate) admin_user: Option<String>,
+    pub(crate) admin_password: Option<SecretText>,
+    /// May do everything with the database.
+    pub(crate) user: Option<String>,
+    pub(crate) user_password: Option<SecretText>,
+    pub(crate) read_user: Option<String>,
+    pub(crate) read_user_password: Option<SecretText>,
+    pub(crate) write_user: Option<String>,
+    pub(crate) write_user_password: Option<SecretText>,
 }
 
 /// `[relay]`
@@ -120,6 +150,18 @@ impl StoreSection {
                 memory_bytes_min >> 20
             );
         }
+        for user in self.users() {
+            let (name, password) = user.keys;
+            if user.name.is_some() != user.password.is_some() {
+                bail!("[{section}] {name} and {password} belong together; give both or none");
+            }
+        }
+        let names_users = self.users().iter().any(|user| user.name.is_some());
+        if self.auth_enabled && names_users && self.admin_user.is_none() {
+            bail!(
+                "[{section}] auth-enabled needs an admin-user beside other users: without an admin, nobody is let in"
+            );
+        }
         match self.retention_check_interval {
             Some(DurationText(interval)) if interval.is_zero() => {
                 bail!("[{section}] retention-check-interval is 0; give a duration, such as 30m")
@@ -132,7 +174,10 @@ impl StoreSection {
 impl Config {
     /// Reads everything that `cli` and the environment name.
     pub(crate) fn load(cli: &Cli) -> anyhow::Result<Self> {
-        let environment = std::env::vars().filter(|(name, _)| name.starts_with("TANDEM_"));
+        let own = std::env::vars().filter(|(name, _)| name.starts_with("TANDEM_"));
+        let known = |name: &str| INFLUXDB.iter().any(|(known, _)| *known == name);
+        // First, so that our own go over them.
+        let environment = std::env::vars().filter(|(name, _)| known(name)).chain(own);
         let mut config = Self::from_sources(cli.config.as_deref(), environment)?;
         config.take_flags(cli)?;
         Ok(config)
@@ -246,12 +291,20 @@ fn set_interval(place: &mut Option<DurationText>, flag: Option<&str>) -> anyhow:
 
 /// Puts the value of a variable in its place; false when it names no section.
 fn overlay(table: &mut Table, name: &str, text: &str) -> bool {
-    let Some(rest) = name.strip_prefix("TANDEM_") else {
-        return false;
+    let words = match name.strip_prefix("TANDEM_") {
+        Some(rest) => rest.to_ascii_lowercase().replace('_', "-"),
+        None => match INFLUXDB.iter().find(|(known, _)| *known == name) {
+            Some((_, key)) => format!("store-{key}"),
+            None => return false,
+        },
     };
-    let words = rest.to_ascii_lowercase().replace('_', "-");
+    // A password may look like a number, and is none.
+    let is_text = ["password", "secret", "user"]
+        .iter()
+        .any(|end| words.ends_with(end));
     let value = toml::from_str::<Table>(&format!("value = {text}"))
         .ok()
+        .filter(|_| !is_text)
         .and_then(|mut parsed| parsed.remove("value"))
         .unwrap_or_else(|| Value::String(text.into()));
     if words == "data-dir" {

@@ -1,5 +1,6 @@
 //! Durations and sizes as people write them: `10s`, `250ms`, `64MiB`.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
@@ -12,6 +13,17 @@ pub(crate) struct DurationText(pub(crate) Duration);
 /// or `GB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SizeText(pub(crate) u64);
+
+/// A password or key in a configuration. `Debug` masks it.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct SecretText(pub(crate) String);
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[REDACTED]")
+    }
+}
 
 /// Reads a duration.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tandem_agent::{Agent, World};
 use tandem_http::Url;
 use tandem_relay::BackendConfig;
@@ -31,6 +31,12 @@ const RELAY_STOP_MAX: Duration = Duration::from_secs(3);
 
 /// Runs until a signal comes.
 pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
+    if config.store.auth_enabled || config.backup.auth_enabled {
+        bail!(
+            "auth-enabled does not go with `tandem up`, whose agent and relay have no passwords: \
+             run the roles one by one, or leave it off"
+        );
+    }
     let mut signals = Signals::listen()?;
     let dir = config.data_dir();
     // Every port first: a busy one is told before data is touched.

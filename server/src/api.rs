@@ -8,28 +8,32 @@ mod query;
 mod write;
 
 use std::{
+    io,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use tandem_catalog::{Catalog, CatalogError};
 use tandem_http::{
     Body, HeaderMap, HeaderName, HeaderValue, Incoming, Method, Params, Peer, Request, RequestIds,
     Response, StatusCode, discard_body, empty, full, header, write_json_string,
 };
 use tandem_influxql::redact_passwords;
-use tandem_query::Executor;
 use tandem_store::Store;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::{JoinError, JoinHandle},
 };
-use tracing::debug;
+use tracing::{debug, error, info};
 
-use crate::buffers::Buffers;
 use crate::{
     Config, Counters,
+    auth::{Auth, Denied, Identity, Refusal},
+    buffers::Buffers,
+    metrics,
     output::{Format, error_body},
     page,
+    statements::Runner,
 };
 
 const X_INFLUXDB_VERSION: HeaderName = HeaderName::from_static("x-influxdb-version");
@@ -38,8 +42,14 @@ const X_INFLUXDB_ERROR: HeaderName = HeaderName::from_static("x-influxdb-error")
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What a request without good credentials is asked for.
+const REALM: HeaderValue = HeaderValue::from_static("Basic realm=\"InfluxDB\"");
+
 /// Where the text in `X-Influxdb-Error` is cut, in bytes.
 const ERROR_HEADER_BYTES_MAX: usize = 1024;
+
+/// The text of an answer with 503.
+const THROTTLED: &str = "request throttled, exceeds timeout";
 
 /// How long the rest of a body that nobody wants is read before the answer leaves.
 const DISCARD_TIME_MAX: Duration = Duration::from_secs(3);
@@ -72,7 +82,9 @@ pub(crate) enum Mount {
 /// Answers requests for one store.
 pub(crate) struct Api {
     store: Arc<Store>,
-    executor: Arc<Executor>,
+    catalog: Arc<Catalog>,
+    runner: Arc<Runner>,
+    auth: Auth,
     config: Config,
     counters: Arc<Counters>,
     ids: RequestIds,
@@ -94,16 +106,25 @@ struct Ask {
 
 impl Ask {
     fn error(&self, status: StatusCode, text: &str) -> Response<Body> {
-        error(status, text, self.format, self.pretty)
+        error_answer(status, text, self.format, self.pretty)
     }
 }
 
 impl Api {
-    pub(crate) fn new(store: Arc<Store>, config: Config) -> Self {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        catalog: Arc<Catalog>,
+        config: Config,
+    ) -> io::Result<Self> {
         let version = HeaderValue::try_from(&config.version);
-        Self {
-            executor: Arc::new(Executor::new(store.clone())),
+        let auth = Auth::new(catalog.clone(), config.auth.clone(), config.queue_wait)?;
+        let runner = Runner::new(store.clone(), catalog.clone(), auth.passwords());
+        runner.forget_lost_databases().map_err(io::Error::other)?;
+        Ok(Self {
             store,
+            catalog,
+            runner: Arc::new(runner),
+            auth,
             counters: Arc::default(),
             ids: RequestIds::new(),
             version: version.unwrap_or(HeaderValue::from_static(Config::VERSION)),
@@ -112,7 +133,7 @@ impl Api {
             body_kib: Arc::new(Semaphore::new(config.bodies_bytes_max / 1024)),
             buffers: Buffers::default(),
             config,
-        }
+        })
     }
 
     pub(crate) fn counters(&self) -> Arc<Counters> {
@@ -153,7 +174,7 @@ impl Api {
         let allowed: &[Method] = match path {
             "/query" => &[Method::OPTIONS, Method::GET, Method::POST],
             "/write" => &[Method::OPTIONS, Method::POST],
-            "/ping" | "/status" | "/health" => &[Method::GET, Method::HEAD],
+            "/ping" | "/status" | "/health" | "/metrics" => &[Method::GET, Method::HEAD],
             _ => return asset(mount, request.method(), path).unwrap_or_else(not_found),
         };
         if !allowed.contains(request.method()) {
@@ -184,11 +205,16 @@ impl Api {
             headers: head.headers,
             params,
         };
-        let mut response = match head.uri.path() {
-            "/query" => self.query(&ask, &mut body).await,
-            "/write" => self.write(&ask, &mut body).await,
-            "/health" => self.health(),
-            path => self.ping(path, &ask.params),
+        let path = head.uri.path();
+        let mut response = match self.identity(path, &ask).await {
+            Err(refused) => refused,
+            Ok(identity) => match path {
+                "/query" => self.query(&ask, identity, &mut body).await,
+                "/write" => self.write(&ask, &identity, &mut body).await,
+                "/health" => self.health(),
+                "/metrics" => self.metrics().await,
+                path => self.ping(path, &ask.params),
+            },
         };
         if !response.status().is_success() {
             discard_body(
@@ -204,6 +230,52 @@ impl Api {
             .entry(header::CONTENT_TYPE)
             .or_insert(content_type);
         response
+    }
+
+    /// Who sends a request to `path`; an error is the answer to it.
+    async fn identity(&self, path: &str, ask: &Ask) -> Result<Identity, Response<Body>> {
+        if !matches!(path, "/query" | "/write") && !self.auth.guards_pings() {
+            return Ok(Identity::Anyone);
+        }
+        let refusal = match self.auth.identify(&ask.params, &ask.headers).await {
+            Ok(identity) => return Ok(identity),
+            Err(refusal) => refusal,
+        };
+        Err(match refusal {
+            Refusal::Unauthorized(text) => {
+                self.counters.auth_failures.add(1);
+                let mut response = ask.error(StatusCode::UNAUTHORIZED, &text);
+                response
+                    .headers_mut()
+                    .insert(header::WWW_AUTHENTICATE, REALM);
+                response
+            }
+            Refusal::Busy => {
+                self.counters.throttled.add(1);
+                ask.error(StatusCode::SERVICE_UNAVAILABLE, THROTTLED)
+            }
+            Refusal::Failed(error) => self.rights_unknown(ask, error),
+        })
+    }
+
+    /// The answer to a request that its user may not make.
+    fn denied(&self, ask: &Ask, denied: Denied) -> Response<Body> {
+        match denied {
+            Denied::Forbidden(text) => {
+                info!(reason = text, "a request was denied");
+                ask.error(StatusCode::FORBIDDEN, &text)
+            }
+            Denied::Failed(error) => self.rights_unknown(ask, error),
+        }
+    }
+
+    /// Users and grants cannot be read: nobody gets anything.
+    fn rights_unknown(&self, ask: &Ask, error: CatalogError) -> Response<Body> {
+        error!(
+            error = &error as &dyn std::error::Error,
+            "users and grants cannot be read"
+        );
+        ask.error(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
     }
 
     /// Adds the request's id, its own or a new one, and what browsers of other origins need.
@@ -243,6 +315,14 @@ impl Api {
         }
     }
 
+    /// What this store and its listeners hold and have done.
+    async fn metrics(&self) -> Response<Body> {
+        let store = Arc::clone(&self.store);
+        let stats = finished(tokio::task::spawn_blocking(move || store.stats())).await;
+        let text = metrics::exposition(&self.config.instance, &stats, &self.counters);
+        full(StatusCode::OK, metrics::CONTENT_TYPE, text)
+    }
+
     /// Passes while the store takes writes; queries are answered either way.
     fn health(&self) -> Response<Body> {
         let (status, name, message) = match self.store.check() {
@@ -275,10 +355,7 @@ impl Api {
             Ok(Ok(permit)) => Ok(permit),
             _ => {
                 self.counters.throttled.add(1);
-                Err(ask.error(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "request throttled, exceeds timeout",
-                ))
+                Err(ask.error(StatusCode::SERVICE_UNAVAILABLE, THROTTLED))
             }
         }
     }
@@ -321,7 +398,7 @@ fn asset(mount: Mount, method: &Method, path: &str) -> Option<Response<Body>> {
 }
 
 /// An answer that is an error, in the form that was asked for.
-fn error(status: StatusCode, text: &str, format: Format, pretty: bool) -> Response<Body> {
+fn error_answer(status: StatusCode, text: &str, format: Format, pretty: bool) -> Response<Body> {
     let mut response = full(
         status,
         format.content_type(),

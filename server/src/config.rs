@@ -4,11 +4,17 @@ use std::time::Duration;
 
 use tandem_http::Limits;
 
+use crate::AuthConfig;
+
 /// How a [`crate::Server`] behaves.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Connections, heads and stopping.
     pub limits: Limits,
+    /// Users, and what they must prove.
+    pub auth: AuthConfig,
+    /// The store's name, in the label `instance` of its metrics.
+    pub instance: String,
     /// The version that is announced (`X-Influxdb-Version`, `/ping`, `/health`).
     pub version: String,
     /// Bytes of a request's body as it comes over the network; more is answered with 413.
@@ -37,6 +43,8 @@ pub struct Config {
 }
 
 impl Config {
+    /// Default of [`Config::instance`].
+    pub const INSTANCE: &str = "monitoring-server";
     /// Default of [`Config::version`]: the one whose clients are promised to work.
     pub const VERSION: &str = "1.8.10";
     /// Default of [`Config::body_bytes_max`], that of InfluxDB.
@@ -65,6 +73,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            auth: AuthConfig::default(),
+            instance: Self::INSTANCE.to_owned(),
             version: Self::VERSION.to_owned(),
             body_bytes_max: Self::BODY_BYTES_MAX,
             inflated_bytes_max: Self::INFLATED_BYTES_MAX,

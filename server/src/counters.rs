@@ -29,6 +29,8 @@ pub struct Counters {
     pub points_dropped: Counter,
     /// Requests to `/ping`.
     pub pings: Counter,
+    /// Requests refused with 401.
+    pub auth_failures: Counter,
     /// Requests answered with 400 to 499.
     pub client_errors: Counter,
     /// Requests answered with 500 to 599.

@@ -10,13 +10,17 @@
 //! * Texts, key order and number formats are InfluxDB's, byte for byte.
 
 mod api;
+mod auth;
 mod buffers;
 mod config;
 mod counters;
+mod metrics;
 mod output;
 pub mod page;
 mod server;
+mod statements;
 
+pub use auth::{AuthConfig, hash_password};
 pub use config::Config;
 pub use counters::{Counter, Counters};
 pub use server::{Listeners, Server};

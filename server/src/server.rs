@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
+use tandem_catalog::Catalog;
 use tandem_http::{Drained, serve};
 use tandem_store::Store;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
@@ -31,14 +32,20 @@ pub struct Server {
 }
 
 impl Server {
-    /// Begins to serve `store`, on the current tokio runtime.
+    /// Begins to serve `store`, with the users of `catalog`, on the current tokio runtime. What the catalog knows of
+    /// databases that are not in the store is forgotten.
     ///
     /// # Errors
-    /// When a listener cannot tell its address.
+    /// When a listener cannot tell its address, the catalog cannot be written, or the system gives no randomness.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn start(listeners: Listeners, store: Arc<Store>, config: Config) -> io::Result<Self> {
+    pub fn start(
+        listeners: Listeners,
+        store: Arc<Store>,
+        catalog: Arc<Catalog>,
+        config: Config,
+    ) -> io::Result<Self> {
         let api_addr = listeners.api.local_addr()?;
         let page_addr = listeners
             .page
@@ -47,7 +54,7 @@ impl Server {
             .transpose()?;
         let (stopping, stopped) = watch::channel(false);
         let limits = config.limits.clone();
-        let api = Arc::new(Api::new(store, config));
+        let api = Arc::new(Api::new(store, catalog, config)?);
         let mut tasks = JoinSet::new();
         let mounted = [
             (Some(listeners.api), Mount::Api),

@@ -1,5 +1,6 @@
 //! One file a role: from its section of the configuration to a thing that runs.
 
 pub(crate) mod agent;
+pub(crate) mod catalog;
 pub(crate) mod relay;
 pub(crate) mod store;

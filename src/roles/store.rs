@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use crate::cli::Cli;
 use crate::config::{Config, StoreSection};
 use crate::memory;
+use crate::roles::catalog;
 use crate::stop::Signals;
 use crate::units::{DurationText, SizeText};
 
@@ -65,18 +66,24 @@ pub(crate) async fn start(
     stores: u64,
 ) -> anyhow::Result<Running> {
     let options = options(section, stores);
+    let bodies_bytes_max =
+        tandem_server::Config::BODIES_BYTES_MAX.min(options.memtable_bytes_max / 3);
     let database = section.database.clone().unwrap_or_else(|| DATABASE.into());
-    let path = dir.to_owned();
+    let (path, own_name, own_section) = (dir.to_owned(), name.to_owned(), section.clone());
     let opened = tokio::task::spawn_blocking(move || {
         let store = Store::open(Arc::new(RealFs), &path, options)?;
         if store.databases().is_empty() {
             store.create_database(&database, None)?;
         }
-        anyhow::Ok(store)
+        let catalog = catalog::open(&path, &own_name)?;
+        catalog::make_users(&catalog, &own_section, &database)?;
+        anyhow::Ok((store, catalog))
     })
     .await
     .context("open the store")?;
-    let store = Arc::new(opened.with_context(|| format!("open the store in {}", dir.display()))?);
+    let (store, catalog) =
+        opened.with_context(|| format!("open the store in {}", dir.display()))?;
+    let (store, catalog) = (Arc::new(store), Arc::new(catalog));
     let report = store.report();
     if report.replayed_records > 0 {
         tracing::info!(
@@ -86,7 +93,12 @@ pub(crate) async fn start(
             "read from the WAL"
         );
     }
-    let mut config = tandem_server::Config::default();
+    let mut config = tandem_server::Config {
+        auth: catalog::auth(section),
+        instance: name.to_owned(),
+        bodies_bytes_max,
+        ..tandem_server::Config::default()
+    };
     config.limits.stop_deadline = STOP_DEADLINE;
     if let Some(size) = section.body_bytes_max {
         config.body_bytes_max = usize::try_from(size.0).unwrap_or(usize::MAX);
@@ -95,7 +107,8 @@ pub(crate) async fn start(
         api: bound.api,
         page: bound.page,
     };
-    let server = Server::start(listeners, Arc::clone(&store), config).context("serve the store")?;
+    let server =
+        Server::start(listeners, Arc::clone(&store), catalog, config).context("serve the store")?;
     Ok(Running {
         name: name.into(),
         dir: dir.into(),

@@ -19,21 +19,30 @@ use tandem_influxql::{
     ast::{Query, Statement},
     parse_query,
 };
-use tandem_query::{Context, Executor, Gone, Message, Series, Sink};
+use tandem_query::{Context, Gone, Message, Series, Sink};
 use tokio::sync::oneshot;
 use tracing::info;
 
 use super::{Api, Ask, bind_params, finished, now_ns, write::body_error};
-use crate::output::{Chunks, Epoch, Opening, Outlet, Output, Style};
+use crate::{
+    auth::Identity,
+    output::{Chunks, Epoch, Opening, Outlet, Output, Style},
+    statements::Runner,
+};
 
 /// What a statement that comes after a failed one is answered with.
 const NOT_EXECUTED: &str = "not executed";
 
 impl Api {
-    pub(super) async fn query(&self, ask: &Ask, body: &mut Incoming) -> Response<Body> {
+    pub(super) async fn query(
+        &self,
+        ask: &Ask,
+        identity: Identity,
+        body: &mut Incoming,
+    ) -> Response<Body> {
         let begun = Instant::now();
         self.counters.queries.add(1);
-        let response = match self.run_query(ask, body).await {
+        let response = match self.run_query(ask, identity, body).await {
             Ok(response) | Err(response) => response,
         };
         self.counters
@@ -45,6 +54,7 @@ impl Api {
     async fn run_query(
         &self,
         ask: &Ask,
+        identity: Identity,
         body: &mut Incoming,
     ) -> Result<Response<Body>, Response<Body>> {
         let bad = |text: &str| ask.error(StatusCode::BAD_REQUEST, text);
@@ -60,6 +70,11 @@ impl Api {
         };
         let query = parse_query(text, &bound)
             .map_err(|error| bad(&format!("error parsing query: {error}")))?;
+
+        let database = params.get_filled("db");
+        identity
+            .authorize_query(&self.catalog, &query, database)
+            .map_err(|denied| self.denied(ask, denied))?;
 
         let is = |name, value| params.get(name) == Some(value);
         let chunk_rows = params
@@ -77,7 +92,7 @@ impl Api {
         };
         let gone = Arc::new(AtomicBool::new(false));
         let context = Context {
-            database: params.get_filled("db").map(str::to_owned),
+            database: database.map(str::to_owned),
             retention_policy: params.get_filled("rp").map(str::to_owned),
             now_ns: now_ns(),
             read_only: ask.method == Method::GET,
@@ -86,10 +101,10 @@ impl Api {
         };
 
         let place = self.turn(&self.queries, 1, ask).await?;
-        let executor = self.executor.clone();
+        let runner = self.runner.clone();
         if is("async", "true") {
             tokio::task::spawn_blocking(move || {
-                run_unheard(&executor, &query, &context);
+                run_unheard(&runner, &query, &context, &identity);
                 drop(place);
             });
             return Ok(empty(StatusCode::NO_CONTENT));
@@ -104,7 +119,7 @@ impl Api {
         let flag = gone.clone();
         let running = tokio::task::spawn_blocking(move || {
             let output = Output::new(style, Outlet::new(opening, gzip, stall_max, flag));
-            if let Ok(bytes) = run(&executor, &query, &context, output) {
+            if let Ok(bytes) = run(&runner, &query, &context, &identity, output) {
                 counters.query_bytes.add(bytes);
             }
             drop(place);
@@ -156,9 +171,10 @@ impl Api {
 /// Runs the statements one after another. After one that failed the others are not executed, and
 /// each of them says so, so that results and statements stay paired.
 fn run(
-    executor: &Executor,
+    runner: &Runner,
     query: &Query,
     context: &Context,
+    identity: &Identity,
     mut output: Output,
 ) -> Result<u64, tandem_http::Gone> {
     let mut failed = false;
@@ -167,8 +183,8 @@ fn run(
         let error = if failed {
             Some(NOT_EXECUTED.to_owned())
         } else {
-            executor
-                .execute(statement, context, &mut output)
+            runner
+                .execute(statement, context, identity, &mut output)
                 .err()
                 .map(|error| error.to_string())
         };
@@ -192,9 +208,9 @@ fn chunks(statement: &Statement) -> Chunks {
 }
 
 /// Runs the statements of a request that wants no answer.
-fn run_unheard(executor: &Executor, query: &Query, context: &Context) {
+fn run_unheard(runner: &Runner, query: &Query, context: &Context, identity: &Identity) {
     for statement in &query.statements {
-        if let Err(error) = executor.execute(statement, context, &mut Unheard) {
+        if let Err(error) = runner.execute(statement, context, identity, &mut Unheard) {
             info!(%error, "a query that runs in the background failed");
             return;
         }

@@ -7,19 +7,26 @@
 use std::time::Instant;
 
 use tandem_http::{
-    Body, BodyError, HttpBody, Incoming, Response, StatusCode, empty, gunzip_into, header, read_body_into,
+    Body, BodyError, HttpBody, Incoming, Response, StatusCode, empty, gunzip_into, header,
+    read_body_into,
 };
 use tandem_model::Precision;
-use tandem_store::{WriteError, WriteRequest, Written};
+use tandem_store::{BodyRoom, Store, StoreError, WriteError, WriteRequest, Written};
 
 use super::{Api, Ask, finished, now_ns};
+use crate::auth::Identity;
 
 impl Api {
-    pub(super) async fn write(&self, ask: &Ask, body: &mut Incoming) -> Response<Body> {
+    pub(super) async fn write(
+        &self,
+        ask: &Ask,
+        identity: &Identity,
+        body: &mut Incoming,
+    ) -> Response<Body> {
         let begun = Instant::now();
         self.counters.writes.add(1);
         let _active = self.counters.writes_active.hold();
-        let response = match self.write_body(ask, body).await {
+        let response = match self.write_body(ask, identity, body).await {
             Ok(response) | Err(response) => response,
         };
         self.counters
@@ -31,6 +38,7 @@ impl Api {
     async fn write_body(
         &self,
         ask: &Ask,
+        identity: &Identity,
         body: &mut Incoming,
     ) -> Result<Response<Body>, Response<Body>> {
         let bad = |text: &str| ask.error(StatusCode::BAD_REQUEST, text);
@@ -39,6 +47,16 @@ impl Api {
             .get_filled("db")
             .ok_or_else(|| bad("database is required"))?
             .to_owned();
+        if let Err(denied) = identity.authorize_write(&self.catalog, &database) {
+            // That there is no such database is told first, as by InfluxDB.
+            if let Err(StoreError::DatabaseNotFound(name)) =
+                self.store.retention_policies(&database)
+            {
+                let error = WriteError::DatabaseNotFound(name);
+                return Err(ask.error(StatusCode::NOT_FOUND, &error.to_string()));
+            }
+            return Err(self.denied(ask, denied));
+        }
         let name = params.get("precision").unwrap_or_default();
         let precision = Precision::parse_v1(name).ok_or_else(|| {
             bad(&format!(
@@ -87,20 +105,20 @@ impl Api {
         let writing = tokio::task::spawn_blocking(move || {
             // Held here, because the write goes on when its client has gone.
             let _held = (room, place);
-            let lines = if zipped {
-                let mut lines = buffers.take();
-                gunzip_into(&sent, inflated_bytes_max, &mut lines)?;
-                lines
-            } else {
-                sent
-            };
             let request = WriteRequest {
                 database: &database,
                 retention_policy: policy.as_deref(),
                 precision,
                 now_ns: now_ns(),
             };
-            Ok((lines.len(), store.write(&request, &lines)))
+            if !zipped {
+                return Ok((sent.len(), store.write(&request, &sent)));
+            }
+            let mut lines = buffers.take();
+            match inflate(&store, &sent, inflated_bytes_max, &mut lines)? {
+                Ok(room) => Ok((lines.len(), store.write_in(room, &request, &lines))),
+                Err(overloaded) => Ok((0, Err(overloaded))),
+            }
         });
         let (bytes, written) = finished(writing)
             .await
@@ -136,6 +154,35 @@ impl Api {
             }
         };
         ask.error(status, &error.to_string())
+    }
+}
+
+/// Inflates a body once there is room for it in the store's memory, and keeps that room.
+fn inflate(
+    store: &Store,
+    sent: &[u8],
+    inflated_bytes_max: usize,
+    lines: &mut Vec<u8>,
+) -> Result<Result<BodyRoom, WriteError>, BodyError> {
+    // The last member's length stands at its end; of most bodies it is the only member.
+    let told = sent
+        .last_chunk()
+        .map_or(0, |tail| u32::from_le_bytes(*tail));
+    let told = usize::try_from(told).unwrap_or(usize::MAX);
+    let mut bytes_max = told.max(sent.len()).min(inflated_bytes_max);
+    loop {
+        let room = match store.room_for_body(bytes_max) {
+            Ok(room) => room,
+            Err(overloaded) => return Ok(Err(overloaded)),
+        };
+        lines.clear();
+        match gunzip_into(sent, bytes_max, lines) {
+            Ok(()) => return Ok(Ok(room)),
+            Err(BodyError::TooLarge { .. }) if bytes_max < inflated_bytes_max => {
+                bytes_max = inflated_bytes_max;
+            }
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -88,6 +88,7 @@ impl CsvOutput {
                     Value::Boolean(true) => out.extend_from_slice(b"true"),
                     Value::Boolean(false) => out.extend_from_slice(b"false"),
                     Value::String(value) => write_field(out, value),
+                    Value::Strings(values) => write_field(out, &values.join(&b' ')),
                 }
             }
             out.push(b'\n');

@@ -302,6 +302,14 @@ impl JsonOutput {
                 Value::Boolean(true) => out.extend_from_slice(b"true"),
                 Value::Boolean(false) => out.extend_from_slice(b"false"),
                 Value::String(value) => write_json_string(out, value),
+                Value::Strings(values) => {
+                    layout.open(out, b'[');
+                    for value in values {
+                        layout.item(out);
+                        write_json_string(out, value);
+                    }
+                    layout.close(out, b']');
+                }
             }
         }
         layout.close(out, b']');

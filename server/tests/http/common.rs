@@ -1,11 +1,12 @@
 //! A store in a temporary directory, served on free ports, and short ways to call it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use tandem_catalog::Catalog;
 use tandem_http::{
-    Call, Client, ClientConfig, HeaderMap, HeaderName, HeaderValue, Method, Url, bind,
-    percent_encode,
+    Call, Client, ClientConfig, Credentials, HeaderMap, HeaderName, HeaderValue, Method, Secret,
+    Url, bind, percent_encode,
 };
 use tandem_server::{Config, Listeners, Server};
 use tandem_store::{Options, Store};
@@ -18,6 +19,13 @@ pub(crate) struct Running {
     _dir: tempfile::TempDir,
 }
 
+/// The catalog in `dir`.
+pub(crate) fn open_catalog(dir: &Path) -> Arc<Catalog> {
+    let view = Catalog::view_dir(dir);
+    let options = tandem_catalog::Options::default();
+    Arc::new(Catalog::open(Arc::new(RealFs), dir, &view, options).unwrap())
+}
+
 impl Running {
     /// Serves a new store with the database `db`.
     pub(crate) async fn start() -> Self {
@@ -25,25 +33,40 @@ impl Running {
     }
 
     pub(crate) async fn with(config: Config) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let store =
-            Arc::new(Store::open(Arc::new(RealFs), dir.path(), Options::default()).unwrap());
-        let listeners = Listeners {
-            api: bind("127.0.0.1:0").await.unwrap(),
-            page: Some(bind("127.0.0.1:0").await.unwrap()),
-        };
-        let server = Server::start(listeners, store.clone(), config).unwrap();
-        let running = Self {
-            server,
-            store,
-            _dir: dir,
-        };
+        let running = Self::bare(config).await;
         let made = running
             .api()
             .post("/query?q=CREATE%20DATABASE%20db", "")
             .await;
         assert_eq!(made.text(), "{\"results\":[{\"statement_id\":0}]}\n");
         running
+    }
+
+    /// Serves a new store without a database.
+    pub(crate) async fn bare(config: Config) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = open_catalog(&dir.path().join("catalog"));
+        Self::over(dir, catalog, config).await
+    }
+
+    /// Serves the store in `dir` with this catalog.
+    pub(crate) async fn over(
+        dir: tempfile::TempDir,
+        catalog: Arc<Catalog>,
+        config: Config,
+    ) -> Self {
+        let store =
+            Arc::new(Store::open(Arc::new(RealFs), dir.path(), Options::default()).unwrap());
+        let listeners = Listeners {
+            api: bind("127.0.0.1:0").await.unwrap(),
+            page: Some(bind("127.0.0.1:0").await.unwrap()),
+        };
+        let server = Server::start(listeners, store.clone(), catalog, config).unwrap();
+        Self {
+            server,
+            store,
+            _dir: dir,
+        }
     }
 
     /// The API's listener.
@@ -134,6 +157,21 @@ impl Caller {
         self.get(&format!("/query?db=db&q={}{rest}", percent_encode(q)))
             .await
     }
+}
+
+/// The header of Basic credentials; `user` is `name:password`.
+pub(crate) fn basic(user: &str) -> String {
+    let (name, password) = user.split_once(':').unwrap();
+    let credentials = Credentials::User {
+        name: name.to_owned(),
+        password: Secret::new(password),
+    };
+    credentials
+        .to_header()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned()
 }
 
 impl Got {

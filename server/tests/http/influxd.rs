@@ -10,17 +10,22 @@ use tandem_http::{Method, percent_encode};
 
 use crate::common::{Caller, Got, Running};
 
-const INFLUXD: &str = "/usr/bin/influxd";
+pub(crate) const INFLUXD: &str = "/usr/bin/influxd";
 
 /// A real server with its own directory and port; killed when dropped.
-struct Influxd {
+pub(crate) struct Influxd {
     child: Child,
-    caller: Caller,
+    pub(crate) caller: Caller,
     _dir: tempfile::TempDir,
 }
 
 impl Influxd {
     async fn start() -> Self {
+        Self::with("").await
+    }
+
+    /// With further lines in the section `[http]`.
+    pub(crate) async fn with(http_lines: &str) -> Self {
         // The port is free now and will be taken in a moment; influxd cannot tell which it took.
         let port = || {
             std::net::TcpListener::bind("127.0.0.1:0")
@@ -35,7 +40,7 @@ impl Influxd {
         let config = format!(
             "reporting-disabled = true\nbind-address = \"127.0.0.1:{rpc}\"\n[meta]\ndir = \"{at}/meta\"\n[data]\n\
              dir = \"{at}/data\"\nwal-dir = \"{at}/wal\"\n[monitor]\nstore-enabled = false\n[http]\n\
-             bind-address = \"127.0.0.1:{http}\"\nlog-enabled = false\nmax-body-size = 2000\n"
+             bind-address = \"127.0.0.1:{http}\"\nlog-enabled = false\nmax-body-size = 2000\n{http_lines}\n"
         );
         std::fs::write(dir.path().join("influxd.toml"), config).unwrap();
         let child = Command::new(INFLUXD)
