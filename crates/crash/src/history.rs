@@ -167,15 +167,17 @@ fn explains(model: &Model, rounds: &[Round], found: &Model) -> bool {
             }
         }
     }
-    match (round.as_slice(), rest) {
-        ([(write, Answer::Unknown)], [later, others @ ..])
-            if write.is_write() && later.iter().all(|(effect, _)| effect.is_delete()) =>
-        {
-            let swapped = [&[later.clone(), round.clone()], others].concat();
-            explains(model, &swapped, found)
-        }
-        _ => false,
+    // Late: behind the next deletion, if only other such writes stand between.
+    let unknown_write =
+        |round: &Round| matches!(round.as_slice(), [(e, Answer::Unknown)] if e.is_write());
+    let between = rest.iter().take_while(|round| unknown_write(round)).count();
+    let is_deletion = |round: &Round| round.iter().all(|(effect, _)| effect.is_delete());
+    if !unknown_write(round) || !rest.get(between).is_some_and(is_deletion) {
+        return false;
     }
+    let mut late = rest.to_vec();
+    late.insert(between + 1, round.clone());
+    explains(model, &late, found)
 }
 
 /// Every order of `count` things; few, or it takes for ever.
@@ -268,6 +270,11 @@ mod tests {
         );
         assert!(after.allows(&with(&[2])), "the write was late");
         assert!(!after.allows(&with(&[1])));
+        let mut two = History::of(with(&[1]));
+        two.add(write(2), Answer::Unknown);
+        two.add(write(3), Answer::Unknown);
+        two.add(delete(), Answer::Done);
+        assert!([2, 3].iter().all(|value| two.allows(&with(&[*value]))));
         after.add(Effect::DropDatabase("db".into()), Answer::Done);
         assert!(after.allows(&Model::default()) && !after.allows(&with(&[2])));
     }

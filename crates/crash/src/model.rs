@@ -95,6 +95,8 @@ pub enum Effect {
         /// Both ends inside.
         range: TimeRange,
     },
+    /// Several, all or none.
+    All(Vec<Effect>),
 }
 
 impl Effect {
@@ -189,6 +191,7 @@ impl Model {
                     policy.remove(|_| true, *range);
                 }
             }
+            Effect::All(effects) => effects.iter().for_each(|effect| self.apply(effect)),
         }
     }
 

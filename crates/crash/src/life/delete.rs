@@ -75,8 +75,24 @@ impl Life {
         self.note(dropped, drop_range(shard))
     }
 
+    /// Drops the shards whose last row is past its policy's duration by the clock, all or none. The
+    /// clock never is far from the data here; where there is no data, nothing is dropped.
     pub(super) fn enforce_retention(&mut self) -> Result<(), String> {
-        Ok(())
+        let now_ns = self.clock.now_ns();
+        let shards = self.store().shards();
+        let expired: Vec<&ShardInfo> = shards
+            .iter()
+            .filter(|shard| shard.expires_ns.is_some_and(|at_ns| at_ns < now_ns))
+            .collect();
+        let effects = expired.iter().map(|shard| drop_range(shard)).collect();
+        let dropped = self.store().enforce_retention();
+        if let Ok(count) = dropped
+            && count != expired.len()
+            && self.history.live().rows() > 0
+        {
+            return Err(format!("retention dropped {count} of {expired:?}"));
+        }
+        self.note(dropped.map(drop), Effect::All(effects))
     }
 
     pub(super) fn compact(&mut self) -> Result<(), String> {
