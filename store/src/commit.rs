@@ -243,6 +243,13 @@ impl Committer {
         })
     }
 
+    /// Lets go of what would be needed to take back records that are applied: it holds on to shards
+    /// and databases, which may have been dropped since.
+    pub(crate) fn forget(&self) {
+        let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        self.forget_applied(&mut staging);
+    }
+
     fn forget_applied(&self, staging: &mut Staging) {
         let applied = self.between_applies(|applied| applied);
         while staging

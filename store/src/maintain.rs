@@ -178,6 +178,7 @@ fn run(signal: &Signal, core: &Core, flusher: &Flusher, compaction: &CompactionT
         if let Err(error) = purge(core) {
             tracing::warn!(error = chain(&error), "cannot remove deleted files now");
         }
+        flusher.committer.forget();
         core.remove_garbage();
         core.keep_ballast();
         if core.take_series_gone() || reclaimed.elapsed() >= RECLAIM_EVERY {

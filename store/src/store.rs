@@ -366,6 +366,7 @@ impl Store {
         wal.cut_below(wal.next_sequence())
             .map_err(StoreError::log("cut WAL"))?;
         wal.release_spares().map_err(StoreError::log("cut WAL"))?;
+        self.committer.forget();
         self.core.remove_garbage();
         self.core.manifest().drop_ballast();
         Ok(())

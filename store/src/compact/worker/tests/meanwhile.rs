@@ -119,6 +119,6 @@ fn a_view_keeps_the_files_of_what_is_dropped() {
     let mut reader = view.read(SeriesId(0), &[b"v"], TimeRange::ALL, Order::Ascending);
     assert_eq!(reader.next().unwrap().unwrap().len(), 100);
     drop((reader, view));
-    bed.store.core.remove_garbage();
+    bed.store.close().unwrap();
     assert!(!bed.fs.exists(&dir));
 }
