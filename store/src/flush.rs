@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tandem_model::{FieldType, SeriesId};
 use tandem_seglog::Sequence;
@@ -31,6 +31,12 @@ use crate::tombstone::{Tombstone, visible};
 /// Times and values of a series that are laid out at once; a series with more is written in
 /// slices of time, so that many fields on many rows do not need their product in memory.
 const CELLS_MAX: usize = 1 << 21;
+/// Threads that write files at once, where there are many small ones.
+const THREADS_MAX: usize = 8;
+/// With fewer files another thread is not worth while.
+const FILES_PER_THREAD_MIN: usize = 16;
+/// Bytes of memtables that make a small file.
+const SMALL_BYTES_MAX: usize = 256 << 10;
 
 /// What one flush writes.
 #[derive(Debug)]
@@ -148,13 +154,8 @@ impl Flush {
             .shards
             .iter()
             .filter(|job| exists(&job.database) && !job.shard.data().dropped);
+        let mut drafts = Vec::new();
         for job in live {
-            let shard = &job.shard;
-            let rows = Visible::of(job);
-            if rows.is_empty() {
-                files.push((job, None));
-                continue;
-            }
             let id = core.manifest().reserve_file_id();
             let record = FileRecord {
                 id,
@@ -163,27 +164,28 @@ impl Flush {
                 max_sequence: job.max_sequence(),
                 purged_below: job.tombstones.last().map_or(0, |t| t.id + 1),
             };
-            let path = shard.dir.join(record.name());
-            let temporary = temporary_name(&path);
-            made.push(temporary.clone());
-            let len_bytes = rows.write(core, &temporary, &record)?;
+            let path = job.shard.dir.join(record.name());
+            made.push(temporary_name(&path));
             made.push(path.clone());
-            core.vfs
-                .rename(&temporary, &path)
-                .map_err(StoreError::io("rename block file", &path))?;
-            core.vfs
-                .sync_dir(&shard.dir)
-                .map_err(StoreError::io("sync directory", &shard.dir))?;
-            let record = FileRecord {
-                len_bytes,
-                ..record
-            };
+            drafts.push(Draft { job, record, path });
+        }
+        // All files first and then all directories: the syncs of the first do most of the work of
+        // the second.
+        let threads = threads(core, &drafts);
+        for_each(threads, &mut drafts, &|draft| draft.write(core))?;
+        for_each(threads, &mut drafts, &|draft| draft.name(core))?;
+        for draft in drafts {
+            let Draft { job, record, path } = draft;
+            if record.len_bytes == 0 {
+                files.push((job, None));
+                continue;
+            }
             let block = BlockFile::open(&core.handles, &path)?;
             let block = block.with_cache(Arc::clone(&core.cache));
-            Counters::add(&core.counters.flush_bytes, len_bytes);
+            Counters::add(&core.counters.flush_bytes, record.len_bytes);
             files.push((job, Some(Arc::new(ShardFile { record, block }))));
             edits.push(Edit::AddFile {
-                shard: shard.id,
+                shard: job.shard.id,
                 file: record,
             });
         }
@@ -228,6 +230,82 @@ impl Job {
     fn max_sequence(&self) -> Sequence {
         self.tables.last().map_or(0, |frozen| frozen.max_sequence)
     }
+}
+
+/// A file that is being written.
+struct Draft<'a> {
+    job: &'a Job,
+    /// Its length is 0 until it is written, and stays so where nothing is left to write.
+    record: FileRecord,
+    path: PathBuf,
+}
+
+impl Draft<'_> {
+    fn write(&mut self, core: &Core) -> Result<(), StoreError> {
+        let rows = Visible::of(self.job);
+        if !rows.is_empty() {
+            let temporary = temporary_name(&self.path);
+            self.record.len_bytes = rows.write(core, &temporary, &self.record)?;
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, core: &Core) -> Result<(), StoreError> {
+        if self.record.len_bytes == 0 {
+            return Ok(());
+        }
+        let (path, dir) = (&self.path, &self.job.shard.dir);
+        core.vfs
+            .rename(&temporary_name(path), path)
+            .map_err(StoreError::io("rename block file", path))?;
+        core.vfs
+            .sync_dir(dir)
+            .map_err(StoreError::io("sync directory", dir))
+    }
+}
+
+/// How many threads write these files: small files mostly wait for the disk, and large ones would need
+/// much memory at once.
+fn threads(core: &Core, drafts: &[Draft<'_>]) -> usize {
+    let bytes = drafts.iter().flat_map(|draft| &draft.job.tables);
+    let bytes: usize = bytes.map(|frozen| frozen.table.bytes()).sum();
+    let is_small = bytes / drafts.len().max(1) <= SMALL_BYTES_MAX;
+    if core.options.background && is_small {
+        drafts.len().div_ceil(FILES_PER_THREAD_MIN).min(THREADS_MAX)
+    } else {
+        1
+    }
+}
+
+/// Runs `action` on all drafts, on this thread and some others. After an error no further ones are begun;
+/// one of the errors is returned.
+fn for_each(
+    threads: usize,
+    drafts: &mut [Draft<'_>],
+    action: &(dyn Fn(&mut Draft<'_>) -> Result<(), StoreError> + Sync),
+) -> Result<(), StoreError> {
+    let stopped = AtomicBool::new(false);
+    let run = |part: &mut [Draft<'_>]| {
+        for draft in part {
+            if stopped.load(Ordering::Relaxed) {
+                break;
+            }
+            action(draft).inspect_err(|_| stopped.store(true, Ordering::Relaxed))?;
+        }
+        Ok(())
+    };
+    let part = drafts.len().div_ceil(threads.max(1)).max(1);
+    let mut parts = drafts.chunks_mut(part);
+    let own = parts.next();
+    std::thread::scope(|scope| {
+        let others: Vec<_> = parts.map(|part| scope.spawn(|| run(part))).collect();
+        let mut done = own.map_or(Ok(()), run);
+        for other in others {
+            let theirs = other.join();
+            done = done.and(theirs.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
+    })
 }
 
 /// An index segment on its way into the manifest.
