@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use roaring::RoaringBitmap;
 use tandem_model::{SeriesId, TimeRange};
 use tandem_store::{PolicyChoice, ShardInfo};
+use tandem_vfs::Clock;
 
 use super::Life;
 use crate::model::Effect;
