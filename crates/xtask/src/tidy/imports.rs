@@ -24,7 +24,7 @@ use super::Finding;
 /// - `catalog` names `vfs`: it hands a file system to `seglog`.
 /// - `server` names `influxql`: it parses the text of a query to learn what a statement needs (read
 ///   or change, which database) before it queues for execution.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("model", &[]),
     ("vfs", &[]),
     ("http", &[]),
