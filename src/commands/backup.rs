@@ -82,22 +82,22 @@ pub(super) fn run(args: &BackupArgs, dir: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("back up {} to {}", dir.display(), args.target.display()))?;
     let (all, own) = report.list.bytes();
     let files = report.list.files.len();
-    println!(
+    text::print(format_args!(
         "{}: {} in {} files, made in {:.1} s",
         args.target.display(),
         text::bytes(all),
         text::count(files as u64),
         start.elapsed().as_secs_f64()
-    );
+    ));
     if let Some(base) = base {
-        println!(
+        text::print(format_args!(
             "of these {} are here; the rest is in {}, without which this backup cannot be restored",
             text::bytes(own),
             match report.list.bases.len() {
                 0 | 1 => base.display().to_string(),
                 more => format!("{} and {} before it", base.display(), more - 1),
             }
-        );
+        ));
     }
     for file in &report.missing {
         eprintln!(
@@ -105,10 +105,10 @@ pub(super) fn run(args: &BackupArgs, dir: &Path) -> anyhow::Result<()> {
             file.display()
         );
     }
-    for damage in &report.wal_damage {
+    for damage in &report.log_damage {
         eprintln!("tandem: {damage}");
     }
-    if !report.missing.is_empty() || !report.wal_damage.is_empty() {
+    if !report.missing.is_empty() || !report.log_damage.is_empty() {
         bail!(
             "the backup is made, and the store in {} is damaged, so the backup is as well; `tandem verify` tells more",
             dir.display()

@@ -41,7 +41,7 @@ pub(super) fn run(_: &CompactArgs, dir: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("close the store in {}; nothing is lost", dir.display()))?;
     drop(store);
     let after = size()?.total();
-    println!(
+    text::print(format_args!(
         "{}: {} in {} files became {} in {} files in {:.1} s",
         dir.display(),
         text::bytes(before.apparent),
@@ -49,6 +49,6 @@ pub(super) fn run(_: &CompactArgs, dir: &Path) -> anyhow::Result<()> {
         text::bytes(after.apparent),
         text::count(after.files),
         start.elapsed().as_secs_f64()
-    );
+    ));
     Ok(())
 }

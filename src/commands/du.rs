@@ -32,6 +32,8 @@ pub(super) enum Kind {
     Wal,
     Spares,
     Manifest,
+    Catalog,
+    Ballast,
     Other,
     Directories,
 }
@@ -44,6 +46,8 @@ impl Kind {
             Self::Wal => "WAL",
             Self::Spares => "WAL, spare files",
             Self::Manifest => "manifest",
+            Self::Catalog => "catalog",
+            Self::Ballast => "held for a full disk",
             Self::Other => "other files",
             Self::Directories => "directories",
         }
@@ -53,6 +57,8 @@ impl Kind {
         let name = path.extension().and_then(|e| e.to_str()).unwrap_or("");
         let below = path.strip_prefix(root).unwrap_or(path);
         match name {
+            _ if below.starts_with("catalog") => Self::Catalog,
+            _ if below == Path::new("ballast") => Self::Ballast,
             "blk" => Self::Blocks,
             "sidx" => Self::Index,
             "seg" if below.starts_with("wal") => Self::Wal,

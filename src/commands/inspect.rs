@@ -27,9 +27,9 @@ pub(super) fn run(args: &InspectArgs, dir: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("inspect {}", dir.display()))?;
     let usage = Usage::of(dir).with_context(|| format!("count the bytes of {}", dir.display()))?;
     if args.json {
-        println!("{:#}", as_json(&inspection, &usage));
+        text::print(format_args!("{:#}", as_json(&inspection, &usage)));
     } else {
-        print!("{}", as_text(&inspection, &usage, dir));
+        text::print(as_text(&inspection, &usage, dir).trim_end());
     }
     if !inspection.damaged.is_empty() {
         anyhow::bail!(

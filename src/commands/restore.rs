@@ -61,11 +61,11 @@ pub(super) fn run(args: &RestoreArgs, dir: &Path) -> anyhow::Result<()> {
 }
 
 fn tell(report: &RestoreReport, dir: &Path, start: Instant) {
-    println!(
+    text::print(format_args!(
         "{}: {} in {} files restored and checked in {:.1} s",
         dir.display(),
         text::bytes(report.bytes),
         text::count(report.files),
         start.elapsed().as_secs_f64()
-    );
+    ));
 }

@@ -1,5 +1,13 @@
 //! Numbers, times and tables as people read them.
 
+use std::io::{self, Write};
+
+/// Prints to standard output. That nobody reads it any more is no error.
+pub(super) fn print(text: impl std::fmt::Display) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
 /// `12345678` as `12,345,678`.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();

@@ -24,13 +24,16 @@ pub(super) fn run(args: &VerifyArgs, dir: &Path) -> anyhow::Result<()> {
     let start = Instant::now();
     let mut tell = |finding: Finding| match finding {
         Finding::Fault { file, offset, what } => {
-            println!("fault: {}: at byte {offset}: {what}", file.display());
+            text::print(format_args!(
+                "fault: {}: at byte {offset}: {what}",
+                file.display()
+            ));
         }
-        Finding::Note(text) => println!("note: {text}"),
+        Finding::Note(text) => text::print(format_args!("note: {text}")),
     };
     let report = tandem_store::verify(&(Arc::new(RealFs) as _), dir, &args.chain, &mut tell)
         .with_context(|| format!("verify {}", dir.display()))?;
-    println!(
+    text::print(format_args!(
         "{}: {} files, {}, {} series, {} rows, {} values, {} WAL records checked in {:.1} s: {}",
         dir.display(),
         text::count(report.files),
@@ -45,7 +48,7 @@ pub(super) fn run(args: &VerifyArgs, dir: &Path) -> anyhow::Result<()> {
             1 => "1 fault".to_owned(),
             faults => format!("{} faults", text::count(faults)),
         }
-    );
+    ));
     if report.faults > 0 {
         bail!(
             "{} is damaged; what is whole still answers, the rest can be restored from a backup",

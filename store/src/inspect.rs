@@ -20,7 +20,7 @@ use crate::index::{SeriesTable, read_segment};
 use crate::manifest::{State, read_manifest};
 use crate::policy::RetentionPolicy;
 use crate::schema::Schemas;
-use crate::snapshot::{SnapshotError, is_store, wal_options};
+use crate::snapshot::{SnapshotError, is_store, log_options};
 
 /// How often the manifest is read again because a file that it names went away.
 const TRIES_MAX: u32 = 20;
@@ -173,7 +173,7 @@ fn log_files(log: &Peek) -> (u64, u64) {
 fn wal_use(vfs: &dyn Vfs, dir: &Path, flushed_to: u64) -> Result<WalUse, SnapshotError> {
     let mut rows = 0;
     let schemas = Schemas::default();
-    let found = peek(vfs, &dir.join("wal"), &wal_options(), &mut |seq, record| {
+    let found = peek(vfs, &dir.join("wal"), &log_options(), &mut |seq, record| {
         if seq > flushed_to
             && let Ok(decoded) = frame::decode(record, &schemas)
         {

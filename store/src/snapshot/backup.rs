@@ -1,6 +1,6 @@
 //! A backup of a store that may be running, without its help.
 //!
-//! First the WAL is copied, then the manifest read, then every file that it names linked or copied. What was
+//! First the WAL is copied (and the catalog's log, which nothing else depends on), then the manifest read, then every file that it names linked or copied. What was
 //! acknowledged before the first step is in the copy of the WAL, or in files that the manifest named by
 //! the third. The result is what a crash could have left that cost the WAL its end: an ordinary
 //! store. A file that compaction or a drop took away meanwhile means that there is a newer manifest; that one is read and
@@ -13,14 +13,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tandem_seglog::Peek;
 use tandem_vfs::Vfs;
 
 use super::chain::Chain;
 use super::error::SnapshotError;
 use super::list::{BackupList, ListedFile};
+use super::log::{CATALOG_LOG_DIR, WAL_DIR, copy_log, prune, segment_paths};
 use super::selection::{Selection, dirs_and_files, is_store};
 use super::tree::{Tree, content, sync_parent};
-use super::wal::{WAL_DIR, copy_wal, prune};
 use crate::core::remove_tree;
 use crate::manifest::{State, read_manifest, write_manifest};
 use crate::store_id::{UniqueId, read_store_id};
@@ -54,8 +55,8 @@ pub struct BackupReport {
     pub list: BackupList,
     /// Files that the store's manifest names and that are not there: the store is damaged.
     pub missing: Vec<PathBuf>,
-    /// Damage of the store's WAL, which the copy has as well.
-    pub wal_damage: Vec<String>,
+    /// Damage of the store's WAL or catalog, which the copy has as well.
+    pub log_damage: Vec<String>,
 }
 
 /// Makes a backup of the store in `dir` as the directory `target`, which must not be there yet. Nothing in `dir`
@@ -142,10 +143,14 @@ fn make(
     options: &BackupOptions,
 ) -> Result<BackupReport, SnapshotError> {
     let fs = &**vfs;
-    let wal = copy_wal(fs, dir, partial)?;
+    let mut wal = copy_log(fs, dir, partial, WAL_DIR)?;
+    let catalog = match options.selection.database {
+        None => copy_log(fs, dir, partial, CATALOG_LOG_DIR)?,
+        Some(_) => Peek::default(),
+    };
     let mut tree = Tree::new(fs, partial)?;
     let (state, files, missing) = place_files(fs, dir, &mut tree, base, options)?;
-    let segments = prune(fs, &wal, state.flushed_to)?;
+    prune(fs, &mut wal, state.flushed_to)?;
     write_manifest(Arc::clone(vfs), &partial.join("manifest"), &state)?;
 
     let mut list = BackupList {
@@ -160,11 +165,11 @@ fn make(
     let manifest = fs
         .read_dir(&partial.join("manifest"))
         .map_err(SnapshotError::io("list directory", partial))?;
-    let segments = segments.iter().map(|name| format!("{WAL_DIR}/{name}"));
     let manifest = manifest.iter().filter(|name| name.ends_with(".seg"));
     let logs = manifest
         .map(|name| format!("manifest/{name}"))
-        .chain(segments);
+        .chain(segment_paths(&wal, WAL_DIR))
+        .chain(segment_paths(&catalog, CATALOG_LOG_DIR));
     for path in logs {
         let content = content(fs, &partial.join(&path))?;
         list.files.push(ListedFile {
@@ -196,11 +201,9 @@ fn make(
     Ok(BackupReport {
         list,
         missing,
-        wal_damage: wal
-            .recovery
-            .corruptions
-            .iter()
-            .map(ToString::to_string)
+        log_damage: [&wal, &catalog]
+            .into_iter()
+            .flat_map(|log| log.recovery.corruptions.iter().map(ToString::to_string))
             .collect(),
     })
 }

@@ -10,10 +10,10 @@ mod backup;
 mod chain;
 mod error;
 mod list;
+mod log;
 mod restore;
 mod selection;
 mod tree;
-mod wal;
 
 pub use adopt::restore_database;
 pub use backup::{BackupOptions, BackupReport, backup};
@@ -23,6 +23,6 @@ pub use restore::{RestoreOptions, RestoreReport, restore};
 pub use selection::Selection;
 
 pub(crate) use list::LIST_FILE;
+pub(crate) use log::{CATALOG_LOG_DIR, log_options};
 pub(crate) use restore::{RESTORING_FILE, check_list};
 pub(crate) use selection::{dirs_and_files, is_store};
-pub(crate) use wal::wal_options;

@@ -13,9 +13,9 @@ use tandem_vfs::Vfs;
 use super::chain::Chain;
 use super::error::SnapshotError;
 use super::list::ListedFile;
+use super::log::{CATALOG_DIR, CATALOG_LOG_DIR, WAL_DIR};
 use super::selection::{Selection, dirs_and_files, is_store};
 use super::tree::{Tree, content, sync_parent};
-use super::wal::WAL_DIR;
 use crate::core::remove_tree;
 use crate::error::StoreError;
 use crate::inspect::error_text;
@@ -26,7 +26,7 @@ pub(crate) const RESTORING_FILE: &str = "RESTORING";
 /// What may be in a directory that counts as empty.
 const HARMLESS: [&str; 2] = ["LOCK", "lost+found"];
 /// What a restore makes.
-const MADE: [&str; 3] = ["manifest", WAL_DIR, "data"];
+const MADE: [&str; 4] = ["manifest", WAL_DIR, CATALOG_DIR, "data"];
 
 /// What is to be restored.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +68,8 @@ pub fn restore(
 pub(super) struct Source {
     chain: Chain,
     pub(super) state: State,
+    /// Directories of logs that are wanted.
+    logs: Vec<&'static str>,
 }
 
 impl Source {
@@ -94,7 +96,11 @@ impl Source {
                 }
             }
         }
-        Ok(Self { chain, state })
+        let mut logs = vec![WAL_DIR];
+        if options.selection.database.is_none() {
+            logs.push(CATALOG_LOG_DIR);
+        }
+        Ok(Self { chain, state, logs })
     }
 }
 
@@ -164,8 +170,11 @@ fn fill(
         Ok::<(), SnapshotError>(())
     };
     let files = chain.list.files.iter();
-    for file in files.filter(|file| file.path.starts_with("wal/")) {
-        put(file, false)?;
+    for file in files {
+        let dir = file.path.rsplit_once('/').map_or("", |(dir, _)| dir);
+        if source.logs.contains(&dir) {
+            put(file, false)?;
+        }
     }
     let mut missing = Vec::new();
     for name in names {

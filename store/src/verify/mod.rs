@@ -195,6 +195,7 @@ impl Check<'_> {
             }
         }
         self.wal(&state, &tables)?;
+        self.catalog()?;
         self.unknown_files(&state)
     }
 

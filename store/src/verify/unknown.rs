@@ -27,7 +27,8 @@ impl Check<'_> {
         };
         for name in list(self.dir)? {
             match name.as_str() {
-                "LOCK" | "lost+found" | "ballast" | STORE_ID_FILE | LIST_FILE | RESTORING_FILE | "data" => {}
+                "LOCK" | "lost+found" | "ballast" | STORE_ID_FILE | LIST_FILE | RESTORING_FILE
+                | "data" | "catalog" => {}
                 "wal" | "manifest" => {
                     let dir = self.dir.join(&name);
                     for file in list(&dir)? {

@@ -1,4 +1,4 @@
-//! The WAL: every frame, every record, and that its rows have series and shards.
+//! The logs beside the manifest. Of the WAL every frame, every record, and that its rows have series and shards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -14,7 +14,7 @@ use crate::frame;
 use crate::index::SeriesTable;
 use crate::manifest::State;
 use crate::schema::Schemas;
-use crate::snapshot::{SnapshotError, wal_options};
+use crate::snapshot::{CATALOG_LOG_DIR, SnapshotError, log_options};
 
 /// How often a log that is in use is read again before its damage is believed.
 const TRIES_MAX: u32 = 5;
@@ -35,6 +35,33 @@ struct Records {
 }
 
 impl Check<'_> {
+    /// The frames of the catalog's log; what they say is not this crate's.
+    pub(super) fn catalog(&mut self) -> Result<(), SnapshotError> {
+        let dir = self.dir.join(CATALOG_LOG_DIR);
+        if !self.vfs.exists(&dir) {
+            return Ok(());
+        }
+        for attempt in 0..TRIES_MAX {
+            let read = peek(&**self.vfs, &dir, &log_options(), &mut |_, _| Ok(()));
+            let is_last = !self.is_running || attempt + 1 == TRIES_MAX;
+            match read {
+                Ok(log) if log.recovery.corruptions.is_empty() => return Ok(()),
+                Ok(log) if is_last => {
+                    for corruption in &log.recovery.corruptions {
+                        let what = corruption.to_string();
+                        self.fault(corruption.file.clone(), corruption.offset, what);
+                    }
+                    return Ok(());
+                }
+                Err(error) if is_last => {
+                    return Err(StoreError::log("read the catalog's log")(error).into());
+                }
+                _ => std::thread::sleep(RETRY_DELAY),
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn wal(
         &mut self,
         state: &State,
@@ -48,7 +75,7 @@ impl Check<'_> {
             let read = peek(
                 &**self.vfs,
                 &dir,
-                &wal_options(),
+                &log_options(),
                 &mut |sequence, record| {
                     records.visit(state, tables, sequence, record);
                     Ok(())
