@@ -383,6 +383,60 @@ mod tests {
     }
 
     #[test]
+    fn variables_of_influxdb_containers_are_known() {
+        let variables = [
+            ("INFLUXDB_DB", "metrics"),
+            ("INFLUXDB_HTTP_AUTH_ENABLED", "true"),
+            ("INFLUXDB_ADMIN_USER", "root"),
+            ("INFLUXDB_ADMIN_PASSWORD", "12345"),
+            ("INFLUXDB_READ_USER", "true"),
+            ("INFLUXDB_READ_USER_PASSWORD", "\"quoted\""),
+            ("INFLUXDB_DATA_DIR", "left alone"),
+            ("TANDEM_STORE_ADMIN_USER", "admin"),
+        ];
+        let config = load("[store]\ndatabase = \"telegraf\"\n", &variables).unwrap();
+        let store = &config.store;
+        assert!(store.auth_enabled && !store.ping_auth_enabled);
+        assert_eq!(store.database.as_deref(), Some("metrics"));
+        assert_eq!(store.admin_user.as_deref(), Some("admin"));
+        assert_eq!(store.admin_password, Some(SecretText("12345".into())));
+        assert_eq!(store.read_user.as_deref(), Some("true"));
+        assert_eq!(
+            store.read_user_password,
+            Some(SecretText("\"quoted\"".into()))
+        );
+    }
+
+    #[test]
+    fn passwords_do_not_show() {
+        let file = "[store]\nadmin-user = \"root\"\nadmin-password = \"hunter2\"\n\
+            shared-secret = \"hunter2\"\n";
+        let config = load(file, &[]).unwrap();
+        let shown = format!("{config:?}");
+        assert!(
+            shown.contains("root") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn users_have_passwords_and_there_is_an_admin_among_them() {
+        for (text, word) in [
+            ("admin-user = \"root\"", "admin-password"),
+            ("read-user-password = \"x\"", "read-user "),
+            (
+                "auth-enabled = true\nuser = \"app\"\nuser-password = \"x\"",
+                "admin-user",
+            ),
+        ] {
+            let error = load(&format!("[store]\n{text}\n"), &[]).unwrap_err();
+            let error = format!("{error:#}");
+            assert!(error.contains(word), "{error}");
+        }
+        load("[store]\nuser = \"app\"\nuser-password = \"x\"\n", &[]).unwrap();
+    }
+
+    #[test]
     fn a_store_is_not_made_of_nothing() {
         for (text, key) in [
             ("memory-bytes-max = \"1MiB\"", "memory-bytes-max"),

@@ -129,3 +129,60 @@ impl StoreSection {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::SecretText;
+
+    fn section() -> StoreSection {
+        StoreSection {
+            admin_user: Some("root".into()),
+            admin_password: Some(SecretText("one".into())),
+            read_user: Some("grafana".into()),
+            read_user_password: Some(SecretText("two".into())),
+            ..StoreSection::default()
+        }
+    }
+
+    #[test]
+    fn users_are_made_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = open(dir.path(), "test").unwrap();
+        make_users(&catalog, &section(), "db").unwrap();
+        assert!(catalog.user("root").unwrap().unwrap().admin);
+        assert!(!catalog.user("grafana").unwrap().unwrap().admin);
+        assert_eq!(catalog.granted("grafana", "db").unwrap(), Granted::Read);
+        // Who was dropped stays dropped, over a restart too.
+        catalog.drop_user("grafana").unwrap();
+        drop(catalog);
+        let catalog = open(dir.path(), "test").unwrap();
+        assert_eq!(catalog.report().view, ViewFound::Fits);
+        make_users(&catalog, &section(), "db").unwrap();
+        assert_eq!(catalog.user_count(), 1);
+    }
+
+    /// The admin is made last, so a start that was cut short before is done again.
+    #[test]
+    fn a_start_that_was_cut_short_is_done_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = open(dir.path(), "test").unwrap();
+        catalog.create_user("grafana", "hash", false).unwrap();
+        make_users(&catalog, &section(), "db").unwrap();
+        assert!(catalog.admin_exists());
+        assert_eq!(catalog.granted("grafana", "db").unwrap(), Granted::Read);
+    }
+
+    #[test]
+    fn users_without_an_admin_are_made_once_too() {
+        let section = StoreSection {
+            admin_user: None,
+            admin_password: None,
+            ..section()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = open(dir.path(), "test").unwrap();
+        make_users(&catalog, &section, "db").unwrap();
+        assert_eq!((catalog.user_count(), catalog.admin_exists()), (1, false));
+    }
+}
