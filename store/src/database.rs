@@ -45,8 +45,6 @@ pub(crate) struct Database {
     pub(crate) memtable_bytes: AtomicUsize,
     /// Series below this one are durable and applied.
     applied_series: AtomicU32,
-    /// Series below this one are in index segments.
-    segmented_series: AtomicU32,
 }
 
 /// The policies of a database, in the order of their creation, and the shards of each.
@@ -173,7 +171,6 @@ impl Database {
             policies: RwLock::default(),
             memtable_bytes: AtomicUsize::new(0),
             applied_series: AtomicU32::new(0),
-            segmented_series: AtomicU32::new(0),
         }
     }
 
@@ -235,15 +232,6 @@ impl Database {
 
     pub(crate) fn raise_applied_series(&self, to: u32) {
         self.applied_series.fetch_max(to, Ordering::AcqRel);
-    }
-
-    /// Series below the returned one are in index segments.
-    pub(crate) fn segmented_series(&self) -> u32 {
-        self.segmented_series.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn raise_segmented_series(&self, to: u32) {
-        self.segmented_series.fetch_max(to, Ordering::AcqRel);
     }
 
     /// Every series that has rows in one of `shards`.

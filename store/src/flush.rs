@@ -323,22 +323,34 @@ fn temporary_name(path: &Path) -> PathBuf {
 /// The rows of a job that no tombstone hides.
 struct Visible<'a> {
     job: &'a Job,
-    /// By measurement: its series with rows, and for each the numbers of the memtables that have some.
-    measurements: BTreeMap<&'a [u8], BTreeMap<u32, Vec<usize>>>,
+    measurements: BTreeMap<&'a [u8], VisibleMeasurement>,
+}
+
+#[derive(Default)]
+struct VisibleMeasurement {
+    /// The series with rows, ascending.
+    series: Vec<u32>,
+    /// The numbers of the memtables that have some.
+    tables: BTreeSet<usize>,
 }
 
 impl<'a> Visible<'a> {
     fn of(job: &'a Job) -> Self {
-        let mut measurements: BTreeMap<&[u8], BTreeMap<u32, Vec<usize>>> = BTreeMap::new();
+        let mut measurements: BTreeMap<&[u8], VisibleMeasurement> = BTreeMap::new();
         for (at, frozen) in job.tables.iter().enumerate() {
             for series in frozen.table.series_ids() {
                 if let Some(name) = frozen.table.measurement_of(series)
                     && frozen.shows(&job.tombstones, series)
                 {
-                    let of_measurement = measurements.entry(name).or_default();
-                    of_measurement.entry(series.0).or_default().push(at);
+                    let measurement = measurements.entry(name).or_default();
+                    measurement.series.push(series.0);
+                    measurement.tables.insert(at);
                 }
             }
+        }
+        for measurement in measurements.values_mut() {
+            measurement.series.sort_unstable();
+            measurement.series.dedup();
         }
         Self { job, measurements }
     }
@@ -356,10 +368,10 @@ impl<'a> Visible<'a> {
             level: 0,
         };
         let mut writer = BlockWriter::create(&*core.vfs, path, header, Effort::Hot)?;
-        for (name, series) in &self.measurements {
+        for (name, measurement) in &self.measurements {
             // Only of memtables that show rows: in one that shows none a field may have another type.
-            let tables: BTreeSet<usize> = series.values().flatten().copied().collect();
-            let fields: BTreeSet<(&[u8], FieldType)> = tables
+            let fields: BTreeSet<(&[u8], FieldType)> = measurement
+                .tables
                 .iter()
                 .flat_map(|&at| self.job.tables[at].table.templates())
                 .filter(|template| *template.measurement == **name)
@@ -369,8 +381,8 @@ impl<'a> Visible<'a> {
                 fields.iter().map(|(f, t)| (f.to_vec(), *t)).collect();
             let names: Vec<&[u8]> = fields.iter().map(|(f, _)| *f).collect();
             writer.measurement(name, &declared)?;
-            for (&id, tables) in series {
-                self.write_series(&mut writer, SeriesId(id), tables, &names)?;
+            for &id in &measurement.series {
+                self.write_series(&mut writer, SeriesId(id), &names)?;
             }
         }
         Ok(writer.finish()?.len_bytes)
@@ -380,11 +392,12 @@ impl<'a> Visible<'a> {
         &self,
         writer: &mut BlockWriter,
         id: SeriesId,
-        tables: &[usize],
         names: &[&[u8]],
     ) -> Result<(), StoreError> {
         let rows_max = CELLS_MAX / (names.len() + 1);
-        let tables = || tables.iter().map(|&at| &self.job.tables[at]);
+        let shows = |frozen: &&FrozenMemtable| frozen.shows(&self.job.tombstones, id);
+        let tables: Vec<&FrozenMemtable> = self.job.tables.iter().filter(shows).collect();
+        let tables = || tables.iter().copied();
         for range in slices(tables().map(|frozen| &*frozen.table), id, rows_max) {
             let mut sources = Vec::new();
             for frozen in tables() {

@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tandem_model::{ShardId, TimeRange};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use tandem_model::{DatabaseId, ShardId, TimeRange};
 use tandem_seglog::{Log, Options as LogOptions, Sequence, UserError};
 use tandem_vfs::Vfs;
 
@@ -125,7 +127,6 @@ fn load_index(
         let damaged = read.damage.is_some();
         database.segments().push(*segment, read.series, damaged);
         table.pad_to(end);
-        database.raise_segmented_series(end);
         database.raise_applied_series(end);
     }
     Ok(())
@@ -180,13 +181,8 @@ fn is_lost(error: &StoreError) -> bool {
 /// True when there is a file in one of the directories below `data`.
 fn holds_files(vfs: &dyn Vfs, dir: &Path) -> std::io::Result<bool> {
     for name in vfs.read_dir(dir)? {
-        match vfs.read_dir(&dir.join(name)) {
-            Ok(_) => {}
-            Err(_) => return Ok(true),
-        }
-    }
-    for name in vfs.read_dir(dir)? {
-        if holds_files(vfs, &dir.join(name))? {
+        // What has no entries to list is a file.
+        if holds_files(vfs, &dir.join(name)).unwrap_or(true) {
             return Ok(true);
         }
     }
@@ -273,15 +269,26 @@ fn replay(core: &Core, flushed_to: Sequence, report: &mut OpenReport) -> Result<
         ..LogOptions::default()
     };
     let memtable_bytes_max = core.options.memtable_bytes_max / 2;
+    let places = Places::of(core);
+    // No reason not to start: all of it was in memory before, and it answers.
+    let mut full = false;
     let mut visit = |sequence: Sequence, record: &[u8]| -> Result<(), UserError> {
         if sequence <= flushed_to {
             return Ok(());
         }
         marks.pass(sequence);
-        replay_record(core, record, report)?;
-        if core.memtable_bytes() >= memtable_bytes_max {
+        replay_record(&places, record, report)?;
+        if core.memtable_bytes() >= memtable_bytes_max && !full {
             freeze(core, sequence);
-            Flush::gather(core, sequence).write_out(core)?;
+            let flushed = Flush::gather(core, sequence).write_out(core);
+            full = flushed.as_ref().is_err_and(StoreError::is_storage_full);
+            if full {
+                tracing::error!(
+                    "the disk is full: what the WAL has stays in memory, and no write is taken"
+                );
+            } else {
+                flushed?;
+            }
         }
         Ok(())
     };
@@ -304,14 +311,29 @@ fn replay(core: &Core, flushed_to: Sequence, report: &mut OpenReport) -> Result<
     Ok(wal)
 }
 
-fn replay_record(core: &Core, record: &[u8], report: &mut OpenReport) -> Result<(), UserError> {
+/// Where rows go, by id.
+struct Places {
+    databases: HashMap<DatabaseId, Arc<Database>, RandomState>,
+    shards: HashMap<(DatabaseId, ShardId), Arc<Shard>, RandomState>,
+}
+
+impl Places {
+    fn of(core: &Core) -> Self {
+        let (mut databases, mut shards) = (HashMap::default(), HashMap::default());
+        for database in core.databases() {
+            for shard in database.policies().all_shards() {
+                shards.insert((database.id, shard.id), Arc::clone(shard));
+            }
+            databases.insert(database.id, database);
+        }
+        Self { databases, shards }
+    }
+}
+
+fn replay_record(places: &Places, record: &[u8], report: &mut OpenReport) -> Result<(), UserError> {
     let malformed = |_| UserError::from("a WAL record is malformed although its checksum matches");
     let id = frame::database_of(record).map_err(malformed)?;
-    let Some(database) = core
-        .databases()
-        .into_iter()
-        .find(|database| database.id == id)
-    else {
+    let Some(database) = places.databases.get(&id) else {
         report.skipped_rows += 1;
         return Ok(());
     };
@@ -337,7 +359,7 @@ fn replay_record(core: &Core, record: &[u8], report: &mut OpenReport) -> Result<
     }
     let mut groups: Groups = Vec::new();
     for (shard_id, rows) in decoded.groups {
-        let Some(shard) = core.find_shard(&database, shard_id) else {
+        let Some(shard) = places.shards.get(&(id, shard_id)) else {
             report.skipped_rows += rows.len() as u64;
             continue;
         };
@@ -361,11 +383,11 @@ fn replay_record(core: &Core, record: &[u8], report: &mut OpenReport) -> Result<
         rows.retain(|&at| !refused.contains(&decoded.batch.rows[at as usize].template));
         report.skipped_rows += (before - rows.len()) as u64;
         report.replayed_rows += rows.len() as u64;
-        groups.push((shard, rows));
+        groups.push((Arc::clone(shard), rows));
     }
     report.replayed_records += 1;
     apply(
-        &database,
+        database,
         &decoded.batch,
         &groups,
         decoded.new_series.iter().map(|(id, _)| *id),

@@ -63,7 +63,7 @@ pub struct Options {
 
 impl Options {
     /// Default of `memtable_bytes_max`.
-    pub const MEMTABLE_BYTES_MAX: usize = 256 << 20;
+    pub const MEMTABLE_BYTES_MAX: usize = 128 << 20;
     /// The most that `memtable_bytes_max` can be: places of strings in a memtable are 32 bits wide.
     pub const MEMTABLE_BYTES_LIMIT: usize = 2 << 30;
     /// Default of `block_cache_bytes_max`.
@@ -96,12 +96,13 @@ impl Options {
     /// The defaults, with their memory made out of `memory_bytes_max`: three eighths of it for rows, two for
     /// queries, and one each for cached blocks and the series index. The last one is for the
     /// bodies that a server has not handed over yet. Less than
-    /// [`Options::MEMORY_BYTES_MIN`] is taken for that.
+    /// [`Options::MEMORY_BYTES_MIN`] is taken for that. Rows get no more than
+    /// [`Options::MEMTABLE_BYTES_MAX`]: files that are larger than half of that are hardly better.
     #[must_use]
     pub fn within(memory_bytes_max: usize) -> Self {
         let whole = memory_bytes_max.max(Self::MEMORY_BYTES_MIN);
         Self {
-            memtable_bytes_max: (whole / 8 * 3).min(Self::MEMTABLE_BYTES_LIMIT),
+            memtable_bytes_max: (whole / 8 * 3).min(Self::MEMTABLE_BYTES_MAX),
             block_cache_bytes_max: whole / 8,
             query_bytes_max: whole / 4,
             index_bytes_free: whole / 8,
@@ -148,7 +149,10 @@ mod tests {
                 options.query_bytes_max,
                 options.index_bytes_free,
             ];
-            assert!(parts.iter().sum::<usize>() <= whole / 8 * 7, "{whole}: {parts:?}");
+            assert!(
+                parts.iter().sum::<usize>() <= whole / 8 * 7,
+                "{whole}: {parts:?}"
+            );
         }
         let least = Options::within(0);
         assert_eq!(least.memtable_bytes_max, Options::MEMORY_BYTES_MIN / 8 * 3);

@@ -29,6 +29,8 @@ pub(super) fn start(program: &Path, dir: &Path, log: &Path) -> anyhow::Result<Se
         "json",
     ]);
     command.arg("--data-dir").arg(dir);
+    // A row has a million values of one tag.
+    command.env("TANDEM_STORE_MAX_VALUES_PER_TAG", "0");
     let mut process = Process::start(command, log)?;
     let ready = |text: &str| {
         ready_line(text.get(earlier..)?)?["api"]

@@ -9,6 +9,7 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use foldhash::fast::FixedState;
+use hashbrown::hash_table::Entry;
 use hashbrown::{HashMap, HashTable};
 use tandem_model::{EscapedTag, unescape_tag};
 
@@ -53,11 +54,6 @@ pub(super) const fn spread(hash: u32) -> u64 {
 }
 
 impl Dictionary {
-    /// How many pairs there are.
-    pub(super) const fn len(&self) -> u32 {
-        self.pairs.len()
-    }
-
     /// True when no further pair can be taken.
     pub(super) fn is_full(&self) -> bool {
         self.texts.is_full()
@@ -66,10 +62,19 @@ impl Dictionary {
     /// The number of a pair, and whether it is new.
     pub(super) fn intern(&mut self, hasher: &FixedState, tag: EscapedTag<'_>) -> (u32, bool) {
         let hash = hash32(hasher, tag.text);
-        if let Some(found) = self.find_hashed(hash, tag.text) {
-            return (found, false);
-        }
         let number = self.pairs.len();
+        let (pairs, texts) = (&self.pairs, &self.texts);
+        let is_same = |&at: &u32| {
+            let pair: &Pair = pairs.get(at);
+            pair.hash == hash && texts.from(pair.text)[..pair.len as usize] == *tag.text
+        };
+        let hash_of = |&at: &u32| spread(pairs.get(at).hash);
+        match self.by_text.entry(spread(hash), is_same, hash_of) {
+            Entry::Occupied(found) => return (*found.get(), false),
+            Entry::Vacant(place) => {
+                place.insert(number);
+            }
+        }
         let key = self.intern_key(&tag.text[..tag.key_len]);
         self.pairs.push(Pair {
             text: self.texts.push(tag.text),
@@ -80,10 +85,18 @@ impl Dictionary {
             key_len: tag.key_len as u16,
         });
         self.keys[key as usize].pairs.push(number);
-        let pairs = &self.pairs;
-        self.by_text
-            .insert_unique(spread(hash), number, |&at| spread(pairs.get(at).hash));
         (number, true)
+    }
+
+    /// Makes room for more pairs at once.
+    pub(super) fn reserve(&mut self, more: usize) {
+        let pairs = &self.pairs;
+        self.by_text.reserve(more, |&at| spread(pairs.get(at).hash));
+    }
+
+    /// How many pairs there are.
+    pub(super) const fn len(&self) -> u32 {
+        self.pairs.len()
     }
 
     fn intern_key(&mut self, escaped: &[u8]) -> u32 {
@@ -264,7 +277,7 @@ mod tests {
         let a = intern(&mut dictionary, "host name", b"a=1");
         let b = intern(&mut dictionary, "host name", b"b");
         assert_eq!(intern(&mut dictionary, "host name", b"a=1"), a);
-        assert_eq!((a, b, dictionary.len()), (0, 1, 2));
+        assert_eq!((a, b, dictionary.pairs.len()), (0, 1, 2));
         assert_eq!(dictionary.text(a), br"host\ name=a\=1");
         assert_eq!(dictionary.value(b), b"b");
         let key = dictionary.key(b"host name").unwrap();

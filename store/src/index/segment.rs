@@ -13,7 +13,7 @@
 //! ```text
 //! file    := magic "tndmsix2", block*
 //! block   := length u32, crc32c of length and content u32, content
-//! content := 1, first id uint, end id uint, series uint           the first block
+//! content := 1, first id, end id, series, pairs: uint             the first block; the last two are guesses
 //!          | 2, series*                                           any number of them
 //!          | 3, series uint                                       the last block: how many came
 //! series  := id uint (less the id before in this block), measurement, tags uint, tag*
@@ -73,7 +73,12 @@ pub(crate) fn write_segment<'a>(
     let mut content = vec![KIND_FIRST];
     put_uint(&mut content, ids.start.into());
     put_uint(&mut content, ids.end.into());
-    put_uint(&mut content, table().count_in(ids.clone()) as u64);
+    {
+        let table = table();
+        let series = table.count_in(ids.clone());
+        put_uint(&mut content, series as u64);
+        put_uint(&mut content, table.pairs_of_part(series));
+    }
     out.block(&content)?;
     let mut next = ids.start;
     let mut series = 0;
@@ -261,10 +266,12 @@ fn read_first(
 ) -> Result<(), Malformed> {
     r.uint32()?;
     r.uint32()?;
-    // A series takes at least three bytes.
-    let series = r.uint()?.min(file_bytes / 3);
-    table.reserve(usize::try_from(series).map_err(|_| Malformed)?);
-    Ok(())
+    // A series takes at least three bytes, as does a pair.
+    let mut guess = || -> Result<usize, Malformed> {
+        usize::try_from(r.uint()?.min(file_bytes / 3)).map_err(|_| Malformed)
+    };
+    table.reserve(guess()?, guess()?);
+    if r.is_empty() { Ok(()) } else { Err(Malformed) }
 }
 
 fn read_block(mut r: Reader<'_>, table: &mut SeriesTable) -> Result<u32, Malformed> {

@@ -38,6 +38,7 @@ pub(super) enum Ids<'a> {
 }
 
 impl Ids<'_> {
+    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Few(ids) => ids.is_empty(),

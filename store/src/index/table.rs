@@ -22,6 +22,7 @@ use std::hash::BuildHasher;
 use std::ops::Range;
 
 use foldhash::fast::FixedState;
+use hashbrown::hash_table::Entry;
 use hashbrown::{HashMap, HashTable};
 use tandem_model::{EscapedTag, SeriesId, key_len, split_escaped};
 
@@ -57,7 +58,10 @@ pub(crate) struct SeriesTable {
     pub(super) dictionary: Dictionary,
     pub(super) postings: Postings,
     aliases: Aliases,
+    /// Buffers that are used again.
     scratch: Vec<u8>,
+    scratch_keys: Vec<u32>,
+    scratch_record: Vec<u32>,
 }
 
 impl Default for SeriesTable {
@@ -90,6 +94,8 @@ impl SeriesTable {
             postings: Postings::default(),
             aliases: Aliases::default(),
             scratch: Vec::new(),
+            scratch_keys: Vec::new(),
+            scratch_record: Vec::new(),
         }
     }
 
@@ -207,36 +213,47 @@ impl SeriesTable {
     }
 
     fn put_record(&mut self, id: SeriesId, hash: u32, measurement: u32, pairs: &[u32]) {
-        let keys = self.keys_of(pairs);
+        let mut keys = std::mem::take(&mut self.scratch_keys);
+        keys.clear();
+        keys.extend(pairs.iter().map(|&pair| self.dictionary.key_of(pair)));
         self.postings.insert(id, measurement, pairs, &keys);
-        let mut record = Vec::with_capacity(HEADER_WORDS + pairs.len());
+        self.scratch_keys = keys;
+        let mut record = std::mem::take(&mut self.scratch_record);
+        record.clear();
         record.extend_from_slice(&[id.0, hash, measurement, pairs.len() as u32]);
         record.extend_from_slice(pairs);
         let address = self.records.push(&record);
         self.places.set(id, address);
-        let same = self.by_key.find_entry(spread(hash), |&other| {
-            let other = self.records.from(other);
+        let records = &self.records;
+        let is_same = |&other: &u32| {
+            let other = records.from(other);
             other[1] == hash && other[2..][..2 + pairs.len()] == record[2..]
-        });
-        match same {
-            Ok(mut entry) => {
+        };
+        let hash_of = |&other: &u32| spread(records.from(other)[1]);
+        match self.by_key.entry(spread(hash), is_same, hash_of) {
+            Entry::Occupied(mut entry) => {
                 let hidden = std::mem::replace(entry.get_mut(), address);
                 self.shadowed.entry(hash).or_default().push(hidden);
             }
-            Err(_) => {
-                let records = &self.records;
-                self.by_key.insert_unique(spread(hash), address, |&other| {
-                    spread(records.from(other)[1])
-                });
+            Entry::Vacant(entry) => {
+                entry.insert(address);
             }
         }
+        self.scratch_record = record;
     }
 
-    /// Makes room for more series at once.
-    pub(super) fn reserve(&mut self, more: usize) {
+    /// Makes room for more series and pairs at once.
+    pub(super) fn reserve(&mut self, series: usize, pairs: usize) {
         let records = &self.records;
         self.by_key
-            .reserve(more, |&other| spread(records.from(other)[1]));
+            .reserve(series, |&other| spread(records.from(other)[1]));
+        self.dictionary.reserve(pairs);
+    }
+
+    /// How many pairs a part of the series has, if it is like the whole.
+    pub(super) fn pairs_of_part(&self, series: usize) -> u64 {
+        let pairs = u64::from(self.dictionary.len()) * series as u64;
+        pairs / self.series_count().max(1) as u64
     }
 
     /// The number of a measurement, given with its escapes.
