@@ -4,7 +4,7 @@
 //! one buffer, and a series is an id, or the number of a key in the batch that the index does not
 //! know yet.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tandem_model::SeriesId;
 
@@ -72,5 +72,81 @@ impl Batch {
     pub(crate) fn words(&self, row: &Row) -> &[u64] {
         let start = row.values as usize;
         &self.values[start..start + self.templates[row.template as usize].fields.len()]
+    }
+}
+
+/// Batches whose memory is used again: memory that is new for every write has to be zeroed by the
+/// kernel first, which costs more than parsing does.
+#[derive(Debug, Default)]
+pub(crate) struct Spares {
+    batches: Mutex<Vec<Batch>>,
+}
+
+impl Spares {
+    /// Batches kept.
+    const KEPT_MAX: usize = 4;
+    /// Bytes of a batch that is kept.
+    const KEPT_BYTES_MAX: usize = 4 << 20;
+
+    /// An empty batch.
+    pub(crate) fn take(&self) -> Batch {
+        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        batches.pop().unwrap_or_default()
+    }
+
+    /// Takes the memory of a batch that is done with.
+    pub(crate) fn put(&self, batch: Batch) {
+        let Batch {
+            mut rows,
+            mut values,
+            mut strings,
+            ..
+        } = batch;
+        rows.clear();
+        values.clear();
+        strings.clear();
+        let batch = Batch {
+            rows,
+            values,
+            strings,
+            ..Batch::default()
+        };
+        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        if batches.len() < Self::KEPT_MAX && batch.bytes() <= Self::KEPT_BYTES_MAX {
+            batches.push(batch);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_comes_back_empty_and_with_its_memory() {
+        let spares = Spares::default();
+        let mut batch = spares.take();
+        batch.values.extend([1; 1000]);
+        batch.strings.extend(b"text");
+        batch.aliases.push((Box::from(*b"m"), SeriesId(0)));
+        let at = batch.values.as_ptr();
+        spares.put(batch);
+        let again = spares.take();
+        assert_eq!(again.values.as_ptr(), at);
+        assert!(again.values.is_empty() && again.strings.is_empty() && again.aliases.is_empty());
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let spares = Spares::default();
+        for values in [1, 2, 3, Spares::KEPT_BYTES_MAX, 4, 5, 6] {
+            spares.put(Batch {
+                values: Vec::with_capacity(values),
+                ..Batch::default()
+            });
+        }
+        let batches = spares.batches.lock().unwrap();
+        let values: Vec<usize> = batches.iter().map(|b| b.values.capacity()).collect();
+        assert_eq!(values, [1, 2, 3, 4]);
     }
 }

@@ -22,7 +22,7 @@ use hashbrown::HashMap;
 use tandem_model::{SeriesId, ShardId};
 use tandem_seglog::{Log, Sequence, Ticket};
 
-use crate::batch::{Batch, SeriesRef};
+use crate::batch::{Batch, SeriesRef, Spares};
 use crate::database::Database;
 use crate::error::{StoreError, WriteError};
 use crate::frame::Frame;
@@ -40,6 +40,7 @@ pub(crate) struct Committer {
     /// Every record up to this one is applied.
     applied: Mutex<Sequence>,
     turn: Condvar,
+    spares: Spares,
 }
 
 #[derive(Debug)]
@@ -122,7 +123,13 @@ impl Committer {
             }),
             applied: Mutex::new(last),
             turn: Condvar::new(),
+            spares: Spares::default(),
         }
+    }
+
+    /// Batches to parse into.
+    pub(crate) const fn spares(&self) -> &Spares {
+        &self.spares
     }
 
     pub(crate) const fn wal(&self) -> &Log {
@@ -288,7 +295,9 @@ impl Committer {
         let new_series = staged.new_series.iter().copied();
         apply(&staged.database, &staged.batch, &staged.groups, new_series);
         *applied = sequence;
+        drop(applied);
         self.turn.notify_all();
+        self.spares.put(staged.batch);
         Ok(())
     }
 }

@@ -74,8 +74,10 @@ impl ErrorTexts {
     }
 }
 
-/// Parses the lines of `body`. Those without a time get `now_ns`, cut to the precision.
-pub(crate) fn parse(
+/// Parses the lines of `body` into `batch`, which is empty. Lines without a time get `now_ns`, cut to
+/// the precision.
+pub(crate) fn parse_into(
+    batch: Batch,
     table: &SeriesTable,
     schemas: &Schemas,
     body: &[u8],
@@ -88,6 +90,7 @@ pub(crate) fn parse(
         schemas,
         default_ns,
         parsed: Parsed {
+            batch,
             generation: table.generation(),
             ..Parsed::default()
         },
@@ -105,6 +108,18 @@ pub(crate) fn parse(
         }
     }
     parser.parsed
+}
+
+/// As [`parse_into`] a new batch.
+#[cfg(test)]
+pub(crate) fn parse(
+    table: &SeriesTable,
+    schemas: &Schemas,
+    body: &[u8],
+    options: ParseOptions,
+    now_ns: i64,
+) -> Parsed {
+    parse_into(Batch::default(), table, schemas, body, options, now_ns)
 }
 
 struct Parser<'a, 'b> {

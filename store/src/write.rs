@@ -10,7 +10,7 @@ use crate::budget::HeldWrite;
 use crate::commit::Refused;
 use crate::database::{Database, PolicyChoice};
 use crate::error::{StoreError, WriteError};
-use crate::parse::{ErrorTexts, Parsed, parse};
+use crate::parse::{ErrorTexts, Parsed, parse_into};
 use crate::policy::RetentionPolicy;
 use crate::shard::Shard;
 use crate::stats::Refusal;
@@ -110,7 +110,8 @@ impl Store {
             None => self.hold(body.len().saturating_mul(2))?,
         };
         let ids = database.using_ids();
-        let mut parsed = parse(
+        let mut parsed = parse_into(
+            self.committer.spares().take(),
             &database.table(),
             &database.schemas,
             body,
