@@ -131,10 +131,12 @@ impl<'a, T: Number> Encoder<'a, T> {
         let total: usize = lens.iter().sum();
         let mut pco = None;
         if total >= PCO_VALUES_MIN {
-            let all = pages
-                .iter()
-                .filter(|(_, form)| matches!(form, Form::Pco(_)));
-            let learnt: Vec<T> = all.flat_map(|(page, _)| page.iter().copied()).collect();
+            let mut learnt: Vec<T> = Vec::with_capacity(total);
+            for (page, form) in &pages {
+                if let Form::Pco(_) = form {
+                    learnt.extend_from_slice(page);
+                }
+            }
             let config = ChunkConfig::default()
                 .with_compression_level(effort.pco_level())
                 .with_paging_spec(PagingSpec::Exact(lens));

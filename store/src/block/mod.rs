@@ -65,11 +65,6 @@
 //!
 //! Differences wrap. The first of a list differs from 0.
 
-#![allow(
-    dead_code,
-    reason = "flush, compaction and queries come to call all of it"
-)]
-
 mod cache;
 mod chunk;
 mod column;
@@ -89,14 +84,8 @@ mod writer;
 
 pub(crate) use cache::BlockCache;
 pub(crate) use error::BlockError;
-#[allow(unused_imports, reason = "named by what comes to use them")]
-pub(crate) use footer::{FileMeta, MeasurementInfo};
-#[allow(unused_imports, reason = "named by what comes to use them")]
 pub(crate) use handles::Handles;
-#[allow(unused_imports, reason = "named by what comes to use them")]
-pub(crate) use reader::{BlockFile, SegmentStatistics, SeriesReader};
-#[allow(unused_imports, reason = "named by what comes to use them")]
-pub(crate) use statistics::{Figures, Statistics, Summary};
+pub(crate) use reader::{BlockFile, SeriesReader};
 pub(crate) use tandem_codec::Effort;
 pub(crate) use usage::MeasurementUsage;
 pub(crate) use writer::{BlockWriter, Header};

@@ -24,7 +24,7 @@ mod series;
 
 pub(super) use chunk_index::ChunkIndex;
 pub(super) use open_column::OpenColumn;
-pub(crate) use series::{SegmentStatistics, SeriesReader};
+pub(crate) use series::SeriesReader;
 
 /// How much of a file's end is read at once: the footer of most files.
 const TAIL_LEN: u64 = 16 << 10;
@@ -159,16 +159,6 @@ impl BlockFile {
         range: TimeRange,
     ) -> Result<Rows, BlockError> {
         self.reader(measurement, fields).read(series, range)
-    }
-
-    /// From the first to the last row of a series; `None` when it has none. Panics when there is no
-    /// such measurement.
-    pub(crate) fn series_time_range(
-        &self,
-        measurement: usize,
-        series: SeriesId,
-    ) -> Result<Option<TimeRange>, BlockError> {
-        self.reader(measurement, &[]).time_range(series)
     }
 
     /// Checks a piece that was read at `offset` and decodes it.

@@ -484,7 +484,6 @@ impl Compactor {
             .barred
             .insert(file.record.id, (file.path().to_owned(), until_ns));
     }
-
 }
 
 /// How many files of a shard were not merged yet.

@@ -8,7 +8,8 @@ use tandem_model::{FieldType, FieldValue, SeriesId};
 use tandem_vfs::{RealFs, Vfs};
 
 use super::{HEADER, SECOND, START};
-use crate::block::{BlockError, BlockWriter, Effort, FileMeta};
+use crate::block::footer::FileMeta;
+use crate::block::{BlockError, BlockWriter, Effort};
 use crate::{Bitmap, Column, Rows, Validity, Values};
 
 /// A value that owns its bytes and compares bit by bit.

@@ -9,7 +9,8 @@ use tandem_vfs::RealFs;
 
 use super::model::{Model, Owned, Row, effort, model, noise, plain, ranges, rows_of, write};
 use super::{HEADER, SECOND, START, open};
-use crate::block::{BlockCache, BlockError, BlockFile, BlockWriter, Effort, FileMeta};
+use crate::block::footer::FileMeta;
+use crate::block::{BlockCache, BlockError, BlockFile, BlockWriter, Effort};
 use crate::{Column, Rows, Validity, Values};
 
 /// Compares everything that a file can be asked with the model.
@@ -33,8 +34,13 @@ fn compare(file: &BlockFile, model: &Model, ranges: &[(u32, u32)]) {
             let all = reader.read(SeriesId(*id), TimeRange::ALL).unwrap();
             assert_eq!(&plain(&all), rows, "series {id}");
             let whole = TimeRange::new(rows[0].0, rows[rows.len() - 1].0);
-            let found = file.series_time_range(at, SeriesId(*id)).unwrap();
-            assert_eq!(found, Some(whole));
+            let extent = reader.extent(SeriesId(*id)).unwrap();
+            assert_eq!(extent, Some((rows.len() as u64, whole)));
+            let spans = reader.spans(SeriesId(*id)).unwrap();
+            assert!(rows.iter().all(|(time, _)| {
+                let within = spans.iter().filter(|span| span.range.contains(*time));
+                within.count() == 1
+            }));
             let statistics = reader.statistics(SeriesId(*id), TimeRange::ALL).unwrap();
             for segment in &statistics {
                 let inside = rows

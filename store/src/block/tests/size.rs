@@ -5,7 +5,8 @@ use tandem_vfs::RealFs;
 
 use super::model::noise;
 use super::{HEADER, SECOND, START, open};
-use crate::block::{BlockFile, BlockWriter, Effort, FileMeta};
+use crate::block::footer::FileMeta;
+use crate::block::{BlockFile, BlockWriter, Effort};
 use crate::{Column, Rows, Validity, Values};
 
 /// Ten fields of integers that walk at random, like the `cpu` measurement of TSBS.
