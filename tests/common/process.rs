@@ -74,6 +74,17 @@ impl Process {
         assert!(status.is_none(), "tandem ended: {status:?}\n{}", self.err());
     }
 
+    /// The most memory that it had at once so far, in bytes.
+    pub(crate) fn rss_bytes_max(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(path).expect("its status");
+        let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|l| l.trim().strip_suffix(" kB"));
+        kib.and_then(|kib| kib.parse::<u64>().ok())
+            .expect("its memory")
+            * 1024
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("kill tandem");
