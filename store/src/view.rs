@@ -221,3 +221,6 @@ fn reverse_column(column: &mut Column) {
         *bits = reversed;
     }
 }
+
+#[cfg(test)]
+mod tests;
