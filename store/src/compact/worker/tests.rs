@@ -17,6 +17,7 @@ use std::ops::Range;
 use roaring::RoaringBitmap;
 
 use super::*;
+use crate::compact::CompactionThread;
 use crate::{Options, Order, PolicyChoice, Store, WriteRequest};
 
 const DIR: &str = "/store";
@@ -262,4 +263,29 @@ fn compaction_that_is_behind_says_so() {
     assert!(!bed.store.compactor.is_behind());
     assert!(bed.levels().len() < 12, "{:?}", bed.levels());
     assert_eq!(bed.contents().len(), FILES_BEHIND);
+}
+
+#[test]
+fn the_thread_merges_when_it_is_woken_and_lets_flushes_go_on() {
+    let bed = Bed::new();
+    for file in 0..FILES_BEHIND as i64 {
+        bed.write_file(&rows("m,h=a", "v", file..file + 1));
+    }
+    let compactor = Arc::clone(&bed.store.compactor);
+    let thread = CompactionThread::start(compactor).unwrap();
+    let before = Instant::now();
+    thread.wait_while_behind(Duration::from_secs(60));
+    assert!(before.elapsed() < Duration::from_secs(50));
+    assert!(!bed.store.compactor.is_behind());
+    drop(thread);
+    assert_eq!(bed.contents().len(), FILES_BEHIND);
+    // A thread that has stopped is not waited for.
+    let thread = CompactionThread::start(Arc::clone(&bed.store.compactor)).unwrap();
+    thread.stop();
+    for file in 0..FILES_BEHIND as i64 {
+        bed.write_file(&rows("m,h=a", "v", file..file + 1));
+    }
+    let before = Instant::now();
+    thread.wait_while_behind(Duration::from_secs(60));
+    assert!(before.elapsed() < Duration::from_secs(50));
 }
