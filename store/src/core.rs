@@ -544,14 +544,6 @@ impl Core {
             }
         }
     }
-
-    pub(crate) fn find_shard(&self, database: &Database, id: ShardId) -> Option<Arc<Shard>> {
-        database
-            .policies()
-            .all_shards()
-            .find(|shard| shard.id == id)
-            .cloned()
-    }
 }
 
 fn same_policy(a: &RetentionPolicy, b: &RetentionPolicy) -> bool {
