@@ -8,7 +8,17 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-pub(crate) fn put_uint(out: &mut Vec<u8>, mut value: u64) {
+#[inline]
+pub(crate) fn put_uint(out: &mut Vec<u8>, value: u64) {
+    // Nearly all that is written has one or two bytes.
+    match value {
+        0..0x80 => out.push(value as u8),
+        0x80..0x4000 => out.extend_from_slice(&[value as u8 | 0x80, (value >> 7) as u8]),
+        _ => put_long_uint(out, value),
+    }
+}
+
+fn put_long_uint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -16,6 +26,7 @@ pub(crate) fn put_uint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+#[inline]
 pub(crate) fn put_int(out: &mut Vec<u8>, value: i64) {
     put_uint(
         out,
