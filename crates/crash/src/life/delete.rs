@@ -93,6 +93,10 @@ impl Life {
         {
             return Err(format!("retention dropped {count} of {expired:?}"));
         }
+        if expired.is_empty() {
+            // Nothing was to be done, and that proves nothing about what failed before.
+            return self.must_work("retention", dropped);
+        }
         self.note(dropped.map(drop), Effect::All(effects))
     }
 
