@@ -42,8 +42,9 @@ impl Slot {
 }
 
 impl Handles {
-    /// How many files a store keeps open; a reader may hold one more while it reads.
-    pub(crate) const OPEN_MAX: usize = 512;
+    /// How many files a store keeps open; each reader may hold one more while it reads. Two stores of
+    /// one process stay below half of the 1,024 files that systems allow by default.
+    pub(crate) const OPEN_MAX: usize = 256;
 
     /// Keeps at most `open_max` files open.
     pub(crate) fn new(vfs: Arc<dyn Vfs>, open_max: usize) -> Self {

@@ -32,8 +32,8 @@ struct Signal {
 struct State {
     stop: bool,
     look: bool,
-    /// It waits after a failure.
-    failed: bool,
+    /// It cannot do what is due, and waits: after a failure, and while the disk is full.
+    stuck: bool,
 }
 
 impl Signal {
@@ -75,7 +75,7 @@ impl CompactionThread {
         while self.compactor.is_behind() && !left.is_zero() {
             {
                 let state = self.signal.lock();
-                if state.failed || state.stop {
+                if state.stuck || state.stop {
                     return;
                 }
             }
@@ -102,30 +102,30 @@ fn run(signal: &Signal, compactor: &Compactor) {
     loop {
         {
             let state = signal.lock();
-            let wait = if state.failed {
-                RETRY_AFTER
-            } else {
-                LOOK_EVERY
-            };
-            let failed = state.failed;
+            let stuck = state.stuck;
+            let wait = if stuck { RETRY_AFTER } else { LOOK_EVERY };
             let mut state = signal
                 .changed
-                .wait_timeout_while(state, wait, |s| !s.stop && (failed || !s.look))
+                .wait_timeout_while(state, wait, |s| !s.stop && (stuck || !s.look))
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
             if state.stop {
                 return;
             }
             state.look = false;
-            state.failed = false;
         }
-        if let Err(error) = compactor.run_due(&|| signal.lock().look) {
-            tracing::error!(
-                error = crate::maintain::chain(&error),
-                "compaction failed; nothing is lost, and it is tried again"
-            );
-            signal.lock().failed = true;
-        }
+        let stuck = match compactor.run_due(&|| signal.lock().look) {
+            // What is due when all is done cannot be done.
+            Ok(all) => all && compactor.is_behind(),
+            Err(error) => {
+                tracing::error!(
+                    error = crate::maintain::chain(&error),
+                    "compaction failed; nothing is lost, and it is tried again"
+                );
+                true
+            }
+        };
+        signal.lock().stuck = stuck;
     }
 }
 

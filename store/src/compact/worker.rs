@@ -104,9 +104,13 @@ impl Compactor {
         Ok(())
     }
 
-    /// Merges what is due now. Ends early when `is_wanted_elsewhere` says so after a merge, so that
-    /// a shard with many new files is not kept waiting by many that are cold.
-    pub(crate) fn run_due(&self, is_wanted_elsewhere: &dyn Fn() -> bool) -> Result<(), StoreError> {
+    /// Merges what is due now; `true` when all that can be done is. Ends early when
+    /// `is_wanted_elsewhere` says so after a merge, so that a shard with many new files is not kept
+    /// waiting by many that are cold.
+    pub(crate) fn run_due(
+        &self,
+        is_wanted_elsewhere: &dyn Fn() -> bool,
+    ) -> Result<bool, StoreError> {
         self.forget_what_is_gone();
         let mut due: Vec<(usize, Arc<Shard>)> = Vec::new();
         for shard in self.shards() {
@@ -118,11 +122,11 @@ impl Compactor {
         for (_, shard) in due {
             while self.step(&shard, Mode::Background)? == Outcome::Changed {
                 if is_wanted_elsewhere() || self.is_stopping() {
-                    return Ok(());
+                    return Ok(false);
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// True when a shard has so many new files that writing more of them should wait.

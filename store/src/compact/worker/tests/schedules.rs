@@ -111,7 +111,7 @@ fn run(ops: &[Op]) -> Result<(), TestCaseError> {
                 bed.store.delete("db", &ids, range).unwrap();
                 model.retain(|(key, at), _| *key != name || !range.contains(*at));
             }
-            Op::Due => bed.store.compactor.run_due(&|| false).unwrap(),
+            Op::Due => assert!(bed.store.compactor.run_due(&|| false).unwrap()),
             Op::Settle => {
                 bed.store.compact().unwrap();
                 prop_assert!(shards.is_empty() || bed.levels().len() <= 3);
