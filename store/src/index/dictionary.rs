@@ -61,7 +61,16 @@ impl Dictionary {
 
     /// The number of a pair, and whether it is new.
     pub(super) fn intern(&mut self, hasher: &FixedState, tag: EscapedTag<'_>) -> (u32, bool) {
-        let hash = hash32(hasher, tag.text);
+        self.intern_hashed(hash32(hasher, tag.text), tag)
+    }
+
+    /// Has the processor fetch what a lookup of this hash needs; many of these overlap.
+    pub(super) fn touch(&self, hash: u32) {
+        std::hint::black_box(self.by_text.find(spread(hash), |_| false));
+    }
+
+    /// As [`Dictionary::intern`], of a pair whose hash is known.
+    pub(super) fn intern_hashed(&mut self, hash: u32, tag: EscapedTag<'_>) -> (u32, bool) {
         let number = self.pairs.len();
         let (pairs, texts) = (&self.pairs, &self.texts);
         let is_same = |&at: &u32| {

@@ -35,12 +35,15 @@ use tandem_model::SeriesId;
 use tandem_vfs::{File, Vfs};
 
 use super::SeriesTable;
+use super::table::{LoadedBlock, LoadedSeries};
 use crate::error::StoreError;
 use crate::wire::{Malformed, Reader, put_bytes, put_uint};
 
 const MAGIC: &[u8; 8] = b"tndmsix2";
 /// A block is closed when its content reaches this.
 const BLOCK_BYTES: usize = 64 << 10;
+/// A block is closed too when its tags, each once, come to this.
+const BLOCK_TEXT_BYTES: usize = 1 << 20;
 /// A block is longer than [`BLOCK_BYTES`] by at most one series; this bounds what a damaged length can
 /// ask for.
 const BLOCK_BYTES_MAX: usize = 1 << 20;
@@ -48,6 +51,8 @@ const BLOCK_BYTES_MAX: usize = 1 << 20;
 const BLOCK_HEADER_BYTES: usize = 8;
 /// Tags of a series: a key has at most 65,535 bytes.
 const TAGS_MAX: usize = 1 << 15;
+/// Bytes of a tag, as of a key.
+const TAG_BYTES_MAX: usize = u16::MAX as usize;
 
 const KIND_FIRST: u8 = 1;
 const KIND_SERIES: u8 = 2;
@@ -91,7 +96,7 @@ pub(crate) fn write_segment<'a>(
             for id in rest {
                 block.put(&table, id);
                 series += 1;
-                if block.content.len() >= BLOCK_BYTES {
+                if block.content.len() >= BLOCK_BYTES || block.text_bytes >= BLOCK_TEXT_BYTES {
                     next = id.0 + 1;
                     break;
                 }
@@ -149,6 +154,7 @@ struct Block {
     /// The pairs of the series before.
     last_pairs: Vec<u32>,
     last_text: Vec<u8>,
+    text_bytes: usize,
 }
 
 impl Block {
@@ -186,6 +192,7 @@ impl Block {
             put_uint(out, 0);
             put_uint(out, shared as u64);
             put_bytes(out, &text[shared..]);
+            self.text_bytes += text.len();
             self.last_text.clear();
             self.last_text.extend_from_slice(text);
         }
@@ -275,10 +282,11 @@ fn read_first(
 }
 
 fn read_block(mut r: Reader<'_>, table: &mut SeriesTable) -> Result<u32, Malformed> {
-    let (mut id, mut series) = (0_u32, 0);
-    let (mut measurements, mut pairs): (Vec<u32>, Vec<u32>) = Default::default();
-    let (mut now, mut last): (Vec<u32>, Vec<u32>) = Default::default();
-    let mut text = Vec::new();
+    let mut block = LoadedBlock::default();
+    let mut measurements: Vec<u32> = Vec::new();
+    let (mut text, mut text_bytes) = (Vec::new(), 0);
+    let mut id = 0_u32;
+    let mut last = 0..0;
     while !r.is_empty() {
         id = id.checked_add(r.uint32()?).ok_or(Malformed)?;
         let measurement = match r.uint32()? {
@@ -289,13 +297,13 @@ fn read_block(mut r: Reader<'_>, table: &mut SeriesTable) -> Result<u32, Malform
             }
             n => *measurements.get(n as usize - 1).ok_or(Malformed)?,
         };
-        let tags = r.count()?;
-        if tags > TAGS_MAX {
+        let count = r.count()?;
+        if count > TAGS_MAX {
             return Err(Malformed);
         }
-        now.clear();
-        for place in 0..tags {
-            now.push(match r.uint32()? {
+        let start = block.tags.len();
+        for place in 0..count {
+            let tag = match r.uint32()? {
                 0 => {
                     let shared = usize::try_from(r.uint()?).map_err(|_| Malformed)?;
                     if shared > text.len() {
@@ -303,19 +311,28 @@ fn read_block(mut r: Reader<'_>, table: &mut SeriesTable) -> Result<u32, Malform
                     }
                     text.truncate(shared);
                     text.extend_from_slice(r.bytes()?);
-                    let number = table.intern_pair(&text).ok_or(Malformed)?;
-                    pairs.push(number);
-                    number
+                    text_bytes += text.len();
+                    if text.len() > TAG_BYTES_MAX || text_bytes > 2 * BLOCK_TEXT_BYTES {
+                        return Err(Malformed);
+                    }
+                    block.texts.push(&text);
+                    block.texts.len() as u32 - 1
                 }
-                1 => *last.get(place).ok_or(Malformed)?,
-                n => *pairs.get(n as usize - 2).ok_or(Malformed)?,
-            });
+                1 => *block.tags[last.clone()].get(place).ok_or(Malformed)?,
+                n if (n as usize - 2) < block.texts.len() => n - 2,
+                _ => return Err(Malformed),
+            };
+            block.tags.push(tag);
         }
-        table.load(SeriesId(id), measurement, &now);
-        series += 1;
-        std::mem::swap(&mut now, &mut last);
+        last = start..block.tags.len();
+        block.series.push(LoadedSeries {
+            id,
+            measurement,
+            tags: last.clone(),
+        });
     }
-    Ok(series)
+    table.load(&block);
+    Ok(block.series.len() as u32)
 }
 
 struct Input<'a> {

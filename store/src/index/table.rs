@@ -33,6 +33,7 @@ use super::limits::{LimitExceeded, Limits};
 use super::places::Places;
 use super::postings::{Measurement, Postings};
 use super::sets::ID_END;
+use crate::rows::Strings;
 
 /// Words of a record before its pairs.
 const HEADER_WORDS: usize = 4;
@@ -59,7 +60,6 @@ pub(crate) struct SeriesTable {
     pub(super) postings: Postings,
     aliases: Aliases,
     /// Buffers that are used again.
-    scratch: Vec<u8>,
     scratch_keys: Vec<u32>,
     scratch_record: Vec<u32>,
 }
@@ -79,6 +79,26 @@ pub(super) struct Record<'a> {
     pub(super) pairs: &'a [u32],
 }
 
+/// Series of a segment's block, with their tags as places in the block's own list.
+#[derive(Debug, Default)]
+pub(super) struct LoadedBlock {
+    /// Tag pairs, each once.
+    pub(super) texts: Strings,
+    /// Places in `texts`.
+    pub(super) tags: Vec<u32>,
+    pub(super) series: Vec<LoadedSeries>,
+}
+
+/// One series of a [`LoadedBlock`].
+#[derive(Debug)]
+pub(super) struct LoadedSeries {
+    pub(super) id: u32,
+    /// The measurement's number in the table.
+    pub(super) measurement: u32,
+    /// Where in the block's `tags` its own are.
+    pub(super) tags: Range<usize>,
+}
+
 impl SeriesTable {
     fn with_hasher(hasher: FixedState) -> Self {
         Self {
@@ -93,7 +113,6 @@ impl SeriesTable {
             dictionary: Dictionary::default(),
             postings: Postings::default(),
             aliases: Aliases::default(),
-            scratch: Vec::new(),
             scratch_keys: Vec::new(),
             scratch_record: Vec::new(),
         }
@@ -261,25 +280,56 @@ impl SeriesTable {
         self.postings.intern(escaped)
     }
 
-    /// The number of a pair; `None` when it is too long to be one.
-    pub(super) fn intern_pair(&mut self, text: &[u8]) -> Option<u32> {
-        if text.len() > usize::from(u16::MAX) {
-            return None;
+    /// Takes in a block of series, as [`SeriesTable::insert_at`] does one.
+    ///
+    /// Each lookup in a large table waits for memory. So those of the whole block are begun before
+    /// the first is needed, and wait together.
+    pub(super) fn load(&mut self, block: &LoadedBlock) {
+        let texts = 0..block.texts.len();
+        let hashes: Vec<u32> = texts
+            .map(|at| {
+                let hash = hash32(&self.hasher, block.texts.get(at));
+                self.dictionary.touch(hash);
+                hash
+            })
+            .collect();
+        let mut numbers: Vec<u32> = Vec::with_capacity(hashes.len());
+        for (at, hash) in hashes.into_iter().enumerate() {
+            let text = block.texts.get(at);
+            let key_len = key_len(text);
+            let tag = EscapedTag { text, key_len };
+            let (pair, new) = self.dictionary.intern_hashed(hash, tag);
+            if new {
+                self.postings.sets.push_empty();
+            }
+            numbers.push(pair);
         }
-        let key_len = key_len(text);
-        Some(self.intern_tag(EscapedTag { text, key_len }))
-    }
-
-    /// As [`SeriesTable::insert_at`], for a measurement and pairs that are known.
-    pub(super) fn load(&mut self, id: SeriesId, measurement: u32, pairs: &[u32]) {
-        if id.0 < self.len() || id.0 >= ID_END {
-            return;
+        let mut key = Vec::new();
+        let hashes: Vec<u32> = block
+            .series
+            .iter()
+            .map(|series| {
+                key.clear();
+                key.extend_from_slice(&self.postings.at(series.measurement).escaped);
+                for &tag in &block.tags[series.tags.clone()] {
+                    key.push(b',');
+                    key.extend_from_slice(block.texts.get(tag as usize));
+                }
+                let hash = hash32(&self.hasher, &key);
+                std::hint::black_box(self.by_key.find(spread(hash), |_| false));
+                hash
+            })
+            .collect();
+        let mut pairs = Vec::new();
+        for (series, hash) in block.series.iter().zip(hashes) {
+            if series.id < self.len() || series.id >= ID_END {
+                continue;
+            }
+            pairs.clear();
+            let tags = &block.tags[series.tags.clone()];
+            pairs.extend(tags.iter().map(|&tag| numbers[tag as usize]));
+            self.put_record(SeriesId(series.id), hash, series.measurement, &pairs);
         }
-        let mut key = std::mem::take(&mut self.scratch);
-        key.clear();
-        self.spell_parts(measurement, pairs, &mut key);
-        self.put_record(id, hash32(&self.hasher, &key), measurement, pairs);
-        self.scratch = key;
     }
 
     fn keys_of(&self, pairs: &[u32]) -> Vec<u32> {
