@@ -266,7 +266,7 @@ fn a_table_written_anew_meanwhile_shows_each_value_once() {
     let locked = Cell::new(0);
     let lock = || {
         locked.set(locked.get() + 1);
-        if [3, 4, 9].contains(&locked.get()) {
+        if [3, 4, 6].contains(&locked.get()) {
             let fresh = {
                 let old = table.read().unwrap();
                 let mut fresh = old.fresh();
