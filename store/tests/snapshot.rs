@@ -446,6 +446,61 @@ fn a_database_is_added_to_another_store_under_another_name() {
     );
 }
 
+/// Files say up to which deletion they are free of deleted rows, in ids of their store: those change as well.
+#[test]
+fn deletions_hide_what_they_hid_under_new_ids() {
+    let home = TempDir::new().unwrap();
+    let path = |name: &str| home.path().join(name);
+    let source = open(&path("source"));
+    source.create_database("a", None).unwrap();
+    for round in 0..30 {
+        write(
+            &source,
+            "a",
+            &format!("kept x={round} {round}\nearly x=1 {round}\nlate x=1 {round}"),
+        );
+        source.flush().unwrap();
+    }
+    source.drop_measurement("a", b"early").unwrap();
+    write(&source, "a", "kept x=1 100\nlate x=1 100");
+    source.flush().unwrap();
+    source.compact().unwrap();
+    write(&source, "a", "late x=1 101");
+    source.drop_measurement("a", b"late").unwrap();
+    write(&source, "a", "late x=2 102");
+    let expected = contents(&source, "a");
+    assert_eq!(
+        expected
+            .iter()
+            .filter(|line| !line.starts_with("kept"))
+            .count(),
+        1
+    );
+    drop(source);
+    backup(&path("source"), &path("full"), &BackupOptions::default());
+    let options = RestoreOptions {
+        selection: Selection {
+            database: Some("a".into()),
+            ..Selection::default()
+        },
+        ..RestoreOptions::default()
+    };
+    drop(open(&path("target")));
+    for name in ["b", "c"] {
+        tandem_store::restore_database(&vfs(), &path("full"), &path("target"), name, &options)
+            .unwrap();
+    }
+    for _ in 0..2 {
+        let target = open(&path("target"));
+        assert_eq!(contents(&target, "b"), expected);
+        assert_eq!(contents(&target, "c"), expected);
+        target.compact().unwrap();
+        assert_eq!(contents(&target, "b"), expected);
+        target.close().unwrap();
+    }
+    assert_sound(&path("target"));
+}
+
 #[test]
 fn a_damaged_backup_is_refused_and_nothing_is_made() {
     let home = TempDir::new().unwrap();

@@ -7,8 +7,11 @@
 
 pub(crate) mod cluster;
 pub(crate) mod http;
+pub(crate) mod influxd;
 pub(crate) mod loader;
 pub(crate) mod process;
+pub(crate) mod steady;
+pub(crate) mod tool;
 
 use std::{
     thread,

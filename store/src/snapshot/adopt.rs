@@ -174,6 +174,16 @@ impl Ids {
                 segment: new,
             });
         }
+        // They ascend as the old ones do, and a file says from which one on they concern it.
+        let tombstones: BTreeMap<u64, u64> = state
+            .tombstones
+            .keys()
+            .map(|&old| (old, file_id()))
+            .collect();
+        let purged_below = |old: u64| match tombstones.range(old..).next() {
+            Some((_, new)) => *new,
+            None => tombstones.values().next_back().map_or(0, |last| last + 1),
+        };
         let mut sequence = state.flushed_to;
         let mut shards: BTreeMap<ShardId, ShardId> = BTreeMap::new();
         for (next, (&old_id, shard)) in (self.next_shard..).zip(&state.shards) {
@@ -191,6 +201,7 @@ impl Ids {
             for file in &shard.files {
                 let new = FileRecord {
                     id: file_id(),
+                    purged_below: purged_below(file.purged_below),
                     ..*file
                 };
                 files.push((
@@ -204,14 +215,14 @@ impl Ids {
                 });
             }
         }
-        for record in state.tombstones.values() {
+        for (old, record) in &state.tombstones {
             sequence = sequence.max(record.tombstone.sequence);
             let concerned = record.shards.iter().filter_map(|id| shards.get(id));
             edits.push(Edit::AddTombstone {
                 database: id,
                 shards: concerned.copied().collect(),
                 tombstone: Arc::new(Tombstone {
-                    id: file_id(),
+                    id: tombstones.get(old).copied().unwrap_or(0),
                     ..(*record.tombstone).clone()
                 }),
             });
