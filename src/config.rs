@@ -21,8 +21,9 @@ const DATA_DIR: &str = "data";
 /// Sections that the environment can set.
 const SECTIONS: [&str; 5] = ["log", "store", "backup", "relay", "agent"];
 /// Variables that users of InfluxDB's containers know, and the keys of `[store]` that they stand for.
-const INFLUXDB: [(&str, &str); 12] = [
+const INFLUXDB: [(&str, &str); 13] = [
     ("INFLUXDB_DB", "database"),
+    ("INFLUXDB_CONTINUOUS_QUERIES_ENABLED", "continuous-queries"),
     ("INFLUXDB_HTTP_AUTH_ENABLED", "auth-enabled"),
     ("INFLUXDB_HTTP_PING_AUTH_ENABLED", "ping-auth-enabled"),
     ("INFLUXDB_HTTP_SHARED_SECRET", "shared-secret"),
@@ -94,6 +95,8 @@ pub(crate) struct StoreSection {
     pub(crate) max_values_per_tag: Option<usize>,
     pub(crate) unsigned: Option<bool>,
     pub(crate) body_bytes_max: Option<SizeText>,
+    /// Whether they are run.
+    pub(crate) continuous_queries: Option<bool>,
     /// Whether requests must come from a user who may make them.
     pub(crate) auth_enabled: bool,
     pub(crate) ping_auth_enabled: bool,

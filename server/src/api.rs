@@ -30,6 +30,7 @@ use crate::{
     Config, Counters,
     auth::{Auth, Denied, Identity, Refusal},
     buffers::Buffers,
+    continuous::ContinuousQueries,
     metrics,
     output::{Format, error_body},
     page,
@@ -133,6 +134,14 @@ impl Api {
             body_kib: Arc::new(Semaphore::new(config.bodies_bytes_max / 1024)),
             buffers: Buffers::default(),
             config,
+        })
+    }
+
+    /// What runs the store's continuous queries, if they are to be run.
+    pub(crate) fn continuous_queries(&self) -> Option<ContinuousQueries> {
+        self.config.continuous_queries.then(|| {
+            let (catalog, runner) = (self.catalog.clone(), self.runner.clone());
+            ContinuousQueries::new(catalog, runner, self.config.query_limits)
         })
     }
 
@@ -372,7 +381,7 @@ async fn finished<T>(work: JoinHandle<T>) -> T {
 }
 
 /// Nanoseconds since 1970.
-fn now_ns() -> i64 {
+pub(crate) fn now_ns() -> i64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -32,6 +32,8 @@ pub struct Config {
     pub queries_max: usize,
     /// What one statement may read; without bounds by default, as in InfluxDB.
     pub query_limits: tandem_query::Limits,
+    /// Whether continuous queries are run; they are stored and listed either way.
+    pub continuous_queries: bool,
     /// How long a write or query waits for its turn.
     pub queue_wait: Duration,
     /// How long a reader may take nothing of an answer before its query is ended.
@@ -83,6 +85,7 @@ impl Default for Config {
             writes_max: Self::WRITES_MAX,
             queries_max: Self::QUERIES_MAX,
             query_limits: tandem_query::Limits::default(),
+            continuous_queries: true,
             queue_wait: Self::QUEUE_WAIT,
             reader_stall_max: Self::READER_STALL_MAX,
             chunk_rows: Self::CHUNK_ROWS,

@@ -13,6 +13,7 @@ mod api;
 mod auth;
 mod buffers;
 mod config;
+mod continuous;
 mod counters;
 mod metrics;
 mod output;

@@ -9,7 +9,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
     Config, Counters,
-    api::{Api, Mount},
+    api::{Api, Mount, now_ns},
 };
 
 /// The open listeners that a server takes over ([`tandem_http::bind`] opens them).
@@ -72,6 +72,9 @@ impl Server {
             let mut stopped = stopped.clone();
             let stop = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
             tasks.spawn(serve(listener, handler, limits.clone(), stop));
+        }
+        if let Some(queries) = api.continuous_queries() {
+            tasks.spawn(queries.run(stopped, now_ns));
         }
         Ok(Self {
             api_addr,

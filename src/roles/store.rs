@@ -100,6 +100,9 @@ pub(crate) async fn start(
         ..tandem_server::Config::default()
     };
     config.limits.stop_deadline = STOP_DEADLINE;
+    config.continuous_queries = section
+        .continuous_queries
+        .unwrap_or(config.continuous_queries);
     if let Some(size) = section.body_bytes_max {
         config.body_bytes_max = usize::try_from(size.0).unwrap_or(usize::MAX);
     }
