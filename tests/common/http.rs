@@ -49,6 +49,27 @@ pub(crate) fn rows(address: SocketAddr, database: &str, query: &str) -> Option<V
     Some(first["values"].as_array().cloned().unwrap_or_default())
 }
 
+/// Whether a statement that changes something was done.
+pub(crate) fn statement(address: SocketAddr, database: &str, text: &str) -> bool {
+    let target = format!("/query?db={database}&q={}", encode(text));
+    let request = format!("POST {target} HTTP/1.0\r\nHost: {address}\r\nContent-Length: 0\r\n\r\n");
+    let Ok((200, body)) = exchange(address, &request) else {
+        return false;
+    };
+    let answer: Json = serde_json::from_str(&body).unwrap_or_default();
+    let result = &answer["results"][0];
+    assert!(result["error"].is_null(), "{text}: {result}");
+    result.is_object()
+}
+
+/// The names that `SHOW MEASUREMENTS` gives.
+#[track_caller]
+pub(crate) fn measurements(address: SocketAddr, database: &str) -> Vec<String> {
+    let rows = rows(address, database, "SHOW MEASUREMENTS").expect("an answer");
+    let names = rows.iter().filter_map(|row| row[0].as_str());
+    names.map(str::to_owned).collect()
+}
+
 fn encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric();
     text.bytes()

@@ -133,9 +133,9 @@ impl Life {
         Options {
             clock: Arc::<ManualClock>::clone(&self.clock),
             background: false,
-            memtable_bytes_max: 256 << 10,
+            memtable_bytes_max: 512 << 10,
             block_cache_bytes_max: 64 << 10,
-            overload_wait: Duration::ZERO,
+            overload_wait: Duration::from_secs(10),
             free_bytes_min: 4_096,
             ..Options::default()
         }

@@ -23,7 +23,8 @@ pub(crate) fn cargo() -> Command {
 /// Lives of the store on a simulated file system.
 pub(crate) fn crash(root: &Path, options: &[&str]) -> anyhow::Result<bool> {
     let mut command = cargo();
-    command.args(["run", "--quiet", "--package", "tandem-crash", "--"]);
+    command.args(["run", "--quiet", "--profile", "fast"]);
+    command.args(["--package", "tandem-crash", "--"]);
     run(command.args(options), root)
 }
 
@@ -39,7 +40,9 @@ pub(crate) fn kill(root: &Path, options: &[&str]) -> anyhow::Result<bool> {
             "--seed" => "TANDEM_TEST_SEED",
             other => bail!("unknown option: {other}; there are --cycles N and --seed S"),
         };
-        let value = options.next().with_context(|| format!("{option} needs a number"))?;
+        let value = options
+            .next()
+            .with_context(|| format!("{option} needs a number"))?;
         value
             .parse::<u64>()
             .with_context(|| format!("{option} {value}"))?;
