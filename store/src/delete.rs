@@ -90,15 +90,46 @@ fn mark(
         series,
         range,
     });
-    manifest.commit(&[Edit::AddTombstone {
+    let mut edits = vec![Edit::AddTombstone {
         database: database.id,
         shards: shards.iter().map(|shard| shard.id).collect(),
         tombstone: Arc::clone(&tombstone),
-    }])?;
-    for shard in &shards {
-        shard.data_mut().tombstones.push(Arc::clone(&tombstone));
+    }];
+    let flushed_to = manifest.state().flushed_to;
+    let covered: Vec<Vec<u64>> = shards
+        .iter()
+        .map(|shard| covered(shard, &tombstone, flushed_to))
+        .collect();
+    for (shard, ids) in shards.iter().zip(&covered) {
+        if !ids.is_empty() {
+            edits.push(Edit::DropTombstones {
+                shard: shard.id,
+                ids: ids.clone(),
+            });
+        }
+    }
+    manifest.commit(&edits)?;
+    for (shard, ids) in shards.iter().zip(covered) {
+        let mut data = shard.data_mut();
+        data.tombstones.retain(|t| !ids.contains(&t.id));
+        data.tombstones.push(Arc::clone(&tombstone));
     }
     Ok(Some((tombstone, shards)))
+}
+
+/// The tombstones of a shard that a newer one makes needless, so that deleting the same again and again
+/// costs nothing. The WAL's replay must not need them either: between them and the newer one a
+/// measurement may have changed its types.
+fn covered(shard: &Shard, newer: &Tombstone, flushed_to: Sequence) -> Vec<u64> {
+    let data = shard.data();
+    let is_covered = |t: &&Arc<Tombstone>| {
+        let range = t.range.intersect(&shard.range);
+        t.sequence <= flushed_to
+            && newer.range.intersect(&range) == range
+            && t.series.is_subset(&newer.series)
+    };
+    let covered = data.tombstones.iter().filter(is_covered);
+    covered.map(|t| t.id).collect()
 }
 
 /// Takes series that a tombstone of `sequence` hid wholly out of a shard, unless they were written

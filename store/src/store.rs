@@ -227,6 +227,7 @@ impl Store {
         series: &RoaringBitmap,
         range: TimeRange,
     ) -> Result<(), StoreError> {
+        self.check_open()?;
         let database = self.core.find(database)?;
         let choose = |present: &RoaringBitmap| present & series;
         delete(&self.core, &self.committer, &database, choose, range)?;
@@ -240,6 +241,7 @@ impl Store {
     /// # Errors
     /// As [`Store::delete`].
     pub fn drop_measurement(&self, database: &str, name: &[u8]) -> Result<bool, StoreError> {
+        self.check_open()?;
         let database = self.core.find(database)?;
         let mut found = false;
         let choose = |present: &RoaringBitmap| {
@@ -256,6 +258,13 @@ impl Store {
         )?;
         self.wake();
         Ok(found)
+    }
+
+    fn check_open(&self) -> Result<(), StoreError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StoreError::ReadOnly("it is closed".into()));
+        }
+        Ok(())
     }
 
     /// Every shard of every database, by id.
@@ -332,9 +341,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSpace`]; what the file system reports; nothing is lost by it.
     pub fn compact(&self) -> Result<(), StoreError> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(StoreError::ReadOnly("it is closed".into()));
-        }
+        self.check_open()?;
         self.flusher.flush()?;
         self.compactor.settle()?;
         purge(&self.core)?;

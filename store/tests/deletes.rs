@@ -208,6 +208,41 @@ fn deletes_without_writes_between_them_all_count() {
 }
 
 #[test]
+fn deleting_the_same_again_and_again_leaves_one_tombstone() {
+    let bed = Bed::with_options(tandem_store::Options {
+        background: false,
+        free_bytes_min: 0,
+        ..Default::default()
+    });
+    bed.write("m,host=a v=1i 1\nm,host=a v=1i 100").unwrap();
+    bed.store.flush().unwrap();
+    for end_ns in 1..20 {
+        delete(&bed.store, "a", 0, end_ns);
+        bed.write(&format!("m,host=a v=2i {end_ns}")).unwrap();
+        bed.store.flush().unwrap();
+    }
+    assert_eq!(bed.store.shards()[0].tombstones, 1);
+    assert_eq!(
+        points(&bed.store, "m"),
+        ["m,host=a v=2i 19", "m,host=a v=1i 100"]
+    );
+    bed.store.compact().unwrap();
+    assert_eq!(bed.store.shards()[0].tombstones, 0);
+    let after = bed.after_power_loss(1);
+    assert_eq!(
+        points(&after.store, "m"),
+        ["m,host=a v=2i 19", "m,host=a v=1i 100"]
+    );
+    bed_is_closed(&after);
+}
+
+fn bed_is_closed(bed: &Bed) {
+    bed.store.close().unwrap();
+    let none = RoaringBitmap::from_iter([0]);
+    assert!(bed.store.delete("db", &none, TimeRange::ALL).is_err());
+}
+
+#[test]
 fn a_delete_goes_through_all_policies_and_only_one_database() {
     let bed = Bed::new();
     let spec = tandem_store::PolicySpec {
