@@ -18,7 +18,7 @@ use tandem_vfs::Vfs;
 
 use super::chain::Chain;
 use super::error::SnapshotError;
-use super::list::{BackupList, ListedFile};
+use super::list::{BackupList, LIST_FILE, ListedFile};
 use super::log::{CATALOG_LOG_DIR, WAL_DIR, copy_log, prune, segment_paths};
 use super::selection::{Selection, dirs_and_files, is_store};
 use super::tree::{Tree, content, sync_parent};
@@ -96,7 +96,11 @@ pub fn backup(
 fn begin(vfs: &dyn Vfs, partial: &Path) -> Result<(), SnapshotError> {
     let marker = partial.join(PARTIAL_FILE);
     if vfs.exists(partial) {
-        if !vfs.exists(&marker) {
+        let names = vfs.read_dir(partial).unwrap_or_default();
+        // Without the marker it is one that was just begun, or whole but for its name.
+        let is_ours =
+            names.is_empty() || vfs.exists(&marker) || vfs.exists(&partial.join(LIST_FILE));
+        if !is_ours {
             return Err(SnapshotError::Exists(partial.into()));
         }
         remove_tree(vfs, partial).map_err(SnapshotError::io("remove", partial))?;
@@ -105,7 +109,8 @@ fn begin(vfs: &dyn Vfs, partial: &Path) -> Result<(), SnapshotError> {
         .map_err(SnapshotError::io("make directory", partial))?;
     vfs.create_new(&marker)
         .map_err(SnapshotError::io("make", &marker))?;
-    Ok(())
+    vfs.sync_dir(partial)
+        .map_err(SnapshotError::io("sync directory", partial))
 }
 
 fn partial_name(target: &Path) -> PathBuf {

@@ -134,18 +134,23 @@ pub(super) fn restore_from(
         fs.remove_file(&marker)?;
         fs.sync_dir(target)
     };
-    let filled = fill(vfs, source, target, link);
-    if filled.is_err() {
-        match clear(fs, target).and_then(|()| finish()) {
-            Ok(()) => {}
-            Err(error) => {
-                tracing::warn!(dir = %target.display(), %error, "cannot clear what an unfinished restore made; the next one does");
+    let restored = fill(vfs, source, target, link).and_then(|report| {
+        finish().map_err(SnapshotError::io("finish the restore in", target))?;
+        Ok(report)
+    });
+    if restored.is_err() {
+        let undo = || {
+            if !fs.exists(&marker) {
+                fs.create_new(&marker)?;
             }
+            clear(fs, target)?;
+            finish()
+        };
+        if let Err(error) = undo() {
+            tracing::warn!(dir = %target.display(), %error, "cannot clear what an unfinished restore made; the next one does");
         }
-        return filled;
     }
-    finish().map_err(SnapshotError::io("finish the restore in", target))?;
-    filled
+    restored
 }
 
 fn fill(
