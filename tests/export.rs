@@ -241,7 +241,7 @@ fn a_real_influxdb_takes_an_export_and_gives_the_same_answers() {
         answers(address, "telegraf"),
         answers(real.address, "telegraf"),
     );
-    assert!(ours.len() > 50);
+    assert!(ours.len() > 45, "{} series", ours.len());
     for (ours, theirs) in ours.iter().zip(&theirs) {
         assert!(ours == theirs, "{:.2000}\n{:.2000}", ours, theirs);
     }
