@@ -145,7 +145,7 @@ impl Flush {
         core: &Core,
         exists: &dyn Fn(&Arc<Database>) -> bool,
         made: &mut Vec<PathBuf>,
-    ) -> Result<(Vec<Edit>, Vec<WrittenFile<'_>>, Vec<WrittenSegment<'_>>), StoreError> {
+    ) -> Result<WrittenAll<'_>, StoreError> {
         let mut edits = Vec::new();
         let mut files = Vec::new();
         let mut segments = Vec::new();
@@ -307,6 +307,9 @@ fn for_each(
         done
     })
 }
+
+/// The edits that make files and segments true, and these.
+type WrittenAll<'a> = (Vec<Edit>, Vec<WrittenFile<'a>>, Vec<WrittenSegment<'a>>);
 
 /// An index segment on its way into the manifest.
 struct WrittenSegment<'a> {

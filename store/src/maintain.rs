@@ -120,7 +120,7 @@ impl Maintenance {
         let signal = Arc::new(Signal::default());
         let (theirs, then) = (Arc::clone(&signal), Arc::clone(&compaction));
         let thread = thread::spawn("store-maintain", move || {
-            run(&theirs, &core, &flusher, &then)
+            run(&theirs, &core, &flusher, &then);
         })?;
         Ok(Self {
             signal,

@@ -188,7 +188,7 @@ impl Memtable {
                     rows_before,
                 };
                 let link = u64::from(newest) << 32 | u64::from(place);
-                self.words.from_mut(address)[0] = link;
+                self.words.tail_mut(address)[0] = link;
                 chunk
             }
         };
@@ -216,7 +216,7 @@ impl Memtable {
             chunk.rows += 1;
             chunk.rows - 1
         };
-        let words = self.words.from_mut(chunk.address);
+        let words = self.words.tail_mut(chunk.address);
         words[1] = chunk.count_word();
         let words = &mut words[HEADER_WORDS + row * stride..][..stride];
         words[0] = time_ns.cast_unsigned();

@@ -78,7 +78,7 @@ impl<T> Blocks<T> {
     }
 
     pub(super) fn push(&mut self, item: T) {
-        if self.len as usize % BLOCK_ITEMS == 0 {
+        if (self.len as usize).is_multiple_of(BLOCK_ITEMS) {
             let full = if self.len == 0 { 0 } else { BLOCK_ITEMS };
             self.blocks.push(Vec::with_capacity(full));
         }

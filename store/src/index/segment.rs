@@ -335,6 +335,9 @@ fn read_block(mut r: Reader<'_>, table: &mut SeriesTable) -> Result<u32, Malform
     Ok(block.series.len() as u32)
 }
 
+/// Where a block begins, and what it holds unless that is damaged.
+type ReadBlock = (u64, Option<Vec<u8>>);
+
 struct Input<'a> {
     file: &'a dyn File,
     path: &'a Path,
@@ -366,7 +369,7 @@ impl Input<'_> {
 
     /// The next block with its offset, without content when that is damaged; `None` when there is no
     /// further one.
-    fn block(&mut self) -> Result<Option<(u64, Option<Vec<u8>>)>, StoreError> {
+    fn block(&mut self) -> Result<Option<ReadBlock>, StoreError> {
         let at = self.at;
         let mut header = [0; BLOCK_HEADER_BYTES];
         if !self.read(&mut header)? {

@@ -45,7 +45,7 @@ impl Words {
     }
 
     /// As [`Words::from`], to be changed.
-    pub(super) fn from_mut(&mut self, address: u32) -> &mut [u64] {
+    pub(super) fn tail_mut(&mut self, address: u32) -> &mut [u64] {
         let (block, offset) = split(address);
         &mut self.blocks[block][offset..]
     }
@@ -83,7 +83,7 @@ mod tests {
         for count in (0..600).map(|n| 1 + n * 7 % 400).chain([100_000, 3]) {
             let address = words.allocate(count);
             assert!(words.from(address)[..count].iter().all(|w| *w == 0));
-            words.from_mut(address)[..count].fill(address.into());
+            words.tail_mut(address)[..count].fill(address.into());
             places.push((address, count));
         }
         for (address, count) in places {
