@@ -131,6 +131,7 @@ impl Sink for JsonSink {
             Value::Unsigned(v) => json!(v),
             Value::Boolean(v) => json!(v),
             Value::String(v) => text(v),
+            Value::Strings(list) => list.iter().map(|v| text(v)).collect(),
         };
         let rows: Vec<Json> = series
             .values
