@@ -1,123 +1,19 @@
-//! Backups, restores and the check of everything: what was acknowledged before a backup began is in it, whatever the
-//! store does meanwhile, and what is damaged is found or refused.
+//! Backups and restores: what was acknowledged before a backup began is in it, whatever the store does meanwhile, and
+//! what is damaged is refused.
+
+mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use tandem_model::{FieldValue, Precision, SeriesId, TimeRange};
+use common::real::{WEEK_NS, assert_sound, backup, check, contents, open, sample, vfs, write};
 use tandem_store::{
-    BackupOptions, BackupReport, Finding, Options, Order, PolicyChoice, RestoreOptions, Selection,
-    SnapshotError, Store, StoreError, VerifyReport, WriteRequest,
+    BackupOptions, BackupReport, Options, RestoreOptions, Selection, SnapshotError, Store,
+    StoreError,
 };
-use tandem_vfs::{RealFs, Vfs};
 use tempfile::TempDir;
-
-const HOUR_NS: i64 = 3_600_000_000_000;
-const WEEK_NS: i64 = 7 * 24 * HOUR_NS;
-
-fn vfs() -> Arc<dyn Vfs> {
-    Arc::new(RealFs)
-}
-
-fn open(dir: &Path) -> Store {
-    let options = Options {
-        background: false,
-        free_bytes_min: 0,
-        ..Options::default()
-    };
-    Store::open(vfs(), dir, options).unwrap()
-}
-
-fn write(store: &Store, database: &str, body: &str) {
-    let request = WriteRequest {
-        database,
-        retention_policy: None,
-        precision: Precision::Nanosecond,
-        now_ns: 0,
-    };
-    store.write(&request, body.as_bytes()).unwrap();
-}
-
-/// Every value of a database, as text, sorted.
-fn contents(store: &Store, database: &str) -> Vec<String> {
-    let view = store
-        .view(database, PolicyChoice::All, TimeRange::ALL)
-        .unwrap();
-    let mut all = Vec::new();
-    for measurement in view.measurements() {
-        let fields: Vec<Vec<u8>> = view
-            .fields(&measurement)
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect();
-        let names: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
-        for id in view.series(&measurement) {
-            let key = view.series_key(SeriesId(id));
-            let key = String::from_utf8_lossy(&key).into_owned();
-            let mut reader = view.read(SeriesId(id), &names, TimeRange::ALL, Order::Ascending);
-            while let Some(rows) = reader.next().unwrap() {
-                for (at, time) in rows.times_ns.iter().enumerate() {
-                    for (name, column) in names.iter().zip(&rows.columns) {
-                        if let Some(value) = column.as_ref().and_then(|c| c.get(at)) {
-                            let name = String::from_utf8_lossy(name);
-                            all.push(format!("{key} {name}={} {time}", text(value)));
-                        }
-                    }
-                }
-            }
-        }
-    }
-    all.sort();
-    all
-}
-
-fn text(value: FieldValue<'_>) -> String {
-    format!("{value:?}")
-}
-
-fn backup(dir: &Path, target: &Path, options: &BackupOptions) -> BackupReport {
-    tandem_store::backup(&vfs(), dir, target, options).unwrap()
-}
-
-fn check(dir: &Path, chain: &[PathBuf]) -> (VerifyReport, Vec<Finding>) {
-    let mut findings = Vec::new();
-    let report = tandem_store::verify(&vfs(), dir, chain, &mut |f| findings.push(f)).unwrap();
-    (report, findings)
-}
-
-#[track_caller]
-fn assert_sound(dir: &Path) -> VerifyReport {
-    let (report, findings) = check(dir, &[]);
-    assert_eq!(report.faults, 0, "{findings:#?}");
-    report
-}
-
-/// A store with two databases, files, index segments, a deletion, and rows that are in its WAL alone.
-fn sample(dir: &Path) -> Store {
-    let store = open(dir);
-    store.create_database("a", None).unwrap();
-    store.create_database("b", None).unwrap();
-    for round in 0..3_i64 {
-        for host in 0..20 {
-            let time = round * WEEK_NS + host;
-            write(
-                &store,
-                "a",
-                &format!(
-                    "cpu,host=h{host} u={round}i,v=0.{host},s=\"x{round}\",t=true {time}\nmem,host=h{host} f=1 {time}"
-                ),
-            );
-        }
-        write(&store, "b", &format!("other x={round} {round}"));
-        store.flush().unwrap();
-    }
-    store.drop_measurement("a", b"mem").unwrap();
-    write(&store, "a", "cpu,host=new u=7i 5\ncpu,host=h1 u=70i 1");
-    write(&store, "b", "other x=99 0");
-    store
-}
 
 #[test]
 fn a_backup_restores_what_was_there() {
@@ -596,101 +492,4 @@ fn a_restore_that_was_cut_short_is_no_store_and_can_be_run_again() {
     assert!(matches!(error, StoreError::Restoring(_)), "{error}");
     tandem_store::restore(&vfs(), &path("full"), &new, &RestoreOptions::default()).unwrap();
     assert_sound(&new);
-}
-
-#[test]
-fn every_fault_is_found_where_it_is() {
-    let home = TempDir::new().unwrap();
-    let dir = home.path().join("store");
-    let store = sample(&dir);
-    drop(store);
-    assert_sound(&dir);
-    let mut files = Vec::new();
-    let mut dirs = vec![dir.clone()];
-    while let Some(path) = dirs.pop() {
-        for entry in fs::read_dir(&path).unwrap() {
-            let path = entry.unwrap().path();
-            match path.is_dir() {
-                true => dirs.push(path),
-                false => files.push(path),
-            }
-        }
-    }
-    files.retain(|path| {
-        let extension = path.extension().and_then(|e| e.to_str());
-        matches!(extension, Some("blk" | "sidx"))
-            || path.starts_with(dir.join("wal")) && extension == Some("seg")
-    });
-    assert!(files.len() > 6);
-    for path in files {
-        let good = fs::read(&path).unwrap();
-        let mut bad = good.clone();
-        // The first record of a log; whatever is in the middle of the others.
-        let at = if path.extension().unwrap() == "seg" {
-            90
-        } else {
-            bad.len() / 2
-        };
-        bad[at] ^= 1;
-        fs::write(&path, &bad).unwrap();
-        let (report, findings) = check(&dir, &[]);
-        let is_told = |f: &Finding| matches!(f, Finding::Fault { file, .. } if *file == path);
-        assert!(
-            report.faults > 0 && findings.iter().any(is_told),
-            "{}: {findings:#?}",
-            path.display()
-        );
-        fs::remove_file(&path).unwrap();
-        let (report, _) = check(&dir, &[]);
-        if path.extension().unwrap() != "seg" {
-            assert!(report.faults > 0, "{} is gone", path.display());
-        }
-        fs::write(&path, &good).unwrap();
-    }
-    let stray = dir.join("data/0/stray.blk");
-    fs::write(&stray, b"x").unwrap();
-    let (report, _) = check(&dir, &[]);
-    assert_eq!(report.faults, 1);
-    // Beside a process that has the store open it may be a file that is being made.
-    let store = open(&dir);
-    fs::write(&stray, b"x").unwrap();
-    let (report, findings) = check(&dir, &[]);
-    assert_eq!(report.faults, 0, "{findings:#?}");
-    drop(store);
-}
-
-#[test]
-fn an_inspection_adds_up() {
-    let home = TempDir::new().unwrap();
-    let dir = home.path().join("store");
-    let store = sample(&dir);
-    let found = tandem_store::inspect(&vfs(), &dir).unwrap();
-    assert_eq!(found.damaged, []);
-    let names: Vec<&str> = found.databases.iter().map(|d| d.name.as_str()).collect();
-    assert_eq!(names, ["a", "b"]);
-    assert_eq!(found.wal.rows, 3);
-    let a = &found.databases[0];
-    let shards: Vec<_> = a.policies.iter().flat_map(|(_, shards)| shards).collect();
-    assert_eq!(shards.len(), 3);
-    let cpu = a.measurements.iter().find(|m| m.name == b"cpu").unwrap();
-    assert_eq!((cpu.series, cpu.rows), (20, 60));
-    let columns: Vec<(&[u8], u64)> = cpu
-        .columns
-        .iter()
-        .map(|c| (c.name.as_slice(), c.values))
-        .collect();
-    assert_eq!(
-        columns,
-        [(&b"s"[..], 60), (b"t", 60), (b"u", 60), (b"v", 60)]
-    );
-    let strings = &cpu.columns[0];
-    assert_eq!(strings.raw_bytes, 60 * 2);
-    let bytes: u64 = shards.iter().map(|s| s.files.1).sum();
-    let measurements: u64 = a.measurements.iter().map(|m| m.bytes).sum();
-    assert!(measurements < bytes);
-    for m in &a.measurements {
-        let columns: u64 = m.columns.iter().map(|c| c.bytes).sum();
-        assert!(columns + m.time_bytes < m.bytes);
-    }
-    drop(store);
 }

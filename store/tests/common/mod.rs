@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub(crate) mod real;
+
 use std::path::Path;
 use std::sync::Arc;
 
