@@ -21,7 +21,9 @@ use common::{
 };
 use serde_json::json;
 
-const DISK: &str = "24m";
+const DISK: &str = "32m";
+/// Of something else on the disk, from the beginning.
+const OTHER_BYTES: usize = 8 << 20;
 /// Below this the store refuses writes.
 const CONFIG: &str = "[store]\nfree-bytes-min = \"6MiB\"\nmemory-bytes-max = \"128MiB\"\nmemtable-bytes-max = \"4MiB\"\nwal-bytes-max = \"4MiB\"\n";
 
@@ -123,6 +125,9 @@ fn full_disk(home: &Path, disk: &Disk) {
     let mut process = Process::start(&arguments, home, "store");
     process.await_ping(address);
 
+    let other = disk.0.join("other");
+    fs::write(&other, vec![0_u8; OTHER_BYTES]).expect("a file");
+
     // Fill it until it refuses.
     let mut acknowledged = 0;
     let mut refusal = None;
@@ -137,7 +142,7 @@ fn full_disk(home: &Path, disk: &Disk) {
         refusal = Some((status, body));
         break;
     }
-    let (status, body) = refusal.expect("a disk of 24 MiB fills up");
+    let (status, body) = refusal.expect("a small disk fills up");
     assert_eq!(status, 503, "{body}");
     assert!(body.contains("no space left on device"), "{body}");
     assert!(acknowledged > 1_000, "{acknowledged}");
@@ -185,6 +190,7 @@ fn full_disk(home: &Path, disk: &Disk) {
 
     // Space is back: writing goes on.
     fs::remove_file(&filler).expect("the filler");
+    fs::remove_file(&other).expect("the other file");
     await_true("a write is taken again", PATIENCE, || {
         let written = http::write(address, DATABASE, &batch("after", 1));
         written.is_ok_and(|(status, _)| status == 204)
