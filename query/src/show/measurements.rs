@@ -99,7 +99,7 @@ fn matching(condition: &Expr, view: &View) -> Result<BTreeSet<Vec<u8>>, Error> {
                 }
                 let key = tag.name.as_bytes();
                 !view.series_with_tag(name, key).is_empty()
-                    && !fits.series(&view, name, key).is_empty() != fits.negated
+                    && fits.series(view, name, key).is_empty() == fits.negated
             });
             Ok(names.into_iter().collect())
         }
