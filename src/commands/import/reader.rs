@@ -6,8 +6,8 @@
 
 use std::io::{self, Read};
 
-/// Bytes read at once, at least.
-const READ_BYTES: usize = 256 << 10;
+/// Bytes read at once, at least. Few in tests, so that lines are cut everywhere.
+const READ_BYTES: usize = if cfg!(test) { 5 } else { 256 << 10 };
 /// A point that does not end within so many bytes has a quote too many; it is cut at its first newline.
 const LINE_BYTES_MAX: usize = 4 << 20;
 
@@ -185,7 +185,8 @@ impl<R: Read> Reader<R> {
             return simple.map(|end| self.at + end);
         }
         match exact_end(rest, self.is_at_end) {
-            Some(end) => Some(self.at + end),
+            Some(end) if end <= LINE_BYTES_MAX => Some(self.at + end),
+            Some(_) => simple.map(|end| self.at + end),
             None if rest.len() >= LINE_BYTES_MAX => newline.map(|end| self.at + end),
             None => None,
         }
@@ -230,4 +231,80 @@ fn exact_end(body: &[u8], is_at_end: bool) -> Option<usize> {
         at += 1;
     }
     is_at_end.then_some(body.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pieces as text, each with its line.
+    fn pieces(text: &str) -> Vec<(u64, String)> {
+        let mut reader = Reader::new(text.as_bytes());
+        let mut all = Vec::new();
+        while let Some((number, item)) = reader.next().unwrap() {
+            all.push((number, format!("{item:?}")));
+        }
+        all
+    }
+
+    #[test]
+    fn sections_contexts_and_points_are_told_apart() {
+        let text = "# INFLUXDB EXPORT: a - b\n# DDL\nCREATE DATABASE \"x\" WITH NAME y\n\n# DML\n\
+            # CONTEXT-DATABASE:x y\r\n# CONTEXT-RETENTION-POLICY: z\n# writing tsm data\n  \n\
+            m f=\"a\n# b\" 1\nm f=2";
+        let line = |text: &str| format!("{:?}", Item::Line(text.as_bytes()));
+        let expected = [
+            (
+                3,
+                "Statement(\"CREATE DATABASE \\\"x\\\" WITH NAME y\")".to_owned(),
+            ),
+            (6, "Database(\"x y\")".to_owned()),
+            (7, "Policy(\"z\")".to_owned()),
+            (10, line("m f=\"a\n# b\" 1")),
+            (12, line("m f=2")),
+        ];
+        assert_eq!(pieces(text), expected);
+        assert_eq!(pieces(""), []);
+    }
+
+    #[test]
+    fn points_are_cut_as_the_parser_cuts_them() {
+        let mut state = 1_u64;
+        let mut random = |below: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) as usize % below
+        };
+        for _ in 0..20_000 {
+            let body: Vec<u8> = (0..random(24))
+                .map(|_| b"ab,= \"\\\n1\n"[random(10)])
+                .collect();
+            let mut reader = Reader::new(&body[..]);
+            let mut ours = Vec::new();
+            while let Some((_, item)) = reader.next().unwrap() {
+                let Item::Line(line) = item else {
+                    panic!("{item:?}");
+                };
+                ours.push(line.strip_suffix(b"\n").unwrap_or(line).to_vec());
+            }
+            ours.retain(|line| !line.is_empty());
+            let theirs: Vec<&[u8]> = tandem_line::lines(&body).collect();
+            let text = String::from_utf8_lossy(&body).into_owned();
+            assert_eq!(ours, theirs, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_quote_too_many_costs_one_line() {
+        let mut text = "m f=\"open 1\n".to_owned();
+        while text.len() < LINE_BYTES_MAX + 100 {
+            text.push_str("m f=2 1\n");
+        }
+        let mut reader = Reader::new(text.as_bytes());
+        let (number, first) = reader.next().unwrap().unwrap();
+        assert!(number == 1 && first == Item::Line(b"m f=\"open 1"));
+        let (number, second) = reader.next().unwrap().unwrap();
+        assert!(number == 2 && second == Item::Line(b"m f=2 1"));
+    }
 }
