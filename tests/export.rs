@@ -243,7 +243,7 @@ fn a_real_influxdb_takes_an_export_and_gives_the_same_answers() {
     );
     assert!(ours.len() > 45, "{} series", ours.len());
     for (ours, theirs) in ours.iter().zip(&theirs) {
-        assert!(ours == theirs, "{:.2000}\n{:.2000}", ours, theirs);
+        assert!(ours == theirs, "{ours:.2000}\n{theirs:.2000}");
     }
     assert_eq!(ours.len(), theirs.len());
 }
