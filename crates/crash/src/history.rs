@@ -64,8 +64,13 @@ impl History {
     /// Notes an operation that ran alone.
     pub fn add(&mut self, effect: Effect, answer: Answer) {
         if answer == Answer::Done {
+            let before = (!effect.is_write() && !effect.is_delete()).then(|| self.live.clone());
             self.live.apply(&effect);
             self.settle_before(&effect);
+            if before.is_some_and(|before| before == self.live) {
+                // Made what was there already: it has no place in the order.
+                return;
+            }
             if self.rounds.is_empty() {
                 self.base.apply(&effect);
                 return;
@@ -273,6 +278,13 @@ mod tests {
         let mut two = History::of(with(&[1]));
         two.add(write(2), Answer::Unknown);
         two.add(write(3), Answer::Unknown);
+        two.add(delete(), Answer::Done);
+        let again = Effect::CreateDatabase {
+            name: "db".into(),
+            policy: "p".into(),
+            shard_duration_ns: 1,
+        };
+        two.add(again, Answer::Done);
         two.add(delete(), Answer::Done);
         assert!([2, 3].iter().all(|value| two.allows(&with(&[*value]))));
         after.add(Effect::DropDatabase("db".into()), Answer::Done);
