@@ -20,7 +20,7 @@ pub use generate::{Mix, life};
 pub use history::{Answer, History};
 pub use life::{Failure, Tally, run};
 pub use model::{Database, Effect, Model, Policy, Rows};
-pub use observe::{observe, observe_range};
+pub use observe::{Listed, observe, observe_range};
 pub use op::{Cut, Fault, Op, Step, Target, Write};
 pub use point::{Point, Row, Value};
 pub use shrink::shrink;

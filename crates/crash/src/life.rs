@@ -14,7 +14,7 @@ use tandem_vfs::Vfs;
 use crate::generate::{HOUR_NS, START_NS};
 use crate::history::{Answer, History};
 use crate::model::{Effect, Policy};
-use crate::observe::{observe, observe_range, text};
+use crate::observe::{Listed, observe, observe_range, text};
 use crate::op::{Cut, Op, Step, Target};
 
 mod delete;
@@ -364,7 +364,7 @@ impl Life {
 
     /// What is found after a start must be what may be there; from then on it is certain.
     fn recovered(&mut self) -> Result<(), String> {
-        let found = observe(self.store())?;
+        let found = observe(self.store(), Listed::Exact)?;
         self.tally.looks += 1;
         self.tally.rows += found.rows() as u64;
         if !self.history.allows(&found) {
@@ -377,9 +377,18 @@ impl Life {
         Ok(())
     }
 
+    /// What to expect of the lists.
+    pub(crate) const fn listed(&self) -> Listed {
+        if self.troubled {
+            Listed::MayBeMore
+        } else {
+            Listed::Exact
+        }
+    }
+
     /// Compares everything that a reader sees with what was acknowledged.
     fn look(&mut self) -> Result<(), String> {
-        let found = observe(self.store())?;
+        let found = observe(self.store(), self.listed())?;
         self.tally.looks += 1;
         self.tally.rows += found.rows() as u64;
         let live = self.history.live();

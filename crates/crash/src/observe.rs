@@ -8,13 +8,22 @@ use tandem_store::{Order, PolicyChoice, Store, View};
 use crate::model::{Database, Model, Policy, Rows};
 use crate::point::{Row, Value, measurement_of};
 
+/// Whether a series may be listed of which no row is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// No.
+    Exact,
+    /// Yes: a read failed while rows were deleted, so that what is left could not be told.
+    MayBeMore,
+}
+
 /// Everything in a store. `Err` when something cannot be read, or when two ways of asking
 /// disagree: a row's series must have a key and be found by measurement and by each of its tags,
 /// and its fields must be listed with their types.
 ///
 /// # Errors
 /// What is wrong, for people.
-pub fn observe(store: &Store) -> Result<Model, String> {
+pub fn observe(store: &Store, listed: Listed) -> Result<Model, String> {
     let mut model = Model::default();
     for name in store.databases() {
         let mut database = Database::default();
@@ -22,8 +31,8 @@ pub fn observe(store: &Store) -> Result<Model, String> {
         for policy in policies {
             let choice = PolicyChoice::Named(&policy.name);
             let view = store.view(&name, choice, TimeRange::ALL).map_err(text)?;
-            let series =
-                series_of(&view).map_err(|what| format!("{name}.{}: {what}", policy.name))?;
+            let series = series_of(&view, listed)
+                .map_err(|what| format!("{name}.{}: {what}", policy.name))?;
             if policy.is_default {
                 database.default_policy = Some(policy.name.clone());
             }
@@ -54,7 +63,7 @@ fn utf8(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn series_of(view: &View) -> Result<BTreeMap<String, Rows>, String> {
+fn series_of(view: &View, listed: Listed) -> Result<BTreeMap<String, Rows>, String> {
     let mut series = BTreeMap::new();
     let measurements = view.measurements();
     if !measurements.is_sorted() {
@@ -68,13 +77,16 @@ fn series_of(view: &View) -> Result<BTreeMap<String, Rows>, String> {
             let key = view.series_key(id);
             let name = utf8(&key);
             if key.is_empty() || measurement_of(&name).as_bytes() != measurement {
-                let listed = utf8(&measurement);
-                return Err(format!("{id:?} of {listed} has the key {name:?}"));
+                let of = utf8(&measurement);
+                return Err(format!("{id:?} of {of} has the key {name:?}"));
             }
             find_by_tags(view, &measurement, &key, id)?;
             let rows = read(view, id, &fields, TimeRange::ALL, Order::Ascending)
                 .map_err(|what| format!("{name}: {what}"))?;
             if rows.is_empty() {
+                if listed == Listed::MayBeMore {
+                    continue;
+                }
                 return Err(format!("{name} is listed and has no row"));
             }
             if series.insert(name.clone(), rows).is_some() {

@@ -108,7 +108,7 @@ impl Life {
             return Ok(());
         }
         self.fs.calm();
-        let seen = observe(self.store())?;
+        let seen = observe(self.store(), self.listed())?;
         if self.history.add_round_seen(round, &seen) {
             Ok(())
         } else {
