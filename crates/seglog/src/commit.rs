@@ -238,6 +238,16 @@ impl Shared {
         }
     }
 
+    /// Stops the log for good. What is staged fails at once and gives its numbers back, for nobody will write
+    /// it; what is being written gets an outcome of its own.
+    pub(crate) fn stop(&self, state: &mut State, error: &Error) {
+        state.failed.get_or_insert_with(|| error.clone());
+        let pending_first = state.pending_first;
+        state.rewind(pending_first, error);
+        self.settled.notify_all();
+        self.gathered.notify_all();
+    }
+
     /// Takes the lead and lets others stage for `commit_delay`.
     fn gather<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         let delay = self.options.commit_delay;
@@ -248,7 +258,7 @@ impl Shared {
         let (mut state, _) = self
             .gathered
             .wait_timeout_while(state, delay, |state| {
-                state.staged_bytes < self.options.pending_bytes_max
+                state.failed.is_none() && state.staged_bytes < self.options.pending_bytes_max
             })
             .unwrap_or_else(PoisonError::into_inner);
         state.leading = false;
@@ -314,9 +324,10 @@ impl Shared {
         if frames.capacity() <= SPARE_BYTES_MAX {
             state.spare = frames;
         }
-        if let Err(WriteError::Sync(e)) = written.as_ref().and(rotated.as_ref()) {
-            state.failed = Some(e.clone());
-        }
+        let stopped = match written.as_ref().and(rotated.as_ref()) {
+            Err(WriteError::Sync(e)) => Some(e.clone()),
+            _ => None,
+        };
         let result = match written {
             Ok(()) => {
                 state.durable_end = group_end;
@@ -331,6 +342,9 @@ impl Shared {
                 Err(error)
             }
         };
+        if let Some(error) = stopped {
+            self.stop(&mut state, &error);
+        }
         self.settled.notify_all();
         (state, result)
     }

@@ -190,7 +190,7 @@ impl Log {
                 let error = Error::io("sync", &shared.dir, e);
                 let mut state = shared.lock();
                 state.segments.push_front(segment);
-                state.failed.get_or_insert(error.clone());
+                shared.stop(&mut state, &error);
                 return Err(error);
             }
             // Only now, when a crash cannot bring its old name back.

@@ -121,6 +121,53 @@ fn a_failed_sync_stops_the_log_and_is_not_retried() {
     assert_eq!(reader.next().unwrap(), None);
 }
 
+/// Whoever waited for what was staged then, and for its numbers, waited for ever.
+#[test]
+fn a_failed_sync_of_a_cut_fails_what_is_staged() {
+    let fs = SimFs::new(7);
+    let (log, ..) = try_open(&fs, small()).unwrap();
+    commit(&log, b"one").unwrap();
+    log.rotate().unwrap();
+    let staged = log.append(&[b"two"]).unwrap();
+    // The segment goes, the sync of its directory does not get through.
+    fs.fail_after(1, ErrorKind::Other);
+    log.cut_below(2).unwrap_err();
+    assert!(log.check().is_err());
+    assert_eq!((log.durable_end(), log.next_sequence()), (2, 2));
+    let error = log.commit(&staged).unwrap_err();
+    assert!(matches!(error, Error::Io { action: "sync", .. }), "{error}");
+}
+
+/// As with a cut; what was written before the segment was begun is durable all the same.
+#[test]
+fn a_failed_sync_of_a_new_segment_fails_what_was_staged_meanwhile() {
+    let mut stopped = 0;
+    for call in 0..10 {
+        let fs = SimFs::new(7);
+        let (log, ..) = try_open(&fs, small()).unwrap();
+        let first = log.append(&[b"one"]).unwrap();
+        fs.hold_syncs();
+        let second = std::thread::scope(|scope| {
+            let rotation = scope.spawn(|| log.rotate());
+            fs.wait_for_held_syncs(1);
+            let second = log.append(&[b"two"]).unwrap();
+            fs.fail_after(call, ErrorKind::Other);
+            fs.release_syncs();
+            let _ = rotation.join().unwrap();
+            second
+        });
+        fs.calm();
+        if log.check().is_err() && log.durable_end() == 2 {
+            stopped += 1;
+            log.commit(&first).unwrap();
+            assert_eq!(log.next_sequence(), 2, "call {call}");
+            let error = log.commit(&second).unwrap_err();
+            assert!(matches!(error, Error::Io { action: "sync", .. }), "{error}");
+        }
+    }
+    assert!(stopped > 0);
+}
+
 /// After a failed sync the kernel shows pages that the disk never got. A log that is opened on them and says that they are
 /// durable has to make them so.
 #[test]
