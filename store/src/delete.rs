@@ -141,12 +141,17 @@ fn forget(database: &Database, shard: &Shard, mut gone: RoaringBitmap, sequence:
         data.series -= &gone;
         data.series.clone()
     };
-    let table = database.table();
-    for measurement in table.measurements(&gone) {
-        if table.count_series(&measurement, &left) == 0 {
-            shard.types().forget(&measurement);
-        }
+    if gone.is_empty() {
+        return;
     }
+    // Not only those of the series that are gone: when the WAL is replayed their keys, and even their
+    // rows, may be gone as well.
+    let table = database.table();
+    let mut types = shard.types();
+    let data = shard.data();
+    types.forget_unless(|name| {
+        table.count_series(name, &left) > 0 || data.has_series_of(name, &left)
+    });
 }
 
 /// A tombstone and one shard that it is for.

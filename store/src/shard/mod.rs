@@ -109,6 +109,24 @@ impl ShardData {
         written
     }
 
+    /// True when a source has one of `series` under this measurement; the index may have lost its key.
+    pub(crate) fn has_series_of(&self, measurement: &[u8], series: &RoaringBitmap) -> bool {
+        let in_files = self.files.iter().any(|file| {
+            let at = file.measurement(measurement);
+            at.is_some_and(|at| !file.measurements()[at].series.is_disjoint(series))
+        });
+        let frozen = self.frozen.iter().map(|frozen| &*frozen.table);
+        in_files
+            || frozen.chain([&self.active]).any(|table| {
+                let mut named = table.templates().map(|template| &*template.measurement);
+                named.any(|name| name == measurement)
+                    && table.series_ids().any(|id| {
+                        let name = table.measurement_of(id).map(|name| &**name);
+                        series.contains(id.0) && name == Some(measurement)
+                    })
+            })
+    }
+
     /// Freezes the active memtable, unless it is empty. `through` is the last sequence applied.
     pub(crate) fn rotate(&mut self, through: u64) {
         if !self.active.is_empty() {

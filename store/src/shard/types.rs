@@ -40,9 +40,9 @@ impl FieldTypes {
         self.measurements.get(measurement)?.get(field).copied()
     }
 
-    /// Forgets the fields of a measurement.
-    pub(crate) fn forget(&mut self, measurement: &[u8]) {
-        self.measurements.remove(measurement);
+    /// Forgets the fields of all measurements but those for which `is_kept` holds.
+    pub(crate) fn forget_unless(&mut self, mut is_kept: impl FnMut(&[u8]) -> bool) {
+        self.measurements.retain(|name, _| is_kept(name));
         self.accepted.clear();
     }
 
