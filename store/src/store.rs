@@ -1,5 +1,8 @@
 //! The store: open it, write to it, look at it, close it.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -362,10 +365,13 @@ impl Store {
     /// What the file system reports; nothing is lost by it.
     pub fn close(&self) -> Result<(), StoreError> {
         self.closed.store(true, Ordering::Release);
-        self.maintenance
+        // Ended without the lock: who wakes the thread must not have to wait for its end.
+        let maintenance = self
+            .maintenance
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
+        drop(maintenance);
         self.committer.close();
         self.flusher.flush()?;
         let wal = self.committer.wal();

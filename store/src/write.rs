@@ -140,7 +140,10 @@ impl Store {
             ..Refused::default()
         };
         let mut points = 0;
-        if !batch.rows.is_empty() {
+        // The series are let go before the thread is woken: who ends it may be waiting for it, and it for them.
+        if batch.rows.is_empty() {
+            drop(ids);
+        } else {
             let (staged, by_store) = self
                 .committer
                 .stage(&database, batch, generation, &shards)?;
