@@ -523,10 +523,17 @@ impl Core {
     /// Removes the files of dropped databases, policies and shards that nobody reads any more. What
     /// cannot be removed is rubbish that the next start removes.
     pub(crate) fn remove_garbage(&self) {
-        if !self.is_undecided() {
-            let leftovers = std::mem::take(&mut *self.leftovers());
-            self.discard(&leftovers);
-        }
+        let leftovers = {
+            // Held over both steps: a change that fails in between would leave files of its own.
+            let mut manifest = self.manifest();
+            manifest.settle();
+            if manifest.is_undecided() {
+                Vec::new()
+            } else {
+                std::mem::take(&mut *self.leftovers())
+            }
+        };
+        self.discard(&leftovers);
         let mut unread = Vec::new();
         self.garbage
             .lock()
