@@ -48,6 +48,8 @@ pub(crate) struct Core {
     garbage: Mutex<Vec<Garbage>>,
     /// There may be series of which nothing is left.
     series_gone: AtomicBool,
+    /// Held while series are taken out of the index.
+    pub(crate) reclaiming: Mutex<()>,
     undecided: Arc<AtomicBool>,
     trust: Mutex<Trust>,
     /// Files that a change of the manifest names of which it is undecided whether it happened.
@@ -99,6 +101,7 @@ impl Core {
             databases: RwLock::default(),
             garbage: Mutex::default(),
             series_gone: AtomicBool::new(true),
+            reclaiming: Mutex::default(),
         }
     }
 

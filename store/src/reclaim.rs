@@ -12,6 +12,8 @@
 //! table is then copied in slices while writers go on, and the copy takes its place. Their keys on
 //! disk go with the next flush that finds a segment mostly empty.
 
+use std::sync::PoisonError;
+
 use roaring::RoaringBitmap;
 use tandem_model::SeriesId;
 
@@ -24,6 +26,11 @@ const AT_ONCE: u32 = 4096;
 
 /// Takes out the series of all databases of which nothing is left. Returns how many they were.
 pub(crate) fn reclaim(core: &Core, committer: &Committer) -> usize {
+    // One at a time: two copies of a table must not take each other's place.
+    let _one = core
+        .reclaiming
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     let mut count = 0;
     for database in core.databases() {
         count += remove_gone(&database, committer);
