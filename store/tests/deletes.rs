@@ -167,6 +167,22 @@ fn a_measurement_that_was_deleted_by_time_can_come_back_with_other_types() {
     always(&mut bed, &["m,host=a v=1.5 2"], &["m,host=a"]);
 }
 
+/// Files of both types could not be merged any more.
+#[test]
+fn a_measurement_that_several_deletes_hide_together_is_compacted_with_its_new_types() {
+    let mut bed = Bed::new();
+    bed.write("m,host=a v=1i 1\nm,host=a v=1i 7\nother v=1i 1")
+        .unwrap();
+    bed.store.flush().unwrap();
+    delete(&bed.store, "a", i64::MIN, 4);
+    delete(&bed.store, "a", 5, i64::MAX);
+    bed.write("m,host=a v=1.5 2").unwrap();
+    bed.store.compact().unwrap();
+    let stats = bed.store.compaction_stats();
+    assert_eq!((stats.damaged, stats.merges), (vec![], 1));
+    always(&mut bed, &["m,host=a v=1.5 2"], &["m,host=a", "other"]);
+}
+
 /// Data written before a delete came back in other stores when an older file was merged with a
 /// newer one, or when the log was replayed over the tombstone.
 #[test]

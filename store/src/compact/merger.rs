@@ -72,7 +72,7 @@ pub(crate) fn merge_files(
         progress,
     };
     names
-        .iter()
+        .into_iter()
         .try_for_each(|(name, parts)| merger.measurement(name, parts))
 }
 
@@ -103,8 +103,27 @@ struct Merger<'a> {
 }
 
 impl Merger<'_> {
-    fn measurement(&mut self, name: &[u8], parts: &[Part<'_>]) -> Result<(), MergeError> {
-        let fields = fields(parts)?;
+    fn measurement(&mut self, name: &[u8], mut parts: Vec<Part<'_>>) -> Result<(), MergeError> {
+        let fields = match fields(&parts) {
+            Err(MergeError::Types { .. }) => {
+                // What no tombstone hides alone, several may hide together, and then other types may have
+                // come. That has to be read.
+                for part in &mut parts {
+                    let shown = part
+                        .file
+                        .shown(self.tombstones, part.measurement, &part.series);
+                    part.series =
+                        shown.map_err(|error| MergeError::Input { at: part.at, error })?;
+                }
+                parts.retain(|part| !part.series.is_empty());
+                if parts.is_empty() {
+                    return Ok(());
+                }
+                fields(&parts)?
+            }
+            known => known?,
+        };
+        let parts = &parts[..];
         let names: Vec<&[u8]> = fields.iter().map(|(name, _)| name.as_slice()).collect();
         self.writer
             .measurement(name, &fields)
