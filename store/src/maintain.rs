@@ -45,6 +45,14 @@ impl Flusher {
 
     /// Writes everything that is applied into files and cuts the WAL.
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
+        self.try_flush().inspect_err(|error| {
+            if error.is_storage_full() {
+                self.release_spares();
+            }
+        })
+    }
+
+    fn try_flush(&self) -> Result<(), StoreError> {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(through) = *pending {
             self.write_out(through)?;
@@ -74,6 +82,27 @@ impl Flusher {
             tracing::warn!(error = chain(&error), "cannot cut the WAL now");
         }
         self.core.budget.freed();
+    }
+
+    /// Gives what the WAL keeps to be written again back to a disk that has no space left for writes.
+    fn make_space(&self) {
+        let free = self.core.vfs.available_bytes(&self.core.dir);
+        if free.is_ok_and(|free| free < self.core.options.free_bytes_min) {
+            self.release_spares();
+        }
+    }
+
+    fn release_spares(&self) {
+        let wal = self.committer.wal();
+        if wal.spares() > 0
+            && wal.check().is_ok()
+            && let Err(error) = wal.release_spares()
+        {
+            tracing::warn!(
+                error = chain(&error),
+                "cannot remove spare files of the WAL now"
+            );
+        }
     }
 
     fn is_due(&self, oldest: Option<Instant>) -> bool {
@@ -180,6 +209,7 @@ fn run(signal: &Signal, core: &Core, flusher: &Flusher, compaction: &CompactionT
         }
         flusher.committer.forget();
         core.remove_garbage();
+        flusher.make_space();
         core.keep_ballast();
         if core.take_series_gone() || reclaimed.elapsed() >= RECLAIM_EVERY {
             reclaim(core, &flusher.committer);
