@@ -120,6 +120,12 @@ impl Core {
         retention::enforce(self, &mut trust)
     }
 
+    /// See [`retention::expiry_time`].
+    pub(crate) fn expiry_time(&self, now_ns: i64) -> i64 {
+        let trust = *self.trust.lock().unwrap_or_else(PoisonError::into_inner);
+        retention::expiry_time(self, &trust, now_ns)
+    }
+
     /// See [`Manifest::keep_ballast`].
     pub(crate) fn keep_ballast(&self) {
         self.manifest().keep_ballast(self.options.free_bytes_min);

@@ -124,7 +124,7 @@ impl Store {
         room.set(body.len() + parsed.batch.bytes());
         counters.refused(Refusal::Unparsable, parsed.errors.count());
         counters.refused(Refusal::Limit, parsed.dropped);
-        let expired = drop_expired(&mut parsed, &policy, request.now_ns);
+        let expired = self.drop_expired(&database, &policy, &mut parsed, request.now_ns);
         counters.refused(Refusal::Retention, expired);
         let shards = self.assign_shards(&database, &policy, &mut parsed)?;
         let Parsed {
@@ -199,6 +199,42 @@ impl Store {
         })
     }
 
+    /// Drops the rows that the policy would not keep; returns how many. A clock that retention does not
+    /// believe is not believed here either, unless the policy has no rows that speak against it.
+    fn drop_expired(
+        &self,
+        database: &Database,
+        policy: &RetentionPolicy,
+        parsed: &mut Parsed,
+        now_ns: i64,
+    ) -> u64 {
+        let rows = &mut parsed.batch.rows;
+        let oldest_ns = |as_of_ns: i64| as_of_ns.saturating_sub(policy.duration_ns);
+        if policy.duration_ns == 0 || rows.iter().all(|row| row.time_ns >= oldest_ns(now_ns)) {
+            return 0;
+        }
+        let has_rows = {
+            let policies = database.policies();
+            let mut shards = policies.shards_in(&policy.name, TimeRange::ALL);
+            shards.any(|shard| shard.newest_ns().is_some())
+        };
+        let as_of_ns = if has_rows {
+            self.core.expiry_time(now_ns)
+        } else {
+            now_ns
+        };
+        let before = rows.len();
+        rows.retain(|row| row.time_ns >= oldest_ns(as_of_ns));
+        let dropped = (before - rows.len()) as u64;
+        if dropped > 0 {
+            parsed.dropped += dropped;
+            parsed
+                .first_drop
+                .get_or_insert_with(|| "points beyond retention policy".into());
+        }
+        dropped
+    }
+
     /// Finds or makes the shard of each row and notes its place in the returned list.
     fn assign_shards(
         &self,
@@ -229,24 +265,6 @@ impl Store {
         }
         Ok(shards)
     }
-}
-
-/// Drops the rows that the policy would not keep; returns how many.
-fn drop_expired(parsed: &mut Parsed, policy: &RetentionPolicy, now_ns: i64) -> u64 {
-    if policy.duration_ns == 0 {
-        return 0;
-    }
-    let oldest_ns = now_ns.saturating_sub(policy.duration_ns);
-    let before = parsed.batch.rows.len();
-    parsed.batch.rows.retain(|row| row.time_ns >= oldest_ns);
-    let dropped = (before - parsed.batch.rows.len()) as u64;
-    if dropped > 0 {
-        parsed.dropped += dropped;
-        parsed
-            .first_drop
-            .get_or_insert_with(|| "points beyond retention policy".into());
-    }
-    dropped
 }
 
 /// InfluxDB's answer: what the store refused is told before what did not parse.

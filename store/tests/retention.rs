@@ -92,6 +92,40 @@ fn a_clock_that_jumps_ahead_takes_no_data_with_it() {
     assert_eq!(times(&bed), [0]);
 }
 
+/// Agents drop what is refused as expired, and all of it was refused.
+#[test]
+fn a_clock_that_jumps_ahead_refuses_no_row_of_the_true_time() {
+    let (bed, clock) = bed();
+    write(&bed, "short", START_NS).unwrap();
+    clock.advance(1000 * HOUR);
+    write(&bed, "short", START_NS + HOUR_NS / 2).unwrap();
+    let expired = write(&bed, "short", START_NS - 2 * HOUR_NS);
+    assert!(matches!(expired, Err(WriteError::Partial { .. })));
+    clock.set(START_NS + HOUR_NS);
+    write(&bed, "short", START_NS + HOUR_NS).unwrap();
+    assert_eq!(times(&bed), [0, 0, 1]);
+}
+
+/// A single row with a wrong time made every clock up to it believed.
+#[test]
+fn a_row_of_the_far_future_does_not_speak_for_a_clock_that_jumps() {
+    for is_seen_before in [false, true] {
+        let (bed, clock) = bed();
+        write(&bed, "short", START_NS).unwrap();
+        write(&bed, "autogen", START_NS + 5000 * HOUR_NS).unwrap();
+        if is_seen_before {
+            assert_eq!(bed.store.enforce_retention().unwrap(), 0);
+        }
+        // To where the row is, in the second case.
+        clock.advance(if is_seen_before { 5000 } else { 1000 } * HOUR);
+        assert_eq!(bed.store.enforce_retention().unwrap(), 0);
+        write(&bed, "short", START_NS + HOUR_NS).unwrap();
+        clock.set(START_NS + HOUR_NS);
+        assert_eq!(bed.store.enforce_retention().unwrap(), 0);
+        assert_eq!(times(&bed), [0, 1, 5000]);
+    }
+}
+
 #[test]
 fn a_clock_far_ahead_is_believed_after_a_steady_day_or_with_data_of_its_time() {
     let (bed, clock) = bed();
