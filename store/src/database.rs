@@ -202,6 +202,14 @@ impl Database {
         series
     }
 
+    /// True when a block file is not used because it is damaged or gone. Any series may have rows in it.
+    pub(crate) fn has_lost_files(&self) -> bool {
+        let policies = self.policies();
+        policies
+            .all_shards()
+            .any(|shard| !shard.data().lost.is_empty())
+    }
+
     pub(crate) fn segments(&self) -> MutexGuard<'_, Segments> {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -73,10 +73,17 @@ fn mark(
         .filter(|shard| shard.range.overlaps(&range))
         .cloned()
         .collect();
-    let series = choose(&Database::series_of(&shards));
+    let mut present = Database::series_of(&shards);
+    if shards.iter().any(|shard| !shard.data().lost.is_empty()) {
+        // Any series may have rows in a file that is lost now and restored later.
+        let table = database.table();
+        present.extend(table.ids_in(0..table.len()).map(|id| id.0));
+    }
+    let series = choose(&present);
     shards.retain(|shard| {
         let data = shard.data();
-        !data.dropped && !data.series.is_disjoint(&series)
+        let may_have = !data.lost.is_empty() && !series.is_empty();
+        !data.dropped && (may_have || !data.series.is_disjoint(&series))
     });
     if shards.is_empty() {
         return Ok(None);

@@ -3,7 +3,8 @@
 //! The manifest says what exists. Its index segments give the series, the footers of its block
 //! files the rest; then the WAL's records after the last flush are applied in order, as they were
 //! when they were first written. What the manifest does not name is removed. A block file or
-//! segment that is damaged or gone is left alone, reported and counted, and the rest answers.
+//! segment that is damaged or gone, or that the disk cannot read, is left alone, reported and
+//! counted, and the rest answers.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ use crate::tombstone::Tombstone;
 
 /// The end of the name of a data file that nothing names and that is kept.
 const ORPHAN: &str = ".orphan";
+/// What the system says of blocks that the disk cannot read; there is no `ErrorKind` for it.
+const EIO: i32 = 5;
 /// The longest WAL record: one write request's rows.
 pub(crate) const WAL_RECORD_BYTES_MAX: u32 = 256 << 20;
 /// A segment of the WAL; a flush cuts all but the last.
@@ -48,7 +51,7 @@ pub struct OpenReport {
     pub replayed_rows: u64,
     /// Rows in the WAL that belong to a database or shard dropped since.
     pub skipped_rows: u64,
-    /// Damaged or missing files; what they held does not answer.
+    /// Damaged, unreadable or missing files; what they held does not answer.
     pub quarantined: Vec<PathBuf>,
 }
 
@@ -113,7 +116,7 @@ fn load_index(
     for segment in &record.segments {
         let path = database.index_dir().join(segment.name());
         let end = segment.first_series.saturating_add(segment.count);
-        let read = match read_segment(&*core.vfs, &path, &mut table) {
+        let read = match twice(|| read_segment(&*core.vfs, &path, &mut table)) {
             Err(error) if is_lost(&error) => SegmentRead {
                 series: 0,
                 damage: Some(error),
@@ -148,17 +151,16 @@ fn load_shard(
     shard.data_mut().tombstones = tombstones;
     for &record in &record.files {
         let path = shard.dir.join(record.name());
-        let opened = BlockFile::open(&core.handles, &path)
-            .map_err(StoreError::from)
-            .and_then(|block| {
-                let block = block.with_cache(Arc::clone(&core.cache));
-                shard.add_file(Arc::new(ShardFile { record, block }))
-            });
+        let opened = twice(|| Ok(BlockFile::open(&core.handles, &path)?));
         match opened {
-            Ok(()) => {}
+            Ok(block) => {
+                let block = block.with_cache(Arc::clone(&core.cache));
+                shard.add_file(Arc::new(ShardFile { record, block }));
+            }
             Err(error) if is_lost(&error) => {
                 tracing::error!(%error, "block file is not used");
                 report.quarantined.push(path);
+                shard.data_mut().lost.push(record);
             }
             Err(error) => return Err(error),
         }
@@ -166,15 +168,27 @@ fn load_shard(
     Ok(shard)
 }
 
-/// True when a file is damaged or gone for good; another error may pass, and opening with a part
-/// of the data would do harm.
+/// True when a file is damaged, gone, or on blocks that the disk cannot read; another error may pass,
+/// and opening with a part of the data would do harm.
 fn is_lost(error: &StoreError) -> bool {
     match error {
         StoreError::Corrupt { .. } | StoreError::Block(BlockError::Corrupt { .. }) => true,
         StoreError::Io { source, .. } | StoreError::Block(BlockError::Io { source, .. }) => {
-            source.kind() == std::io::ErrorKind::NotFound
+            source.kind() == std::io::ErrorKind::NotFound || source.raw_os_error() == Some(EIO)
         }
         _ => false,
+    }
+}
+
+/// Reads once more where the disk could not read: some errors pass.
+fn twice<T>(mut read: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    match read() {
+        Err(StoreError::Io { source, .. } | StoreError::Block(BlockError::Io { source, .. }))
+            if source.raw_os_error() == Some(EIO) =>
+        {
+            read()
+        }
+        done => done,
     }
 }
 
@@ -279,8 +293,6 @@ fn replay(core: &Core, flushed_to: Sequence, report: &mut OpenReport) -> Result<
         marks.pass(sequence);
         replay_record(&places, record, report)?;
         if core.memtable_bytes() >= memtable_bytes_max && !full {
-            // A deletion right behind this record finds what it hides before it is left out.
-            marks.pass(sequence.saturating_add(1));
             freeze(core, sequence);
             let flushed = Flush::gather(core, sequence).write_out(core);
             full = flushed.as_ref().is_err_and(StoreError::is_storage_full);

@@ -91,6 +91,8 @@ impl Freed {
             .partition(|file| is_hidden(file, &data.tombstones));
         let is_needed = |tombstone: &Tombstone| {
             shown.iter().any(|file| may_hide(tombstone, file))
+                // What is in them cannot be seen now.
+                || data.lost.iter().any(|lost| tombstone.concerns(lost.age()))
                 || data.frozen.iter().any(|frozen| {
                     tombstone.concerns(frozen.age())
                         && frozen

@@ -8,6 +8,9 @@
 //! [`Database::using_ids`], and one that is staged but not yet applied is waited for. So a series that
 //! is written again in time stays, and one that is written too late is a new one.
 //!
+//! While a block file is damaged or gone no series is taken out: once the file is restored, its rows
+//! need their keys.
+//!
 //! What the removed series took in memory is freed when it is as much as what the others take: the
 //! table is then copied in slices while writers go on, and the copy takes its place. Their keys on
 //! disk go with the next flush that finds a segment mostly empty.
@@ -33,7 +36,9 @@ pub(crate) fn reclaim(core: &Core, committer: &Committer) -> usize {
         .unwrap_or_else(PoisonError::into_inner);
     let mut count = 0;
     for database in core.databases() {
-        count += remove_gone(&database, committer);
+        if !database.has_lost_files() {
+            count += remove_gone(&database, committer);
+        }
         write_anew(&database);
     }
     count

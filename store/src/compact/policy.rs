@@ -9,7 +9,7 @@
 //!
 //! Only neighbours in the order of sequences are ever merged, because a file must not be older
 //! than one part of another and newer than its rest. A file that cannot be read as a whole is left
-//! where it is, and no merge reaches over it.
+//! where it is, and no merge reaches over it, nor over the place of one that is lost.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -127,6 +127,24 @@ pub(crate) fn choose(files: &[Candidate], is_cold: bool) -> Choice {
             return found.moved(start);
         }
         start += run.len() + 1;
+    }
+    Choice::Nothing
+}
+
+/// As [`choose`], for a shard of which files are lost that may come back: no merge reaches over the place
+/// of one. `gaps` says, ascending, before which of `files` there is such a place.
+pub(crate) fn choose_between(
+    files: &[Candidate],
+    gaps: impl Iterator<Item = usize>,
+    is_cold: bool,
+) -> Choice {
+    let mut start = 0;
+    for end in gaps.chain([files.len()]) {
+        let found = choose(&files[start..end], is_cold);
+        if found != Choice::Nothing {
+            return found.moved(start);
+        }
+        start = end;
     }
     Choice::Nothing
 }

@@ -11,7 +11,7 @@ use tandem_model::{ShardId, TimeRange};
 
 use super::limiter::Limiter;
 use super::merger::{MergeError, merge_files};
-use super::policy::{Candidate, Choice, LEVEL_SETTLED, choose, is_cold};
+use super::policy::{Candidate, Choice, LEVEL_SETTLED, choose_between, is_cold};
 use super::stats::{CompactionStats, Counters};
 use crate::block::{BlockError, BlockFile, BlockWriter, Header};
 use crate::core::Core;
@@ -179,13 +179,14 @@ impl Compactor {
     /// What is to be done with a shard, and the files that it is about.
     fn choose(&self, shard: &Shard, mode: Mode) -> (Vec<Arc<ShardFile>>, Choice) {
         let now_ns = self.core.options.clock.now_ns();
-        let (files, tombstones, waits) = {
+        let (files, lost, tombstones, waits) = {
             let data = shard.data();
             if data.dropped || data.files.is_empty() {
                 return (Vec::new(), Choice::Nothing);
             }
             let waits = !data.active.is_empty() || !data.frozen.is_empty();
-            (data.files.clone(), data.tombstones.clone(), waits)
+            let (files, lost) = (data.files.clone(), data.lost.clone());
+            (files, lost, data.tombstones.clone(), waits)
         };
         let mut watch = self.watch();
         let newest = files.last().map_or(0, |file| file.record.max_sequence);
@@ -211,7 +212,11 @@ impl Compactor {
             })
             .collect();
         drop(watch);
-        let choice = choose(&candidates, is_cold);
+        let order = |record: &FileRecord| (record.max_sequence, record.id);
+        let gaps = lost
+            .iter()
+            .map(|lost| files.partition_point(|file| order(&file.record) < order(lost)));
+        let choice = choose_between(&candidates, gaps, is_cold);
         (files, choice)
     }
 

@@ -7,7 +7,7 @@ use tandem_model::{DatabaseId, ShardId};
 
 use super::edit::Edit;
 use crate::policy::RetentionPolicy;
-use crate::tombstone::Tombstone;
+use crate::tombstone::{Age, Tombstone};
 
 /// A shard as the manifest knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,14 @@ pub(crate) struct FileRecord {
 impl FileRecord {
     pub(crate) fn name(&self) -> String {
         format!("{:016x}.blk", self.id)
+    }
+
+    /// Which tombstones concern it.
+    pub(crate) const fn age(&self) -> Age {
+        Age {
+            max_sequence: self.max_sequence,
+            purged_below: self.purged_below,
+        }
     }
 }
 

@@ -28,10 +28,7 @@ impl Deref for ShardFile {
 impl ShardFile {
     /// Which tombstones concern it.
     pub(crate) const fn age(&self) -> Age {
-        Age {
-            max_sequence: self.record.max_sequence,
-            purged_below: self.record.purged_below,
-        }
+        self.record.age()
     }
 
     /// Those of `series` that have a row of measurement `at` here that is not hidden. It reads

@@ -18,6 +18,7 @@ use roaring::RoaringBitmap;
 use tandem_model::{FieldType, SeriesId, ShardId, TimeRange};
 
 use crate::error::StoreError;
+use crate::manifest::FileRecord;
 use crate::memtable::{self, Memtable};
 use crate::merge::merge;
 use crate::rows::Rows;
@@ -47,6 +48,10 @@ pub(crate) struct ShardData {
     pub(crate) frozen: Vec<FrozenMemtable>,
     /// In the order of their sequences, oldest first.
     pub(crate) files: Vec<Arc<ShardFile>>,
+    /// Files that are not used because they are damaged or gone, in the same order. They may be
+    /// restored before the next start. Until then nothing is given up that they need: keys of
+    /// series, tombstones, their place in the order.
+    pub(crate) lost: Vec<FileRecord>,
     /// What hides rows of files and frozen memtables, oldest first.
     pub(crate) tombstones: Vec<Arc<Tombstone>>,
     /// Every series that has rows, not hidden, in one of the sources.
@@ -177,13 +182,18 @@ impl Shard {
         self.types.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over an open block file, with those of its series and types that are not hidden.
-    pub(crate) fn add_file(&self, file: Arc<ShardFile>) -> Result<(), StoreError> {
+    /// Takes over an open block file, with those of its series and types that are not hidden. Where
+    /// that cannot be read they count as not hidden.
+    pub(crate) fn add_file(&self, file: Arc<ShardFile>) {
         let mut types = self.types();
         let mut data = self.data_mut();
         let mut shown = Vec::new();
         for (at, measurement) in file.measurements().iter().enumerate() {
-            shown.push(file.shown(&data.tombstones, at, &measurement.series)?);
+            let read = file.shown(&data.tombstones, at, &measurement.series);
+            shown.push(read.unwrap_or_else(|error| {
+                tracing::warn!(%error, "cannot tell what a deletion left; its series stay listed");
+                measurement.series.clone()
+            }));
         }
         for (measurement, shown) in file.measurements().iter().zip(shown) {
             if shown.is_empty() {
@@ -196,7 +206,6 @@ impl Shard {
             }
         }
         data.files.push(file);
-        Ok(())
     }
 
     /// The rows of a series in `range`, merged, with a column for each of `fields`.
