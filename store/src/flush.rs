@@ -105,6 +105,8 @@ impl Flush {
     ///
     /// On `Err` it can be called again.
     pub(crate) fn write_out(&self, core: &Core) -> Result<Sequence, StoreError> {
+        // Where it takes no changes, each attempt would leave files behind.
+        core.manifest().check()?;
         let exists = |database: &Arc<Database>| {
             core.database(&database.name)
                 .is_some_and(|current| Arc::ptr_eq(&current, database))

@@ -232,6 +232,8 @@ impl Compactor {
         else {
             return Ok(Outcome::Done);
         };
+        // Where it takes no changes, each attempt would leave a file behind.
+        self.core.manifest().check()?;
         let inputs = files[at].to_vec();
         match self.begin(shard, inputs, level, effort) {
             Some(job) => self.run(job, mode),
