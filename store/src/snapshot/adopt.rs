@@ -78,6 +78,19 @@ fn adopt(
 ) -> Result<RestoreReport, SnapshotError> {
     let fs = &**vfs;
     remove_tree(fs, staging).map_err(SnapshotError::io("remove", staging))?;
+    {
+        // A store that never had anything would take the files of a restore that is cut short for its own,
+        // whose manifest was lost.
+        let mut manifest = store.core.manifest();
+        if *manifest.state() == State::default() {
+            let shard = manifest.next_shard_id().0;
+            manifest.commit(&[Edit::NextIds {
+                database: 0,
+                shard,
+                file: 0,
+            }])?;
+        }
+    }
     let report = restore_from(vfs, source, staging, false)?;
     let staged = open_quietly(vfs, staging)?;
     if let Some(file) = staged.report().quarantined.first() {
