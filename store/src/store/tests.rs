@@ -98,8 +98,7 @@ fn a_deletion_ends_although_cutting_the_wal_failed_under_a_staged_write() {
     assert!(dropped.unwrap());
     store.committer.commit(staged).unwrap_err();
     assert!(ends(&store, Store::close).is_err());
-    drop(store);
-    let again = open(&fs, options());
+    let again = open(&fs.crash(1), options());
     let view = again.view("db", PolicyChoice::All, TimeRange::ALL).unwrap();
     assert!(view.series(b"m").is_empty());
 }
