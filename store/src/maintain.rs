@@ -86,6 +86,9 @@ impl Flusher {
 
     /// Gives what the WAL keeps to be written again back to a disk that has no space left for writes.
     fn make_space(&self) {
+        if self.committer.wal().spares() == 0 {
+            return;
+        }
         let free = self.core.vfs.available_bytes(&self.core.dir);
         if free.is_ok_and(|free| free < self.core.options.free_bytes_min) {
             self.release_spares();
