@@ -1,10 +1,12 @@
-//! Automation of the repository: `cargo xtask tidy`, `test`, `bench`, `crash`, `kill`.
+//! Automation of the repository: `cargo xtask tidy`, `test`, `bench`, `crash`,
+//! `kill`, `fuzz`.
 //!
 //! Everything here runs from a fresh clone with nothing but cargo; what a part needs beyond that
 //! it looks for, and says when it is missing. Output goes to stdout, problems to stderr; the exit
 //! code is 0 when all is well, 1 when a check failed, 2 when the command was not understood.
 
 mod bench;
+mod fuzz;
 mod proof;
 mod test;
 mod tidy;
@@ -31,6 +33,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                              many power cuts; `crash --help` tells the rest
   kill [--cycles N] [--seed S]
                              kills the store's process under load, and looks what is there
+  fuzz TARGET [--runs N]     libFuzzer on a parser or decoder
 ";
 
 fn main() -> ExitCode {
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         },
         ["bench", options @ ..] => root().and_then(|root| bench::run(&root, options)),
         ["crash", options @ ..] => root().and_then(|root| proof::crash(&root, options)),
+        ["fuzz", options @ ..] => root().and_then(|root| fuzz::run(&root, options)),
         ["kill", options @ ..] => root().and_then(|root| proof::kill(&root, options)),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
