@@ -116,7 +116,7 @@ fn what_is_missing_says_so() {
     let (bench, context) = bench(1, 1);
     let error =
         |statement: &str| bench.query(statement, &context, None)["results"][0]["error"].clone();
-    assert_eq!(error("SHOW SHARDS"), "SHOW SHARDS is not supported yet");
+    assert_eq!(error("SHOW STATS"), "SHOW STATS is not supported yet");
     assert_eq!(error("KILL QUERY 1"), "KILL QUERY is not supported yet");
     let holt = "SELECT holt_winters(mean(v), 2, 0) FROM m WHERE time >= 0 AND time < 10u GROUP BY time(1u)";
     assert_eq!(error(holt), "holt_winters() is not supported yet");
