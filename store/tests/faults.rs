@@ -118,3 +118,35 @@ fn a_flush_that_fails_at_any_call_loses_nothing_and_is_made_up_for() {
         assert_eq!(points(&bed.store, "m").len(), 30, "call {calls} after all");
     }
 }
+
+/// Each flush that was tried after the manifest's log had failed left its files on the disk.
+#[test]
+fn nothing_is_written_out_when_the_manifest_takes_no_changes() {
+    let mut found = 0;
+    for calls in 0..60 {
+        let bed = Bed::with_options(tandem_store::Options {
+            background: false,
+            free_bytes_min: 0,
+            ..tandem_store::Options::default()
+        });
+        for i in 0..30 {
+            bed.write(&line(i)).unwrap();
+        }
+        bed.fs.fail_after(calls, io::ErrorKind::Other);
+        let _ = bed.store.flush();
+        let refusal = bed.store.check().err().map(|error| error.to_string());
+        if !refusal.is_some_and(|text| text.contains("manifest: ")) {
+            continue;
+        }
+        found += 1;
+        let used = bed.fs.used_bytes();
+        for _ in 0..3 {
+            bed.store.flush().unwrap_err();
+            assert_eq!(bed.fs.used_bytes(), used, "call {calls}");
+        }
+        assert_eq!(points(&bed.store, "m").len(), 30);
+        let after = bed.after_power_loss(calls);
+        assert_eq!(points(&after.store, "m").len(), 30);
+    }
+    assert!(found > 0, "some call is a sync of the manifest");
+}

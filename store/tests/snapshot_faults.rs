@@ -62,6 +62,11 @@ fn restore(fs: &SimFs) -> Result<(), SnapshotError> {
 
 /// Adds the backup's database to its own store as `again`.
 fn add(fs: &SimFs) -> Result<(), SnapshotError> {
+    add_to(fs, DIR)
+}
+
+/// Adds the backup's database to a store as `again`.
+fn add_to(fs: &SimFs, target: &str) -> Result<(), SnapshotError> {
     let options = RestoreOptions {
         selection: Selection {
             database: Some("db".into()),
@@ -69,7 +74,7 @@ fn add(fs: &SimFs) -> Result<(), SnapshotError> {
         },
         ..RestoreOptions::default()
     };
-    let (backup, target) = (Path::new(BACKUP), Path::new(DIR));
+    let (backup, target) = (Path::new(BACKUP), Path::new(target));
     tandem_store::restore_database(&vfs(fs), backup, target, "again", &options).map(|_| ())
 }
 
@@ -155,6 +160,26 @@ fn an_added_database_is_whole_or_not_there_after_a_power_cut_at_any_call() {
             tandem_store::verify(&vfs(fs), Path::new(DIR), &[], &mut |f| faults.push(f)).unwrap();
         assert_eq!(report.faults, 0, "call {at}: {faults:?}");
         assert!(report.rows > 0);
+    });
+}
+
+/// The files of the unfinished restore looked like those of a store whose manifest was lost.
+#[test]
+fn a_store_without_a_database_opens_after_a_power_cut_while_one_is_added() {
+    let make = || {
+        let (fs, expected) = with_backup();
+        drop(open_new(&fs).unwrap());
+        (fs, expected)
+    };
+    let command = |fs: &SimFs| add_to(fs, NEW);
+    cut_at_every_call(make, command, |fs, _, done, at| {
+        let store = open_new(fs).unwrap_or_else(|error| panic!("call {at}: {error}"));
+        let there = !store.databases().is_empty();
+        assert!(!done || there, "call {at}");
+        drop(store);
+        if !there {
+            add_to(fs, NEW).unwrap_or_else(|error| panic!("call {at}: {error}"));
+        }
     });
 }
 

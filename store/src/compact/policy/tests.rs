@@ -237,3 +237,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn no_merge_reaches_over_a_gap() {
+    let all = files("3*0:1M 3*0:1M");
+    let merge = |files| Choice::Merge {
+        files,
+        level: LEVEL_SETTLED,
+        effort: Effort::Cold,
+    };
+    assert_eq!(choose_between(&all, [].into_iter(), true), merge(0..6));
+    assert_eq!(choose_between(&all, [3].into_iter(), true), merge(0..3));
+    let settled = files("1*2:1M 3*0:1M");
+    for gaps in [vec![1], vec![0, 1, 1, 4]] {
+        assert_eq!(
+            choose_between(&settled, gaps.into_iter(), true),
+            merge(1..4)
+        );
+    }
+    let gaps = 0..=12;
+    assert_eq!(
+        choose_between(&files("12*0:1M"), gaps, false),
+        Choice::Nothing
+    );
+    assert_eq!(
+        choose_between(&[], [0, 0].into_iter(), true),
+        Choice::Nothing
+    );
+}

@@ -165,3 +165,26 @@ fn a_file_that_cannot_be_read_now_is_tried_again_later() {
     assert!(bed.levels().iter().all(|level| *level == 2));
     assert!(bed.contents() == before);
 }
+
+/// Each merge that was tried after the manifest's log had failed left its result on the disk.
+#[test]
+fn nothing_is_merged_when_the_manifest_takes_no_changes() {
+    let mut found = 0;
+    for call in 0..calls() {
+        let bed = prepared();
+        let before = bed.contents();
+        bed.fs.fail_after(call, ErrorKind::Other);
+        let _ = bed.store.compactor.settle();
+        if bed.store.core.manifest().check().is_ok() {
+            continue;
+        }
+        found += 1;
+        let used = bed.fs.used_bytes();
+        for _ in 0..3 {
+            bed.store.compactor.settle().unwrap_err();
+            assert_eq!(bed.fs.used_bytes(), used, "call {call}");
+        }
+        assert!(bed.contents() == before, "call {call}");
+    }
+    assert!(found > 0, "some call is a sync of the manifest");
+}
