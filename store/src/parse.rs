@@ -445,7 +445,8 @@ mod tests {
             "m,a=1 b=9i,a=4.25,s=\"undone\",b=x 9",
             "m,a=1 b=9i,a=1e3,s=\"é\",b=12i 10",
         ];
-        let read = |bodies: &[&str]| -> Vec<(i64, Vec<(String, Vec<u8>)>)> {
+        type Fields = Vec<(String, Vec<u8>)>;
+        let read = |bodies: &[&str]| -> Vec<(i64, Fields)> {
             let mut rows = Vec::new();
             for body in bodies {
                 let p = parse(

@@ -183,11 +183,14 @@ enum Outcome {
     EndsEarly,
 }
 
+/// Database, series key, time and field of a value.
+type Cell = (String, Vec<u8>, i64, Vec<u8>);
+
 struct Bed {
     image: Image,
     rows: Rows,
     /// Each value that some place ever had.
-    ever: BTreeMap<(String, Vec<u8>, i64, Vec<u8>), BTreeSet<String>>,
+    ever: BTreeMap<Cell, BTreeSet<String>>,
     outcomes: BTreeMap<(String, Outcome), u32>,
 }
 

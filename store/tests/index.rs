@@ -138,7 +138,7 @@ fn rows_of_a_damaged_segment_are_hidden_and_come_back_with_it() {
     file.read_exact_at(&mut byte, middle).unwrap();
     file.write_all_at(&[byte[0] ^ 4], middle).unwrap();
     bed.reopen();
-    assert_eq!(bed.store.report().quarantined, [path.clone()]);
+    assert_eq!(bed.store.report().quarantined, std::slice::from_ref(&path));
     assert!(points(&bed.store, "m").is_empty());
     // What is written now gets other ids, and the damaged file is neither merged nor removed.
     bed.write("m,host=new v=1i 5").unwrap();

@@ -201,7 +201,7 @@ fn a_log_longer_than_memory_is_replayed_within_it() {
     let bed = Bed::with_options(options());
     for round in 0..60 {
         let lines: Vec<String> = (0..100)
-            .map(|i| format!("m,host=h{i} v={round}i,s=\"{:60}\" {round}", i))
+            .map(|i| format!("m,host=h{i} v={round}i,s=\"{i:60}\" {round}"))
             .collect();
         bed.write(&lines.join("\n")).unwrap();
     }

@@ -61,7 +61,7 @@ fn lose(bed: &mut Bed, at: usize) -> PathBuf {
     let aside = Path::new(ASIDE).join("file");
     bed.fs.rename(&path, &aside).unwrap();
     bed.reopen();
-    assert_eq!(bed.store.report().quarantined, [path.clone()]);
+    assert_eq!(bed.store.report().quarantined, std::slice::from_ref(&path));
     path
 }
 
@@ -357,7 +357,7 @@ fn a_file_that_the_disk_cannot_read_is_left_alone_and_the_rest_answers() {
         assert_eq!(points(&store, "m"), all);
         drop(store);
         let store = worn.open(&path, usize::MAX);
-        assert_eq!(store.report().quarantined, [path.clone()]);
+        assert_eq!(store.report().quarantined, std::slice::from_ref(&path));
         if end == ".blk" {
             assert_eq!(points(&store, "m"), [] as [&str; 0]);
             assert_eq!(points(&store, "n"), ["n,host=b v=2i 1"]);

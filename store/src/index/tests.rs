@@ -142,8 +142,8 @@ fn check(
     within: &RoaringBitmap,
 ) -> Result<(), TestCaseError> {
     prop_assert_eq!(table.read().unwrap().series_count(), model.len());
-    let mut by_measurement: BTreeMap<Vec<u8>, Vec<(u32, Vec<(Vec<u8>, Vec<u8>)>)>> =
-        BTreeMap::new();
+    type Tags = Vec<(Vec<u8>, Vec<u8>)>;
+    let mut by_measurement: BTreeMap<Vec<u8>, Vec<(u32, Tags)>> = BTreeMap::new();
     for (&id, key) in model {
         prop_assert_eq!(table.read().unwrap().key(SeriesId(id)), key.as_bytes());
         prop_assert_eq!(

@@ -145,9 +145,9 @@ proptest! {
             let first = table.insert(SeriesId(id), &t, time_ns, &values, text.as_bytes());
             prop_assert_eq!(first, !model.contains_key(&id));
             let row = model.entry(id).or_default().entry(time_ns).or_default();
-            for at in 0..3 {
+            for (at, place) in row.iter_mut().enumerate().take(3) {
                 if mask >> at & 1 == 1 {
-                    row[at] = Some(if at == 2 { text.len() as u64 } else { value + at as u64 });
+                    *place = Some(if at == 2 { text.len() as u64 } else { value + at as u64 });
                 }
             }
         }
