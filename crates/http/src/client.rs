@@ -19,7 +19,8 @@ use thiserror::Error;
 use tokio::{net::TcpStream, time::Instant};
 
 use self::pool::{Connection, Pool, Reuse};
-use crate::{Body, BodyError, Payload, Url, read_body};
+use crate::tls::Transport;
+use crate::{Body, BodyError, ClientTls, Payload, Url, read_body};
 
 /// Bounds of a [`Client`].
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub struct ClientConfig {
     pub idle_timeout: Duration,
     /// Bytes of an answer's body; more is an error.
     pub answer_bytes_max: usize,
+    /// For servers with `https://`.
+    pub tls: ClientTls,
 }
 
 impl ClientConfig {
@@ -58,6 +61,7 @@ impl Default for ClientConfig {
             request_timeout: Self::REQUEST_TIMEOUT,
             idle_timeout: Self::IDLE_TIMEOUT,
             answer_bytes_max: Self::ANSWER_BYTES_MAX,
+            tls: ClientTls::default(),
         }
     }
 }
@@ -123,12 +127,12 @@ pub enum ClientError {
     /// The target or a header cannot be sent; nothing was.
     #[error("invalid request")]
     Invalid(#[source] http::Error),
-    /// No connection could be opened.
+    /// No connection could be opened, or no TLS agreed on.
     #[error("connect to {authority}")]
     Connect {
         /// `host:port`.
         authority: String,
-        /// What the operating system said.
+        /// What the operating system, or TLS, said.
         source: io::Error,
     },
     /// The time was over before the request was handed to a connection.
@@ -194,11 +198,14 @@ impl From<ClientError> for Failed {
     }
 }
 
+type Pools = HashMap<(bool, String), Arc<Pool>>;
+
 /// Calls servers; cheap to clone, clones share the connections.
 #[derive(Clone, Debug)]
 pub struct Client {
     config: Arc<ClientConfig>,
-    pools: Arc<Mutex<HashMap<String, Arc<Pool>>>>,
+    /// By whether it is TLS, and `host:port`.
+    pools: Arc<Mutex<Pools>>,
 }
 
 impl Client {
@@ -251,7 +258,7 @@ impl Client {
     ) -> Result<Answer, Failed> {
         let name = || authority.to_owned();
         let request = request(url, authority, call).map_err(ClientError::Invalid)?;
-        let pool = self.pool(authority);
+        let pool = self.pool((url.is_https(), name()));
         let opened = pool.take(reuse, || self.connect(url, authority));
         let mut connection = tokio::time::timeout_at(deadline, opened)
             .await
@@ -291,16 +298,16 @@ impl Client {
         })
     }
 
-    fn pool(&self, authority: &str) -> Arc<Pool> {
+    fn pool(&self, server: (bool, String)) -> Arc<Pool> {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get(authority) {
+        if let Some(pool) = pools.get(&server) {
             return pool.clone();
         }
         let pool = Arc::new(Pool::new(
             self.config.connections_max,
             self.config.idle_timeout,
         ));
-        pools.insert(authority.to_owned(), pool.clone());
+        pools.insert(server, pool.clone());
         pool
     }
 
@@ -309,7 +316,11 @@ impl Client {
         let connecting = async {
             let stream = TcpStream::connect(url.socket()).await?;
             stream.set_nodelay(true)?;
-            Ok(stream)
+            if !url.is_https() {
+                return Ok(Transport::Plain(stream));
+            }
+            let stream = self.config.tls.connect(stream, url.socket().0).await?;
+            Ok(Transport::Tls(Box::new(stream.into())))
         };
         let stream = tokio::time::timeout(waited, connecting)
             .await

@@ -4,8 +4,8 @@
 //! header bytes, body bytes before and after gunzip, waiting times. What a room does with a request
 //! is its own business; this crate knows no path and no status beyond those of overload.
 //!
-//! Connections are plain TCP. Both ends are generic over the byte stream below HTTP
-//! (`serve::connection`, `client::connection`), which is where TLS enters.
+//! Connections are plain TCP, or TLS over it: [`ServerTls`] for a [`Listener`], [`ClientTls`] for a
+//! [`Client`] that calls `https://`.
 
 mod bind;
 mod body;
@@ -16,10 +16,14 @@ mod gunzip;
 mod json;
 mod lenient;
 mod limits;
+mod listener;
+mod patient;
 mod request_id;
 mod respond;
+mod seats;
 mod serve;
 mod stream;
+mod tls;
 mod url;
 
 pub use bind::{BindError, bind};
@@ -35,8 +39,10 @@ pub use http_body::Body as HttpBody;
 pub use hyper::body::Incoming;
 pub use json::write_json_string;
 pub use limits::Limits;
+pub use listener::{Listener, ListenerStats};
 pub use request_id::RequestIds;
 pub use respond::{Body, empty, error_json, full, header_text};
 pub use serve::{Drained, Peer, serve};
 pub use stream::{Aborted, Gone, StreamWriter, stream};
+pub use tls::{ClientTls, ClientTlsConfig, ServerTls, ServerTlsConfig, TlsError};
 pub use url::{Url, UrlError};

@@ -5,7 +5,8 @@ use std::time::Duration;
 /// What one listener takes at most.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections open at once; more wait in the kernel's backlog.
+    /// Connections open at once. For one more, the one that has been without a request for longest is
+    /// closed; while all have one, more wait in the kernel's backlog.
     pub connections_max: usize,
     /// Requests being handled at once; more wait for [`Limits::request_wait`].
     pub requests_max: usize,
@@ -17,6 +18,10 @@ pub struct Limits {
     pub header_read_timeout: Duration,
     /// Bytes of a request's head; more is answered with 431.
     pub header_bytes_max: usize,
+    /// How long a connection may take until TLS is agreed on.
+    pub handshake_timeout: Duration,
+    /// How long a peer may take nothing of its answer before its connection is closed.
+    pub write_stall_max: Duration,
     /// How long after the stop signal requests in flight may take before they are cut off.
     pub stop_deadline: Duration,
 }
@@ -32,6 +37,10 @@ impl Limits {
     pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(75);
     /// Default of [`Limits::header_bytes_max`]: a query may come in the URL, so it is generous.
     pub const HEADER_BYTES_MAX: usize = 256 * 1024;
+    /// Default of [`Limits::handshake_timeout`].
+    pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+    /// Default of [`Limits::write_stall_max`].
+    pub const WRITE_STALL_MAX: Duration = Duration::from_secs(60);
     /// Default of [`Limits::stop_deadline`].
     pub const STOP_DEADLINE: Duration = Duration::from_secs(5);
 }
@@ -44,6 +53,8 @@ impl Default for Limits {
             request_wait: Self::REQUEST_WAIT,
             header_read_timeout: Self::HEADER_READ_TIMEOUT,
             header_bytes_max: Self::HEADER_BYTES_MAX,
+            handshake_timeout: Self::HANDSHAKE_TIMEOUT,
+            write_stall_max: Self::WRITE_STALL_MAX,
             stop_deadline: Self::STOP_DEADLINE,
         }
     }

@@ -13,6 +13,7 @@ use http_body::{Frame, SizeHint};
 
 use crate::{
     json::write_json_string,
+    seats::Busy,
     stream::{Aborted, StreamReader},
 };
 
@@ -27,7 +28,11 @@ const ERROR_HEADER_BYTES_MAX: usize = 1024;
 /// Given as `Bytes` or several of them, its length is known and sent as `Content-Length`, and no
 /// byte is copied.
 #[derive(Debug, Default)]
-pub struct Body(Kind);
+pub struct Body {
+    kind: Kind,
+    /// Dropped with the body, once its last piece was taken.
+    busy: Option<Busy>,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -53,11 +58,22 @@ impl Body {
             .filter(|frame| !frame.is_empty())
             .collect();
         let len = frames.iter().map(|frame| frame.len() as u64).sum();
-        Self(Kind::Frames { frames, len })
+        Kind::Frames { frames, len }.into()
     }
 
     pub(crate) fn stream(reader: StreamReader) -> Self {
-        Self(Kind::Stream(reader))
+        Kind::Stream(reader).into()
+    }
+
+    /// Keeps `busy` for as long as there is a body.
+    pub(crate) fn hold(&mut self, busy: Busy) {
+        self.busy = Some(busy);
+    }
+}
+
+impl From<Kind> for Body {
+    fn from(kind: Kind) -> Self {
+        Self { kind, busy: None }
     }
 }
 
@@ -75,7 +91,7 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
-        match &mut self.0 {
+        match &mut self.kind {
             Kind::Frames { frames, len } => Poll::Ready(frames.pop_front().map(|frame| {
                 *len -= frame.len() as u64;
                 Ok(Frame::data(frame))
@@ -87,11 +103,11 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.0, Kind::Frames { len: 0, .. })
+        matches!(self.kind, Kind::Frames { len: 0, .. })
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.0 {
+        match self.kind {
             Kind::Frames { len, .. } => SizeHint::with_exact(len),
             Kind::Stream(_) => SizeHint::default(),
         }

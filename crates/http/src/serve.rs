@@ -1,24 +1,41 @@
-//! Serving: accept, one task a connection, a bounded number of each, and a stop that lets requests
-//! in flight end.
+//! Serving: accept, TLS if the listener has it, one task a connection, a bounded number of each, and a
+//! stop that lets requests in flight end.
 //!
 //! A panic in a handler is not swallowed: [`serve`] ends with the same panic, and so does the role
 //! that awaits it.
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use http::{Request, Response, StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::{JoinError, JoinSet},
 };
 use tracing::{debug, warn};
 
 use crate::lenient::LenientTarget;
-use crate::{Body, Limits, error_json};
+use crate::patient::Patient;
+use crate::seats::{Seat, Seats};
+use crate::tls::Transport;
+use crate::{Body, Limits, Listener, ServerTls, error_json};
+
+/// What the first byte of a TLS connection is: the type "handshake" of its first record.
+const TLS_HANDSHAKE: u8 = 22;
+
+/// What Go's server says to who speaks plain HTTP to it.
+const NOT_TLS: &[u8] =
+    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
 /// Pause after a failed accept, so that a lack of file descriptors does not become a busy loop.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
@@ -34,8 +51,8 @@ pub struct Drained {
     pub cut_off: usize,
 }
 
-/// Serves HTTP/1.1 on `listener` until `stop` completes, then lets requests in flight end for
-/// [`Limits::stop_deadline`] and cuts off the rest.
+/// Serves HTTP/1.1 on `listener`, a bound socket or a [`Listener`] with TLS, until `stop` completes; then lets
+/// requests in flight end for [`Limits::stop_deadline`] and cuts off the rest.
 ///
 /// `handler` is called with each request's head as soon as it has arrived; the body is read by the
 /// handler. The handler's future is dropped when its client goes away: work that must not end half
@@ -44,7 +61,7 @@ pub struct Drained {
 /// # Panics
 /// When `handler` panics.
 pub async fn serve<H, F>(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     handler: H,
     limits: Limits,
     stop: impl Future<Output = ()>,
@@ -53,30 +70,57 @@ where
     H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let connections = Arc::new(Semaphore::new(limits.connections_max));
+    let Listener { tcp, tls, stats } = listener.into();
+    let seats = Seats::new(limits.connections_max, stats.clone());
     let requests = Arc::new(Semaphore::new(limits.requests_max));
     let (stopping, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
+    // Accepted, and without a seat yet.
+    let mut waiting: Option<(TcpStream, Peer)> = None;
     loop {
         tokio::select! {
             biased;
             () = &mut stop => break,
             Some(ended) = tasks.join_next() => pass_panic_on(ended),
-            accepted = accept(&listener, &connections) => match accepted {
-                Some((stream, peer, permit)) => {
-                    let turn = Turn { requests: requests.clone(), wait: limits.request_wait };
-                    let serving = connection(stream, peer, handler.clone(), turn, &limits, stopped.clone());
-                    tasks.spawn(async move {
-                        serving.await;
-                        drop(permit);
-                    });
+            seat = seats.take(), if waiting.is_some() => if let Some((stream, peer)) = waiting.take() {
+                let turn = Turn { requests: requests.clone(), wait: limits.request_wait };
+                let (tls, handler, limits) = (tls.clone(), handler.clone(), limits.clone());
+                let (stopped, stats) = (stopped.clone(), stats.clone());
+                tasks.spawn(async move {
+                    let beginning = begin(stream, tls.as_ref());
+                    let begun = tokio::select! {
+                        begun = tokio::time::timeout(limits.handshake_timeout, beginning) => begun,
+                        () = seat.evicted() => return,
+                        () = until(stopped.clone()) => return,
+                    };
+                    match begun {
+                        Ok(Ok(stream)) => {
+                            connection(stream, peer, handler, turn, &limits, seat, stopped).await;
+                        }
+                        failed => {
+                            stats.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+                            debug!(peer = %peer.0, ?failed, "no TLS came about");
+                        }
+                    }
+                });
+            },
+            accepted = tcp.accept(), if waiting.is_none() => match accepted {
+                Ok((stream, peer)) => {
+                    if let Err(error) = stream.set_nodelay(true) {
+                        debug!(%peer, %error, "set TCP_NODELAY");
+                    }
+                    stats.accepted.fetch_add(1, Ordering::Relaxed);
+                    waiting = Some((stream, Peer(peer)));
                 }
-                None => tokio::time::sleep(ACCEPT_RETRY_DELAY).await,
+                Err(error) => {
+                    warn!(%error, "accept a connection");
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
+                }
             },
         }
     }
-    drop(listener);
+    drop((tcp, waiting));
     stopping.send_replace(true);
     let drain = async {
         while let Some(ended) = tasks.join_next().await {
@@ -98,24 +142,24 @@ where
     Drained { cut_off }
 }
 
-/// Waits for a free place and takes the next connection; `None` when accepting failed.
-async fn accept(
-    listener: &TcpListener,
-    connections: &Arc<Semaphore>,
-) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
-    let permit = connections.clone().acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, peer)) => {
-            if let Err(error) = stream.set_nodelay(true) {
-                debug!(%peer, %error, "set TCP_NODELAY");
-            }
-            Some((stream, Peer(peer), permit))
-        }
-        Err(error) => {
-            warn!(%error, "accept a connection");
-            None
-        }
+/// Gets a connection as far as HTTP can begin.
+async fn begin(mut stream: TcpStream, tls: Option<&ServerTls>) -> io::Result<Transport> {
+    let Some(tls) = tls else {
+        return Ok(Transport::Plain(stream));
+    };
+    let mut first = [0];
+    if stream.peek(&mut first).await? > 0 && first != [TLS_HANDSHAKE] {
+        stream.write_all(NOT_TLS).await?;
+        stream.shutdown().await?;
+        return Err(io::Error::other("plain text on a port of TLS"));
     }
+    let stream = tls.accept(stream).await?;
+    Ok(Transport::Tls(Box::new(stream.into())))
+}
+
+/// Completes when serving is to stop.
+async fn until(mut stopped: watch::Receiver<bool>) {
+    drop(stopped.wait_for(|stopped| *stopped).await);
 }
 
 fn pass_panic_on(ended: Result<(), JoinError>) {
@@ -146,7 +190,8 @@ fn connection<I, H, F>(
     handler: H,
     turn: Turn,
     limits: &Limits,
-    mut stopped: watch::Receiver<bool>,
+    seat: Arc<Seat>,
+    stopped: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + Send + use<I, H, F>
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -154,16 +199,22 @@ where
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let turn = Arc::new(turn);
+    let (sitting, io) = (
+        seat.clone(),
+        Patient::new(io, limits.write_stall_max, seat.told()),
+    );
     let service = service_fn(move |request| {
-        let (turn, handler) = (turn.clone(), handler.clone());
+        let (turn, handler, busy) = (turn.clone(), handler.clone(), sitting.busy());
         async move {
-            let response = match turn.take().await {
+            let mut response = match turn.take().await {
                 Some(_place) => handler(request, peer).await,
                 None => error_json(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "too many requests in flight",
                 ),
             };
+            // Until the last of the answer has been handed to the connection.
+            response.body_mut().hold(busy);
             Ok::<_, Infallible>(response)
         }
     });
@@ -177,7 +228,11 @@ where
         let mut serving = std::pin::pin!(serving);
         let ended = tokio::select! {
             ended = serving.as_mut() => ended,
-            () = async { drop(stopped.wait_for(|stopped| *stopped).await) } => {
+            () = seat.evicted() => {
+                debug!(peer = %peer.0, "an idle connection made room for another");
+                return;
+            }
+            () = until(stopped) => {
                 serving.as_mut().graceful_shutdown();
                 serving.await
             }

@@ -1,4 +1,4 @@
-//! Addresses of servers that are called: `http://[user:password@]host[:port][/prefix]`.
+//! Addresses of servers that are called: `http://[user:password@]host[:port][/prefix]`, or `https://…`.
 
 use std::fmt;
 
@@ -14,8 +14,8 @@ pub enum UrlError {
     /// It cannot be taken apart.
     #[error("not a URL; give it as http://HOST:PORT")]
     Malformed,
-    /// It is no `http://` address.
-    #[error("scheme {scheme:?} is not supported; use http://")]
+    /// It is no `http://` or `https://` address.
+    #[error("scheme {scheme:?} is not supported; use http:// or https://")]
     Scheme {
         /// What it begins with.
         scheme: String,
@@ -25,6 +25,7 @@ pub enum UrlError {
 /// A server's address. `Display` and `Debug` leave the password out.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
+    is_https: bool,
     host: String,
     port: u16,
     prefix: String,
@@ -38,7 +39,8 @@ impl Url {
     /// See [`UrlError`].
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         let (scheme, rest) = text.split_once("://").ok_or(UrlError::Malformed)?;
-        if !scheme.eq_ignore_ascii_case("http") {
+        let is_https = scheme.eq_ignore_ascii_case("https");
+        if !is_https && !scheme.eq_ignore_ascii_case("http") {
             return Err(UrlError::Scheme {
                 scheme: scheme.to_owned(),
             });
@@ -60,6 +62,7 @@ impl Url {
         }
         // `Uri::port` is silent about a number that is too large.
         let port = match server.strip_prefix(host).ok_or(UrlError::Malformed)? {
+            "" if is_https => 443,
             "" => 80,
             port => port
                 .trim_start_matches(':')
@@ -67,6 +70,7 @@ impl Url {
                 .map_err(|_| UrlError::Malformed)?,
         };
         Ok(Self {
+            is_https,
             host: host.to_owned(),
             port,
             prefix: uri.path().trim_end_matches('/').to_owned(),
@@ -74,7 +78,13 @@ impl Url {
         })
     }
 
-    /// `host:port`, which names a connection pool.
+    /// Whether it is called over TLS.
+    #[must_use]
+    pub const fn is_https(&self) -> bool {
+        self.is_https
+    }
+
+    /// `host:port`.
     #[must_use]
     pub fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)
@@ -117,7 +127,8 @@ fn user_info(text: &str) -> Result<Credentials, UrlError> {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}:{}{}", self.host, self.port, self.prefix)
+        let scheme = if self.is_https { "https" } else { "http" };
+        write!(f, "{scheme}://{}:{}{}", self.host, self.port, self.prefix)
     }
 }
 
@@ -147,7 +158,7 @@ mod tests {
             assert_eq!(Url::parse(bad), Err(UrlError::Malformed), "{bad:?}");
         }
         assert!(matches!(
-            Url::parse("https://h"),
+            Url::parse("ftp://h"),
             Err(UrlError::Scheme { .. })
         ));
     }
@@ -171,6 +182,14 @@ mod tests {
             format!("{url} {url:?}"),
             "http://store:8086/influx http://store:8086/influx"
         );
+    }
+
+    #[test]
+    fn https_has_a_port_of_its_own() {
+        let url = Url::parse("HTTPS://u:p@h/x").unwrap();
+        assert!(url.is_https() && !Url::parse("http://h").unwrap().is_https());
+        assert_eq!(url.socket(), ("h", 443));
+        assert_eq!(url.to_string(), "https://h:443/x");
     }
 
     #[test]
