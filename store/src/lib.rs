@@ -26,6 +26,9 @@ mod error;
 mod export;
 mod flush;
 mod frame;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod index;
 mod inspect;
 mod maintain;
@@ -40,6 +43,7 @@ mod purge;
 mod reclaim;
 mod retention;
 mod rows;
+mod scan;
 mod schema;
 mod shard;
 mod slices;
@@ -66,7 +70,9 @@ pub use policy::{
     DEFAULT_POLICY_NAME, POLICY_DURATION_NS_MIN, PolicyChange, PolicySpec, RetentionPolicy,
     default_shard_duration_ns,
 };
+pub use block::{Figures, PageRows, Statistics, Summary};
 pub use rows::{Bitmap, Column, Rows, Strings, Validity, Values};
+pub use scan::{Batch, ColumnSlice, Flow, Segment, ValuesSlice, Visitor};
 pub use shard::ShardInfo;
 pub use snapshot::{
     BackupList, BackupOptions, BackupReport, ListedFile, RestoreOptions, RestoreReport, Selection,

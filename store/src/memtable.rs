@@ -289,6 +289,12 @@ impl Memtable {
         })
     }
 
+    /// How many rows a series has, about: a row that replaces another counts too.
+    pub(crate) fn rows_of(&self, series: SeriesId) -> usize {
+        let newest = self.chunks(series).next();
+        newest.map_or(0, |chunk| chunk.rows_before + chunk.rows)
+    }
+
     /// The rows of a series in `range`, in one or several [`Rows`], in the order of their
     /// sequence: a later one wins. Columns stand for `fields` in order.
     pub(crate) fn read(&self, series: SeriesId, fields: &[&[u8]], range: TimeRange) -> Vec<Rows> {

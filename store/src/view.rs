@@ -11,6 +11,7 @@ use tandem_model::{FieldType, SeriesId, ShardId, TimeRange};
 use crate::database::Database;
 use crate::error::StoreError;
 use crate::rows::{Column, Rows, Strings, Validity, Values};
+use crate::scan::{Flow, Place, Visitor, Wanted};
 use crate::shard::Shard;
 
 /// The order in which rows are read.
@@ -135,6 +136,52 @@ impl View {
             order,
             shards,
             slices: Vec::new(),
+        }
+    }
+}
+
+impl View {
+    /// Shows `visitor` the rows of many series of a measurement in `range`. `fields` are what its batches have
+    /// columns for; the visitor knows a series by its place in `series`.
+    ///
+    /// # Errors
+    /// When a file cannot be read or is damaged.
+    pub fn scan(
+        &self,
+        measurement: &[u8],
+        fields: &[&[u8]],
+        range: TimeRange,
+        order: Order,
+        series: &[SeriesId],
+        visitor: &mut dyn Visitor,
+    ) -> Result<(), StoreError> {
+        // In order of id, in which series share pages and heads of chunks.
+        let mut places: Vec<Place> = series.iter().copied().enumerate().collect();
+        places.sort_unstable_by_key(|(_, id)| *id);
+        let mut shards: Vec<&Arc<Shard>> = self.shards.iter().collect();
+        if order == Order::Descending {
+            shards.reverse();
+        }
+        for shard in shards.into_iter().filter(|s| s.range.overlaps(&range)) {
+            let wanted = Wanted {
+                measurement,
+                fields,
+                range: range.intersect(&shard.range),
+                order,
+            };
+            if shard.scan(&wanted, &mut places, visitor)? == Flow::Stop {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// When rows can be: from the start of the first shard to the end of the last. Empty without shards.
+    #[must_use]
+    pub fn extent(&self) -> TimeRange {
+        match (self.shards.first(), self.shards.last()) {
+            (Some(first), Some(last)) => TimeRange::new(first.range.min_ns, last.range.max_ns),
+            _ => TimeRange::new(1, 0),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tandem_model::{SeriesId, TimeRange};
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 use tandem_vfs::File;
 
 use super::cache::{BlockCache, Item, Key, Weigh};
@@ -20,10 +20,13 @@ use crate::Rows;
 mod chunk_index;
 mod open_column;
 mod output;
+mod page_rows;
 mod series;
+mod visit;
 
 pub(super) use chunk_index::ChunkIndex;
 pub(super) use open_column::OpenColumn;
+pub use page_rows::PageRows;
 pub(crate) use series::SeriesReader;
 
 /// How much of a file's end is read at once: the footer of most files.
@@ -52,8 +55,8 @@ impl BlockFile {
     }
 
     /// As [`BlockFile::open`], of a file that is open.
-    #[cfg(test)]
-    pub(super) fn open_file(file: Arc<dyn File>, path: &Path) -> Result<Self, BlockError> {
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn open_file(file: Arc<dyn File>, path: &Path) -> Result<Self, BlockError> {
         let handles = Handles::new(Arc::new(tandem_vfs::RealFs), 8);
         Self::open_handle(Handle::opened(&Arc::new(handles), path, file))
     }

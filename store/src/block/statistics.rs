@@ -11,33 +11,41 @@ use crate::Values;
 
 /// What is known of a field over the rows of a segment.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Statistics {
+pub struct Statistics {
     /// Rows that have a value.
-    pub(crate) count: usize,
+    pub count: usize,
     /// When the first and the last value are; those of the segment where there is none.
-    pub(crate) first_ns: i64,
+    pub first_ns: i64,
     /// See `first_ns`.
-    pub(crate) last_ns: i64,
+    pub last_ns: i64,
     /// `None` for strings and booleans, without values, and where a float is not finite.
-    pub(crate) summary: Option<Summary>,
+    pub summary: Option<Summary>,
 }
 
 /// Numbers summed up. Sums of integers wrap, sums of floats go from first to last.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Summary {
+pub enum Summary {
+    /// Of doubles, all finite.
     Float(Figures<f64>),
+    /// Of signed integers.
     Integer(Figures<i64>),
+    /// Of unsigned integers.
     Unsigned(Figures<u64>),
 }
 
 /// The figures of numbers of one type.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Figures<T> {
-    pub(crate) min: T,
-    pub(crate) max: T,
-    pub(crate) sum: T,
-    pub(crate) first: T,
-    pub(crate) last: T,
+pub struct Figures<T> {
+    /// The smallest.
+    pub min: T,
+    /// The largest.
+    pub max: T,
+    /// All of them together.
+    pub sum: T,
+    /// The value of the first row that has one.
+    pub first: T,
+    /// The value of the last row that has one.
+    pub last: T,
 }
 
 impl<T: Copy + PartialOrd> Figures<T> {

@@ -9,6 +9,7 @@
 
 mod file;
 mod info;
+mod scan;
 mod types;
 
 use std::path::PathBuf;

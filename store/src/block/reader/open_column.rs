@@ -228,6 +228,12 @@ impl OpenColumn {
         Ok(self.page.as_ref().map(|(_, page)| &**page))
     }
 
+    /// Page `at`, if it is the one that was decoded last.
+    pub(in crate::block) fn decoded(&self, at: usize) -> Option<&Page> {
+        let (page, decoded) = self.page.as_ref()?;
+        (*page == at).then_some(&**decoded)
+    }
+
     fn ahead_piece(&self, place: &Range<u64>) -> Option<&[u8]> {
         let (start, bytes) = &self.ahead;
         let from = usize::try_from(place.start.checked_sub(*start)?).ok()?;

@@ -21,12 +21,12 @@ use crate::{Rows, slices};
 /// chunk and one decoded page of each column, so that series read in order of id share that work.
 #[derive(Debug)]
 pub(crate) struct SeriesReader<'a> {
-    source: Source<'a>,
+    pub(super) source: Source<'a>,
     /// For each field asked for, its place among the measurement's.
     fields: Vec<Option<usize>>,
     directory: Option<(usize, Arc<DirectoryPage>)>,
-    chunk: Option<OpenChunk>,
-    scratch: Scratch,
+    pub(super) chunk: Option<OpenChunk>,
+    pub(super) scratch: Scratch,
 }
 
 /// Statistics over some rows of a series, none of which another of its kind covers.
@@ -41,12 +41,12 @@ pub(crate) struct SegmentStatistics {
 }
 
 #[derive(Debug)]
-struct OpenChunk {
+pub(super) struct OpenChunk {
     at: usize,
-    index: Arc<ChunkIndex>,
-    times: OpenColumn,
+    pub(super) index: Arc<ChunkIndex>,
+    pub(super) times: OpenColumn,
     /// One for each field asked for.
-    columns: Vec<Option<OpenColumn>>,
+    pub(super) columns: Vec<Option<OpenColumn>>,
 }
 
 impl<'a> SeriesReader<'a> {
@@ -179,7 +179,7 @@ impl<'a> SeriesReader<'a> {
     }
 
     /// Where a series' rows are.
-    fn entry(&mut self, id: SeriesId) -> Result<Option<Entry>, BlockError> {
+    pub(super) fn entry(&mut self, id: SeriesId) -> Result<Option<Entry>, BlockError> {
         let info = self.source.info;
         if !info.series.contains(id.0) {
             return Ok(None);
@@ -203,7 +203,7 @@ impl<'a> SeriesReader<'a> {
     }
 
     /// The chunks that hold a series' rows, and which of their rows those are.
-    fn chunks(&self, entry: &Entry) -> Vec<(usize, Range<usize>)> {
+    pub(super) fn chunks(&self, entry: &Entry) -> Vec<(usize, Range<usize>)> {
         let end_row = entry.first_row + entry.rows;
         let places = &self.source.info.chunks;
         let first =
@@ -220,7 +220,7 @@ impl<'a> SeriesReader<'a> {
             .collect()
     }
 
-    fn open_chunk(&mut self, at: usize) -> Result<(), BlockError> {
+    pub(super) fn open_chunk(&mut self, at: usize) -> Result<(), BlockError> {
         if self.chunk.as_ref().is_some_and(|open| open.at == at) {
             return Ok(());
         }
@@ -299,7 +299,7 @@ impl<'a> SeriesReader<'a> {
 
 /// When those rows of a page are that belong to a series, whose rows in the chunk are `rows`. Where
 /// it begins or ends within the page, the directory says when.
-fn page_range(page: &Span, rows: &Range<usize>, entry: &Entry) -> TimeRange {
+pub(super) fn page_range(page: &Span, rows: &Range<usize>, entry: &Entry) -> TimeRange {
     TimeRange {
         min_ns: if page.rows.start < rows.start {
             entry.range.min_ns
