@@ -47,6 +47,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ),
     ("benches", &["line", "model", "store", "vfs"]),
     ("crash", &["model", "store", "testkit", "vfs"]),
+    ("differential", &[]),
     ("xtask", &[]),
 ];
 /// The package of the binary, which wires everything together.

@@ -1,0 +1,119 @@
+//! Makes a difference small: fewer points, then a shorter statement, then fewer points again.
+
+use anyhow::Result;
+
+use super::data::Step;
+use super::known;
+use super::show_both;
+use super::story::{DATABASE, Outcome, Story};
+use super::tokens::split;
+use crate::server::Pair;
+
+/// Tries for one difference: each tells the data anew, or asks once.
+const TRIES_MAX: usize = 1_500;
+/// The longest piece of a statement that is dropped at once.
+const PIECE_MAX: usize = 14;
+
+/// Shrinks, and prints what is left as a golden story; false where it does not differ when told again.
+pub(super) fn shrink(pair: &mut Pair, story: &Story, statement: &str) -> Result<bool> {
+    let mut best = story.clone();
+    let mut tries = 0;
+    best.tell(pair)?;
+    if !differs(&best, pair, statement)? {
+        return Ok(false);
+    }
+    fewer_steps(pair, &mut best, statement, &mut tries)?;
+    let text = shorter(pair, &best, statement, &mut tries)?;
+    fewer_steps(pair, &mut best, &text, &mut tries)?;
+    best.tell(pair)?;
+    let text = shorter(pair, &best, &text, &mut tries)?;
+    print(pair, &best, &text)?;
+    Ok(true)
+}
+
+fn differs(story: &Story, pair: &mut Pair, statement: &str) -> Result<bool> {
+    Ok(matches!(
+        story.ask(pair, statement)?,
+        Outcome::Differs { .. }
+    ))
+}
+
+/// Drops lines and deletions as long as the answers differ.
+fn fewer_steps(
+    pair: &mut Pair,
+    story: &mut Story,
+    statement: &str,
+    tries: &mut usize,
+) -> Result<()> {
+    let mut size = story.steps.len().div_ceil(2);
+    while size > 0 {
+        let mut at = 0;
+        let mut dropped = false;
+        while at < story.steps.len() && *tries < TRIES_MAX {
+            *tries += 1;
+            let mut smaller = story.clone();
+            let end = (at + size).min(smaller.steps.len());
+            smaller.steps.drain(at..end);
+            smaller.tell(pair)?;
+            if differs(&smaller, pair, statement)? {
+                *story = smaller;
+                dropped = true;
+            } else {
+                at = end;
+            }
+        }
+        if !(dropped && size == 1) {
+            size /= 2;
+        }
+    }
+    story.tell(pair)
+}
+
+/// Drops pieces of the statement as long as the answers differ.
+fn shorter(pair: &mut Pair, story: &Story, statement: &str, tries: &mut usize) -> Result<String> {
+    let mut tokens = split(statement);
+    let mut size = PIECE_MAX.min(tokens.len());
+    while size > 0 {
+        let mut at = 0;
+        let mut dropped = false;
+        while at + size <= tokens.len() && *tries < TRIES_MAX {
+            *tries += 1;
+            let mut smaller = tokens.clone();
+            smaller.drain(at..at + size);
+            if differs(story, pair, &smaller.concat())? {
+                tokens = smaller;
+                dropped = true;
+            } else {
+                at += 1;
+            }
+        }
+        if !dropped {
+            size -= 1;
+        }
+        size = size.min(tokens.len());
+    }
+    Ok(tokens.concat().trim().to_owned())
+}
+
+fn print(pair: &mut Pair, story: &Story, statement: &str) -> Result<()> {
+    println!("# small:");
+    for statement in story.opening() {
+        println!("> {statement}\n{}", known::DONE);
+    }
+    for step in &story.steps {
+        match step {
+            Step::Line(line) => println!("{line}"),
+            Step::Statement(text) => {
+                let answer = pair.judge.query(DATABASE, text)?.text();
+                println!("> {text}\n{}", answer.trim());
+            }
+        }
+    }
+    println!("> {statement}");
+    if let Outcome::Differs { judged, ours } = story.ask(pair, statement)? {
+        println!("{}", judged.text().trim());
+        show_both(&judged, &ours);
+    }
+    println!();
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! A data set told to both servers, and what they say of it.
+
+use anyhow::ensure;
+
+use super::data::{DataSet, Step};
+use super::known;
+use crate::compare::same_answer;
+use crate::http::Answer;
+use crate::server::{Pair, Server};
+
+/// The database that all stories are about; that of the golden ones too.
+pub(super) const DATABASE: &str = "db";
+/// How often a judge that gave an answer is asked whether it stands by it.
+const ASK_AGAIN: usize = 3;
+
+/// A data set on its way to both servers, and what is asked after a statement that changes something.
+#[derive(Clone, Debug)]
+pub(super) struct Story {
+    pub(super) shard_duration: String,
+    pub(super) steps: Vec<Step>,
+    /// Asked after each statement, and compared with it; not if empty.
+    pub(super) after: String,
+}
+
+/// What came of a statement.
+#[derive(Clone, Debug)]
+pub(super) enum Outcome {
+    Same(Answer),
+    /// The judge does not say the same twice.
+    Contradicted,
+    /// It is meant to differ, by this name.
+    Known(&'static str),
+    Differs {
+        judged: Answer,
+        ours: Answer,
+    },
+}
+
+impl Story {
+    pub(super) fn of(set: &DataSet) -> Self {
+        Self {
+            shard_duration: set.shard_duration.clone(),
+            steps: set.steps.clone(),
+            after: String::new(),
+        }
+    }
+
+    /// The statements that begin it.
+    pub(super) fn opening(&self) -> [String; 2] {
+        [
+            format!("DROP DATABASE {DATABASE}"),
+            format!(
+                "CREATE DATABASE {DATABASE} WITH DURATION INF SHARD DURATION {}",
+                self.shard_duration
+            ),
+        ]
+    }
+
+    /// Makes the database anew on both.
+    pub(super) fn tell(&self, pair: &mut Pair) -> anyhow::Result<()> {
+        for server in [&mut pair.judge, &mut pair.ours] {
+            self.tell_one(server)?;
+        }
+        Ok(())
+    }
+
+    fn tell_one(&self, server: &mut Server) -> anyhow::Result<()> {
+        for statement in self.opening() {
+            let answer = server.query("", &statement)?;
+            let text = answer.text();
+            ensure!(
+                answer.status == 200 && !text.contains("\"error\""),
+                "{}: {statement}: {text}",
+                server.name
+            );
+        }
+        let mut lines = String::new();
+        for step in &self.steps {
+            match step {
+                Step::Line(line) => {
+                    lines.push_str(line);
+                    lines.push('\n');
+                }
+                Step::Statement(statement) => {
+                    write(server, &mut lines)?;
+                    server.query(DATABASE, statement)?;
+                }
+            }
+        }
+        write(server, &mut lines)
+    }
+
+    /// Asks both.
+    pub(super) fn ask(&self, pair: &mut Pair, statement: &str) -> anyhow::Result<Outcome> {
+        let judged = self.ask_one(&mut pair.judge, statement)?;
+        let ours = self.ask_one(&mut pair.ours, statement)?;
+        if same_answer(&judged, &ours) {
+            return Ok(Outcome::Same(judged));
+        }
+        for _ in 0..ASK_AGAIN {
+            let again = self.ask_one(&mut pair.judge, statement)?;
+            if !same_answer(&judged, &again) {
+                return Ok(Outcome::Contradicted);
+            }
+        }
+        // What depends on the time of asking has moved on meanwhile.
+        let ours = self.ask_one(&mut pair.ours, statement)?;
+        if same_answer(&judged, &ours) {
+            return Ok(Outcome::Contradicted);
+        }
+        if let Some(name) = known::name(statement, &judged.text(), &ours.text()) {
+            return Ok(Outcome::Known(name));
+        }
+        Ok(Outcome::Differs { judged, ours })
+    }
+
+    /// The answer of one; where something is asked afterwards, both answers as one.
+    fn ask_one(&self, server: &mut Server, statement: &str) -> anyhow::Result<Answer> {
+        let mut answer = server.query(DATABASE, statement)?;
+        if !self.after.is_empty() {
+            let after = server.query(DATABASE, &self.after)?;
+            let both = format!("[{},{}]", answer.text().trim(), after.text().trim());
+            answer.body = both.into_bytes();
+        }
+        Ok(answer)
+    }
+}
+
+fn write(server: &mut Server, lines: &mut String) -> anyhow::Result<()> {
+    if !lines.is_empty() {
+        // What one shard refuses is compared too, by what can be read afterwards.
+        server.write(DATABASE, "", lines.as_bytes())?;
+        lines.clear();
+    }
+    Ok(())
+}
