@@ -3,7 +3,7 @@
 use std::io;
 
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 
 /// Why a listener could not be opened.
 #[derive(Debug, Error)]
@@ -46,20 +46,35 @@ pub enum BindError {
 /// # Errors
 /// A [`BindError`] that names the address.
 pub async fn bind(addr: &str) -> Result<TcpListener, BindError> {
-    let wanted = if addr.starts_with(':') {
+    let bound = TcpListener::bind(wanted(addr).as_str()).await;
+    bound.map_err(|source| named(addr, source))
+}
+
+/// As [`bind()`], for datagrams.
+///
+/// # Errors
+/// A [`BindError`] that names the address.
+pub async fn bind_udp(addr: &str) -> Result<UdpSocket, BindError> {
+    let bound = UdpSocket::bind(wanted(addr).as_str()).await;
+    bound.map_err(|source| named(addr, source))
+}
+
+fn wanted(addr: &str) -> String {
+    if addr.starts_with(':') {
         format!("0.0.0.0{addr}")
     } else {
         addr.to_owned()
-    };
-    TcpListener::bind(wanted.as_str()).await.map_err(|source| {
-        let addr = addr.to_owned();
-        match source.kind() {
-            io::ErrorKind::AddrInUse => BindError::InUse { addr },
-            io::ErrorKind::PermissionDenied => BindError::Denied { addr },
-            io::ErrorKind::AddrNotAvailable => BindError::NotHere { addr },
-            _ => BindError::Other { addr, source },
-        }
-    })
+    }
+}
+
+fn named(addr: &str, source: io::Error) -> BindError {
+    let addr = addr.to_owned();
+    match source.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse { addr },
+        io::ErrorKind::PermissionDenied => BindError::Denied { addr },
+        io::ErrorKind::AddrNotAvailable => BindError::NotHere { addr },
+        _ => BindError::Other { addr, source },
+    }
 }
 
 #[cfg(test)]

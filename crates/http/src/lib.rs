@@ -26,7 +26,7 @@ mod stream;
 mod tls;
 mod url;
 
-pub use bind::{BindError, bind};
+pub use bind::{BindError, bind, bind_udp};
 pub use body::{BodyError, Payload, discard_body, read_body, read_body_into};
 pub use client::{Answer, Call, Client, ClientConfig, ClientError};
 pub use credentials::{Credentials, CredentialsError, Secret};
@@ -42,7 +42,7 @@ pub use limits::Limits;
 pub use listener::{Listener, ListenerStats};
 pub use request_id::RequestIds;
 pub use respond::{Body, empty, error_json, full, header_text};
-pub use serve::{Drained, Peer, serve};
+pub use serve::{Drained, Peer, serve, serve_connection};
 pub use stream::{Aborted, Gone, StreamWriter, stream};
 pub use tls::{ClientTls, ClientTlsConfig, ServerTls, ServerTlsConfig, TlsError};
 pub use url::{Url, UrlError};

@@ -142,6 +142,28 @@ where
     Drained { cut_off }
 }
 
+/// Serves one connection that was accepted elsewhere, until it ends; once `stopped` is true, only the request
+/// that is in flight. For ports on which more than HTTP is spoken: who accepts bounds the number of
+/// connections, and of requests at once.
+pub async fn serve_connection<I, H, F>(
+    io: I,
+    peer: Peer,
+    handler: H,
+    limits: &Limits,
+    stopped: watch::Receiver<bool>,
+) where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let seat = Seats::new(1, Arc::default()).take().await;
+    let turn = Turn {
+        requests: Arc::new(Semaphore::new(1)),
+        wait: limits.request_wait,
+    };
+    connection(io, peer, handler, turn, limits, seat, stopped).await;
+}
+
 /// Gets a connection as far as HTTP can begin.
 async fn begin(mut stream: TcpStream, tls: Option<&ServerTls>) -> io::Result<Transport> {
     let Some(tls) = tls else {
