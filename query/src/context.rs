@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::tasks::Task;
+
 /// The request around a statement.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
@@ -16,6 +18,8 @@ pub struct Context {
     pub read_only: bool,
     /// Set to end the statement: it stops within a few hundred rows with "query interrupted".
     pub cancel: Arc<AtomicBool>,
+    /// The query in the list of those that run; it ends the statement when it was killed or took too long.
+    pub task: Option<Arc<Task>>,
     /// What one statement may take.
     pub limits: Limits,
 }
@@ -29,4 +33,7 @@ pub struct Limits {
     pub series_max: usize,
     /// Windows that a `SELECT` may make (`max-select-buckets`).
     pub buckets_max: usize,
+    /// Bytes that one statement may hold (`each-query-bytes-max`); without it, as many as all queries
+    /// together may.
+    pub bytes_max: usize,
 }

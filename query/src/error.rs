@@ -1,7 +1,7 @@
 //! Why a statement failed, in InfluxDB's words where InfluxDB has words for it.
 
 use tandem_influxql::condition::{ConditionError, TimeError};
-use tandem_store::{StoreError, WriteError};
+use tandem_store::{OutOfMemory, StoreError, WriteError};
 use thiserror::Error;
 
 use crate::result::Gone;
@@ -21,6 +21,36 @@ pub enum Error {
     /// The query was killed, or its client went away.
     #[error("query interrupted")]
     Interrupted,
+    /// The query took longer than `query-timeout`.
+    #[error("query-timeout limit exceeded")]
+    Timeout,
+    /// More queries at once than `max-concurrent-queries`.
+    #[error("max-concurrent-queries limit exceeded({running}, {max})")]
+    QueriesLimit {
+        /// How many run.
+        running: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The store is going down.
+    #[error("query engine shutdown")]
+    Closed,
+    /// One statement would hold more memory than `each-query-bytes-max`.
+    #[error("each-query-bytes-max limit exceeded: ({found}/{max})")]
+    QueryBytesLimit {
+        /// Bytes that it would hold.
+        found: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// All queries together would hold more memory than `query-bytes-max`.
+    #[error("query-bytes-max limit exceeded: ({found}/{max})")]
+    QueriesBytesLimit {
+        /// Bytes that they would hold.
+        found: usize,
+        /// The limit.
+        max: usize,
+    },
     /// More series than `max-select-series`.
     #[error("max-select-series limit exceeded: ({found}/{max})")]
     SeriesLimit {
@@ -63,6 +93,15 @@ impl Error {
     /// A refusal with InfluxDB's text.
     pub(crate) fn refused(text: impl Into<String>) -> Self {
         Self::Refused(text.into())
+    }
+}
+
+impl From<OutOfMemory> for Error {
+    fn from(error: OutOfMemory) -> Self {
+        Self::QueriesBytesLimit {
+            found: error.held_bytes.saturating_add(error.asked_bytes),
+            max: error.bytes_max,
+        }
     }
 }
 

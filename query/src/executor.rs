@@ -10,7 +10,9 @@ use tandem_store::{PolicyChange, PolicySpec, Store};
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::introspection::{self, Introspection};
 use crate::result::{Level, Message, Sink};
+use crate::tasks::Tasks;
 use crate::{delete, select, show};
 
 /// Runs statements against one store. Cheap to clone, safe to share between threads; each
@@ -18,13 +20,41 @@ use crate::{delete, select, show};
 #[derive(Clone, Debug)]
 pub struct Executor {
     store: Arc<Store>,
+    tasks: Tasks,
+    introspection: Option<Arc<dyn Introspection>>,
 }
 
 impl Executor {
     /// An executor over `store`.
     #[must_use]
-    pub const fn new(store: Arc<Store>) -> Self {
-        Self { store }
+    pub fn new(store: Arc<Store>) -> Self {
+        Self {
+            store,
+            tasks: Tasks::default(),
+            introspection: None,
+        }
+    }
+
+    /// As it is, with the list of queries that `SHOW QUERIES` and `KILL QUERY` are about. Who runs queries
+    /// puts them into it.
+    #[must_use]
+    pub fn with_tasks(self, tasks: Tasks) -> Self {
+        Self { tasks, ..self }
+    }
+
+    /// As it is, with what `SHOW STATS` and `SHOW DIAGNOSTICS` tell; without it they tell nothing.
+    #[must_use]
+    pub fn with_introspection(self, introspection: Arc<dyn Introspection>) -> Self {
+        Self {
+            introspection: Some(introspection),
+            ..self
+        }
+    }
+
+    /// The queries that run.
+    #[must_use]
+    pub const fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
     /// Runs one statement and hands its result to `sink`, piece by piece.
@@ -41,6 +71,20 @@ impl Executor {
         let store = &*self.store;
         match statement {
             Statement::Select(select) => select::execute(store, select, context, sink),
+            Statement::Explain(explain) => select::explain(store, explain, context, sink),
+            Statement::ShowQueries => self.tasks.show(sink),
+            Statement::KillQuery(kill) => {
+                warn_of_get(statement, context, sink);
+                self.tasks.kill(kill.id)
+            }
+            Statement::ShowStats { module } => match &self.introspection {
+                Some(source) => introspection::stats(&**source, module.as_deref(), sink),
+                None => Ok(()),
+            },
+            Statement::ShowDiagnostics { module } => match &self.introspection {
+                Some(source) => introspection::diagnostics(&**source, module.as_deref(), sink),
+                None => Ok(()),
+            },
             Statement::ShowDatabases => show::databases(store, sink),
             Statement::ShowRetentionPolicies { database } => {
                 show::retention_policies(store, database.as_deref(), context, sink)

@@ -1,6 +1,6 @@
 //! From the syntax tree to expressions over slots.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use tandem_influxql::ast::Expr;
 
@@ -29,7 +29,7 @@ pub(crate) fn lower(
             };
             Scalar::Match {
                 lhs: Box::new(lower(lhs, slot)?),
-                regex: Rc::new(Regex::new(pattern)?),
+                regex: Arc::new(Regex::new(pattern)?),
                 negated: *op == tandem_influxql::ast::BinaryOp::NeqRegex,
             }
         }

@@ -8,7 +8,7 @@
 //! tag other than `= != =~ !~` finds no series. That is what InfluxDB's index does.
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 use tandem_influxql::ast::{BinaryOp, DataType, Expr, VarRef};
@@ -28,7 +28,7 @@ pub(crate) enum Residual {
     /// Every row fits.
     Always,
     /// Rows for which this is true fit; slots are the condition's references.
-    When(Rc<Scalar>),
+    When(Arc<Scalar>),
 }
 
 /// A condition on one measurement.
@@ -168,9 +168,9 @@ impl Predicate {
 }
 
 fn residual_of(node: &Node, truth: &[bool]) -> Residual {
-    let both = |op, a: &Rc<Scalar>, b: &Rc<Scalar>| {
+    let both = |op, a: &Arc<Scalar>, b: &Arc<Scalar>| {
         let (lhs, rhs) = (Box::new(a.as_ref().clone()), Box::new(b.as_ref().clone()));
-        Residual::When(Rc::new(Scalar::Binary { op, lhs, rhs }))
+        Residual::When(Arc::new(Scalar::Binary { op, lhs, rhs }))
     };
     match node {
         Node::Constant(false) => Residual::Never,
@@ -182,7 +182,7 @@ fn residual_of(node: &Node, truth: &[bool]) -> Residual {
                 Residual::Never
             }
         }
-        Node::Rows(scalar) => Residual::When(Rc::new(scalar.clone())),
+        Node::Rows(scalar) => Residual::When(Arc::new(scalar.clone())),
         Node::And(a, b) => match (residual_of(a, truth), residual_of(b, truth)) {
             (Residual::Never, _) | (_, Residual::Never) => Residual::Never,
             (Residual::Always, other) | (other, Residual::Always) => other,

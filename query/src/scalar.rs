@@ -4,7 +4,7 @@
 //! a comparison false and arithmetic null (in `AND` and `OR` it counts as false), division by zero
 //! is zero, and values of types that cannot be compared are neither equal nor unequal.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use tandem_influxql::ast::BinaryOp;
 
@@ -53,7 +53,7 @@ pub(crate) enum Scalar {
     /// `lhs =~ /regex/`, or `!~` when negated.
     Match {
         lhs: Box<Scalar>,
-        regex: Rc<Regex>,
+        regex: Arc<Regex>,
         negated: bool,
     },
     /// `lhs op rhs`; never a regular expression.
@@ -381,7 +381,7 @@ mod tests {
     fn regular_expressions_match_strings_only() {
         let matches = |lhs, negated| {
             let lhs = Box::new(Scalar::Literal(lhs));
-            let regex = Rc::new(Regex::new("^a").unwrap());
+            let regex = Arc::new(Regex::new("^a").unwrap());
             Scalar::Match {
                 lhs,
                 regex,

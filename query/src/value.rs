@@ -16,6 +16,18 @@ impl Value {
         matches!(self, Self::Null)
     }
 
+    /// Bytes beside those of the enum itself.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::String(text) => text.len(),
+            Self::Strings(texts) => texts
+                .iter()
+                .map(|text| size_of::<Vec<u8>>() + text.len())
+                .sum(),
+            _ => 0,
+        }
+    }
+
     /// A number as a double.
     pub(crate) fn as_float(&self) -> Option<f64> {
         match *self {
@@ -30,10 +42,16 @@ impl Value {
     pub(crate) fn cast(self, data_type: DataType) -> Option<Self> {
         Some(match (data_type, self) {
             (DataType::Float, v) => Self::Float(v.as_float()?),
-            (DataType::Integer, Self::Float(v)) => Self::Integer(v as i64),
+            (DataType::Integer, Self::Float(v)) => Self::Integer(truncated(v)),
             (DataType::Integer, Self::Unsigned(v)) => Self::Integer(v as i64),
             (DataType::Integer, v @ Self::Integer(_)) => v,
-            (DataType::Unsigned, Self::Float(v)) => Self::Unsigned(v as u64),
+            // What is negative wraps round.
+            (DataType::Unsigned, Self::Float(v)) if v < TWO_POW_63 => {
+                Self::Unsigned(truncated(v).cast_unsigned())
+            }
+            (DataType::Unsigned, Self::Float(v)) => {
+                Self::Unsigned(truncated(v - TWO_POW_63).cast_unsigned() ^ 1 << 63)
+            }
             (DataType::Unsigned, Self::Integer(v)) => Self::Unsigned(v as u64),
             (DataType::Unsigned, v @ Self::Unsigned(_)) => v,
             (DataType::String | DataType::Tag, v @ Self::String(_)) => v,
@@ -77,6 +95,17 @@ impl From<FieldValue<'_>> for Value {
             FieldValue::String(v) => Self::String(v.to_vec()),
             FieldValue::Boolean(v) => Self::Boolean(v),
         }
+    }
+}
+
+const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
+
+/// The whole part of a float, as Go has it on x86-64: what does not fit, NaN too, is the lowest integer.
+fn truncated(value: f64) -> i64 {
+    if (-TWO_POW_63..TWO_POW_63).contains(&value) {
+        value as i64
+    } else {
+        i64::MIN
     }
 }
 
@@ -125,6 +154,22 @@ mod tests {
             Value::Integer(-1).cast(DataType::Float),
             Some(Value::Float(-1.0))
         );
+        for (float, integer, unsigned) in [
+            (-5.5, -5, u64::MAX - 4),
+            (1e19, i64::MIN, 10_000_000_000_000_000_000),
+            (f64::NAN, i64::MIN, 0),
+            (-1e300, i64::MIN, 1 << 63),
+        ] {
+            let float = Value::Float(float);
+            assert_eq!(
+                float.clone().cast(DataType::Integer),
+                Some(Value::Integer(integer))
+            );
+            assert_eq!(
+                float.cast(DataType::Unsigned),
+                Some(Value::Unsigned(unsigned))
+            );
+        }
         assert_eq!(Value::String(b"1".to_vec()).cast(DataType::Float), None);
         assert_eq!(Value::Boolean(true).cast(DataType::Integer), None);
         assert_eq!(Value::Integer(1).cast(DataType::String), None);

@@ -83,5 +83,5 @@ pub use store::Store;
 pub use store_id::UniqueId;
 pub use tandem_seglog::{LogStats, SYNC_BOUNDS};
 pub use verify::{Finding, VerifyReport, verify};
-pub use view::{Order, SeriesReader, View};
+pub use view::{Order, ReadCost, SeriesReader, View};
 pub use write::{BodyRoom, WriteRequest, Written};

@@ -1,5 +1,6 @@
 //! What a query sees: some shards of one database, and the series that have rows in them.
 
+mod cost;
 mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,8 @@ use crate::error::StoreError;
 use crate::rows::{Column, Rows, Strings, Validity, Values};
 use crate::scan::{Flow, Place, Visitor, Wanted};
 use crate::shard::Shard;
+
+pub use cost::ReadCost;
 
 /// The order in which rows are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -174,6 +177,13 @@ impl View {
             }
         }
         Ok(())
+    }
+
+    /// About how many rows a measurement has in `range`, in files: what deciding how to read them takes.
+    #[must_use]
+    pub fn rows_about(&self, measurement: &[u8], range: TimeRange) -> u64 {
+        let shards = self.shards.iter().filter(|s| s.range.overlaps(&range));
+        shards.map(|shard| shard.rows_about(measurement, range)).sum()
     }
 
     /// When rows can be: from the start of the first shard to the end of the last. Empty without shards.

@@ -152,7 +152,16 @@ impl<'a> Binder<'a> {
     ///
     /// # Errors
     /// Databases and policies that are not there, types that do not fit, wildcards out of place.
-    pub(crate) fn bind(&mut self, mut compiled: Compiled) -> Result<Typed, Error> {
+    pub(crate) fn bind(&mut self, compiled: Compiled) -> Result<Typed, Error> {
+        let typed = self.bind_level(compiled)?;
+        // Types of subqueries are not checked: what does not fit there has no values.
+        for field in &typed.fields {
+            types::of_expr(&field.expr, &[])?;
+        }
+        Ok(typed)
+    }
+
+    fn bind_level(&mut self, mut compiled: Compiled) -> Result<Typed, Error> {
         let mut sources = Vec::new();
         for source in std::mem::take(&mut compiled.sources) {
             sources.push(match source {
@@ -160,7 +169,7 @@ impl<'a> Binder<'a> {
                     TypedSource::Measurements(self.measurements(&measurement)?)
                 }
                 CompiledSource::Subquery(inner) => {
-                    TypedSource::Subquery(Box::new(self.bind(*inner)?))
+                    TypedSource::Subquery(Box::new(self.bind_level(*inner)?))
                 }
             });
         }
@@ -175,12 +184,9 @@ impl<'a> Binder<'a> {
                 alias: field.alias,
             });
         }
-        let known = Known::new(&sources, &compiled.dimensions)?;
+        let known = Known::new(&sources, &compiled.dimensions);
         let dimensions = known.dimensions(&compiled.dimensions)?;
         let fields = known.expand(fields)?;
-        for field in &fields {
-            types::of_expr(&field.expr, &sources)?;
-        }
         Ok(Typed {
             fields,
             condition,
@@ -265,14 +271,15 @@ fn typed(expr: Expr, sources: &[TypedSource]) -> Result<Expr, Error> {
 
 /// All fields and tags of the sources, for wildcards.
 struct Known {
-    /// What a wildcard among the fields stands for, sorted by name, fields before tags.
-    fields: Vec<(String, DataType)>,
+    /// What a wildcard among the fields stands for, sorted by name, fields before tags. A column of a
+    /// subquery may have no type.
+    fields: Vec<(String, Option<DataType>)>,
     /// What a wildcard in `GROUP BY` stands for.
     dimensions: BTreeSet<String>,
 }
 
 impl Known {
-    fn new(sources: &[TypedSource], grouped: &[Dimension]) -> Result<Self, Error> {
+    fn new(sources: &[TypedSource], grouped: &[Dimension]) -> Self {
         let mut fields: BTreeMap<String, Option<DataType>> = BTreeMap::new();
         let mut dimensions = BTreeSet::new();
         let mut add = |name: String, data_type: Option<DataType>| {
@@ -291,26 +298,24 @@ impl Known {
                 }
                 TypedSource::Subquery(inner) => {
                     for field in &inner.fields {
-                        add(field.name(), types::of_expr(&field.expr, &inner.sources)?);
+                        let data_type = types::of_expr(&field.expr, &inner.sources);
+                        add(field.name(), data_type.unwrap_or(None));
                     }
                     dimensions.extend(inner.dimensions.iter().cloned());
                 }
             }
         }
-        let mut fields: Vec<(String, DataType)> = fields
-            .into_iter()
-            .filter_map(|(name, data_type)| Some((name, data_type?)))
-            .collect();
+        let mut fields: Vec<_> = fields.into_iter().collect();
         let has_wildcard = grouped.iter().any(|d| !matches!(d, Dimension::Tag(_)));
         if !has_wildcard && !fields.is_empty() {
             // Tags become columns, but for those that are grouped by.
             let tags = dimensions
                 .iter()
                 .filter(|tag| !grouped.contains(&Dimension::Tag((*tag).clone())));
-            fields.extend(tags.map(|tag| (tag.clone(), DataType::Tag)));
+            fields.extend(tags.map(|tag| (tag.clone(), Some(DataType::Tag))));
             fields.sort_by(|a, b| a.0.cmp(&b.0));
         }
-        Ok(Self { fields, dimensions })
+        Self { fields, dimensions }
     }
 
     /// The tags to group by, wildcards expanded, each once.
@@ -344,8 +349,8 @@ impl Known {
                 Expr::Wildcard(wildcard) => {
                     let wanted = self.fields.iter().filter(|(_, data_type)| match wildcard {
                         Wildcard::All => true,
-                        Wildcard::Fields => *data_type != DataType::Tag,
-                        Wildcard::Tags => *data_type == DataType::Tag,
+                        Wildcard::Fields => *data_type != Some(DataType::Tag),
+                        Wildcard::Tags => *data_type == Some(DataType::Tag),
                     });
                     expanded.extend(wanted.map(plain_field));
                 }
@@ -385,24 +390,26 @@ impl Known {
             Some(Expr::Regex(pattern)) => Some(Regex::new(pattern)?),
             _ => return Ok(None),
         };
-        let wanted = self.fields.iter().filter(|(field, data_type)| {
+        let typed = self.fields.iter();
+        let typed = typed.filter_map(|(field, data_type)| Some((field, (*data_type)?)));
+        let wanted = typed.filter(|(field, data_type)| {
             takes(&innermost.name, *data_type)
                 && regex
                     .as_ref()
                     .is_none_or(|regex| regex.is_match(field.as_bytes()))
         });
         let expanded = wanted.map(|(field, data_type)| Field {
-            expr: Expr::Call(with_field(call, field, *data_type)),
+            expr: Expr::Call(with_field(call, field, data_type)),
             alias: Some(format!("{name}_{field}")),
         });
         Ok(Some(expanded.collect()))
     }
 }
 
-fn plain_field((name, data_type): &(String, DataType)) -> Field {
+fn plain_field((name, data_type): &(String, Option<DataType>)) -> Field {
     let reference = VarRef {
         name: name.clone(),
-        data_type: Some(*data_type),
+        data_type: *data_type,
     };
     Field {
         expr: Expr::VarRef(reference),

@@ -9,12 +9,19 @@ use super::plan::{Level, Slotted};
 use super::point::{Peek, Stream, Tags};
 use super::window::Options;
 use crate::error::Error;
+use crate::meter::Meter;
 use crate::result::Value;
 use crate::scalar::IntegerDivision;
+
+/// Rows between two looks at whether the query is still wanted: rows of empty windows are made without any
+/// point being read.
+const ROWS_PER_CHECK: u64 = 256;
 
 /// The rows of a group.
 pub(crate) struct Cursor<'a> {
     level: &'a Level,
+    meter: &'a Meter<'a>,
+    rows: u64,
     inputs: Vec<Input<'a>>,
     ascending: bool,
     /// What a slot gets that has no value; `None` leaves what it had in the row before.
@@ -43,7 +50,7 @@ pub(crate) struct Row {
 
 impl<'a> Cursor<'a> {
     /// A cursor without streams, which has no rows.
-    pub(crate) fn new(level: &'a Level, options: &Options) -> Self {
+    pub(crate) fn new(level: &'a Level, options: &Options, meter: &'a Meter<'a>) -> Self {
         let default = match options.fill {
             Fill::Previous => None,
             Fill::Number(number) => Some(Value::from(number)),
@@ -52,6 +59,8 @@ impl<'a> Cursor<'a> {
         let slots = vec![Value::Null; level.slots];
         Self {
             level,
+            meter,
+            rows: 0,
             inputs: Vec::new(),
             ascending: options.ascending,
             default,
@@ -71,6 +80,10 @@ impl<'a> Cursor<'a> {
 
     /// The next row.
     pub(crate) fn next(&mut self) -> Result<Option<Row>, Error> {
+        self.rows += 1;
+        if self.rows.is_multiple_of(ROWS_PER_CHECK) {
+            self.meter.check()?;
+        }
         let mut next: Option<(Tags, i64)> = None;
         for input in &mut self.inputs {
             let Some(point) = input.points.peek()? else {

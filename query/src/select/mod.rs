@@ -16,6 +16,7 @@ mod bind;
 mod columns;
 mod compile;
 mod cursor;
+mod explain;
 mod fill;
 mod into;
 mod limit;
@@ -30,6 +31,8 @@ mod transform;
 mod types;
 mod window;
 
+use std::time::{Duration, Instant};
+
 use tandem_influxql::ast::{Fill, SelectStatement, Source};
 use tandem_model::{MAX_TIME_NS, MIN_TIME_NS, TimeRange};
 use tandem_store::Store;
@@ -37,17 +40,21 @@ use tandem_store::Store;
 use self::bind::{Binder, Defaults};
 use self::compile::Compiled;
 use self::into::Writer;
-use self::plan::GroupKey;
+use self::plan::{Group, GroupKey, Plan};
 use self::run::Run;
-use self::scan::Meter;
 use self::window::Options;
 use crate::context::Context;
 use crate::error::Error;
 use crate::executor::warn_of_get;
+use crate::meter::{Held, Meter};
 use crate::result::{Series, Sink, Value};
+
+pub(crate) use self::explain::explain;
 
 /// Rows that are handed to the sink at once.
 const ROWS_PER_PIECE: usize = 1_000;
+/// Bytes of rows that are handed over earlier.
+const BYTES_PER_PIECE: usize = 1 << 20;
 
 /// Runs `statement` and hands its rows to `sink`.
 ///
@@ -60,61 +67,16 @@ pub(crate) fn execute(
     context: &Context,
     sink: &mut dyn Sink,
 ) -> Result<(), Error> {
-    check_sources(store, &statement.sources, context)?;
-    let compiled = compile::compile(statement, context.now_ns)?;
-    let range = compiled.range(context.now_ns);
-    let defaults = Defaults {
-        database: context.database.as_deref(),
-        policy: context.retention_policy.as_deref(),
+    let meter = Meter::new(store, context);
+    let prepared = Prepared::new(store, statement, context, &meter)?;
+    let Some(target) = &prepared.plan.level.compiled.into else {
+        return prepared.rows(context, &meter, sink);
     };
-    let typed = Binder::new(store, defaults, extended(range, &compiled)).bind(compiled)?;
-    let plan = plan::plan(typed, context.limits.series_max)?;
-    let compiled = &plan.level.compiled;
-    let options = Options {
-        range,
-        interval: compiled.interval,
-        zone: compiled.zone.clone(),
-        ascending: compiled.ascending,
-        fill: match compiled.fill {
-            // Nothing is written for a window that holds nothing.
-            Fill::Null if compiled.into.is_some() => Fill::None,
-            fill => fill,
-        },
-        limit: compiled.limit,
-        offset: compiled.offset,
-    };
-    check_buckets(&options, compiled, context.limits.buckets_max)?;
-
-    let meter = Meter::new(&context.cancel, context.limits.points_max);
-    let mut columns = vec![compiled.time_name.clone().into_bytes()];
-    columns.extend(
-        plan.level
-            .outputs
-            .iter()
-            .map(|output| output.column.clone().into_bytes()),
-    );
-    let run = |group| Run {
-        level: &plan.level,
-        group,
-        meter: &meter,
-        now_ns: context.now_ns,
-        is_outermost: true,
-        outer_tags: plan.level.group_by.len(),
-    };
-    let mut groups: Vec<_> = plan.groups.iter().collect();
-    if !options.ascending {
-        groups.reverse();
-    }
-    let Some(target) = &compiled.into else {
-        let time_zone = statement.time_zone.as_deref();
-        return groups.into_iter().try_for_each(|(key, group)| {
-            let header = header(key, &plan.level.group_by, &columns, time_zone);
-            emit(run(group).cursor(&options)?, &header, sink)
-        });
-    };
-    let mut writer = Writer::new(store, target, context, &columns[1..], &plan.level.ranked_by)?;
-    for ((name, _), group) in groups {
-        let mut rows = run(group).cursor(&options)?;
+    let level = &prepared.plan.level;
+    let columns = &prepared.columns[1..];
+    let mut writer = Writer::new(store, target, context, columns, &level.ranked_by)?;
+    for ((name, _), group) in prepared.groups() {
+        let mut rows = prepared.group(group, context, &meter)?;
         while let Some(row) = rows.next()? {
             writer.row(name, &row)?;
         }
@@ -127,6 +89,120 @@ pub(crate) fn execute(
         values: vec![vec![Value::Time(0), Value::Integer(written)]],
         ..Series::default()
     })?)
+}
+
+/// A statement that is planned, and what that took.
+struct Prepared {
+    plan: Plan,
+    options: Options,
+    /// The names of the columns, that of time first.
+    columns: Vec<Vec<u8>>,
+    time_zone: Option<String>,
+    steps: Vec<Step>,
+}
+
+/// One step of preparing a statement.
+struct Step {
+    name: &'static str,
+    time: Duration,
+    /// The most bytes held until its end.
+    peak_bytes: usize,
+}
+
+impl Prepared {
+    fn new(
+        store: &Store,
+        statement: &SelectStatement,
+        context: &Context,
+        meter: &Meter<'_>,
+    ) -> Result<Self, Error> {
+        let mut steps = Vec::new();
+        let mut begun = Instant::now();
+        let mut step = |name| {
+            steps.push(Step {
+                name,
+                time: begun.elapsed(),
+                peak_bytes: meter.peak_bytes(),
+            });
+            begun = Instant::now();
+        };
+        meter.check()?;
+        check_sources(store, &statement.sources, context)?;
+        let compiled = compile::compile(statement, context.now_ns)?;
+        let range = compiled.range(context.now_ns);
+        step("compile");
+        let defaults = Defaults {
+            database: context.database.as_deref(),
+            policy: context.retention_policy.as_deref(),
+        };
+        let typed = Binder::new(store, defaults, extended(range, &compiled)).bind(compiled)?;
+        step("bind");
+        let plan = plan::plan(typed, context.limits.series_max, meter)?;
+        let compiled = &plan.level.compiled;
+        let options = Options {
+            range,
+            interval: compiled.interval,
+            zone: compiled.zone.clone(),
+            ascending: compiled.ascending,
+            fill: match compiled.fill {
+                // Nothing is written for a window that holds nothing.
+                Fill::Null if compiled.into.is_some() => Fill::None,
+                fill => fill,
+            },
+            limit: compiled.limit,
+            offset: compiled.offset,
+        };
+        check_buckets(&options, compiled, context.limits.buckets_max)?;
+        let mut columns = vec![compiled.time_name.clone().into_bytes()];
+        let outputs = plan.level.outputs.iter();
+        columns.extend(outputs.map(|output| output.column.clone().into_bytes()));
+        step("plan");
+        Ok(Self {
+            plan,
+            options,
+            columns,
+            time_zone: statement.time_zone.clone(),
+            steps,
+        })
+    }
+
+    /// The groups in the order of the result.
+    fn groups(&self) -> Vec<(&GroupKey, &Group)> {
+        let mut groups: Vec<_> = self.plan.groups.iter().collect();
+        if !self.options.ascending {
+            groups.reverse();
+        }
+        groups
+    }
+
+    /// The rows of one group.
+    fn group<'a>(
+        &'a self,
+        group: &'a Group,
+        context: &'a Context,
+        meter: &'a Meter<'a>,
+    ) -> Result<cursor::Cursor<'a>, Error> {
+        let run = Run {
+            level: &self.plan.level,
+            group,
+            meter,
+            now_ns: context.now_ns,
+            is_outermost: true,
+            outer_tags: self.plan.level.group_by.len(),
+        };
+        run.cursor(&self.options)
+    }
+
+    /// Hands all rows to the sink.
+    fn rows(&self, context: &Context, meter: &Meter<'_>, sink: &mut dyn Sink) -> Result<(), Error> {
+        let group_by = &self.plan.level.group_by;
+        for (key, group) in self.groups() {
+            let header = header(key, group_by, &self.columns, self.time_zone.as_deref());
+            let rows = self.group(group, context, meter)?;
+            emit(rows, &header, meter, sink)?;
+        }
+        Ok(())
+    }
 }
 
 /// Refuses sources in databases that are not there, before anything else is looked at.
@@ -210,14 +286,25 @@ fn header(
 }
 
 /// Hands the rows of one group to the sink, piece by piece; nothing where there is no row.
-fn emit(mut cursor: cursor::Cursor<'_>, header: &Series, sink: &mut dyn Sink) -> Result<(), Error> {
-    let mut values = Vec::new();
+fn emit(
+    mut cursor: cursor::Cursor<'_>,
+    header: &Series,
+    meter: &Meter<'_>,
+    sink: &mut dyn Sink,
+) -> Result<(), Error> {
+    let mut held = Held::new(meter);
+    let (mut values, mut bytes) = (Vec::new(), 0);
     while let Some(row) = cursor.next()? {
         let mut cells = Vec::with_capacity(row.values.len() + 1);
         cells.push(Value::Time(row.time_ns));
         cells.extend(row.values);
+        let own = cells.iter().map(|cell| size_of_val(cell) + cell.bytes());
+        bytes += own.sum::<usize>();
         values.push(cells);
-        if values.len() == ROWS_PER_PIECE {
+        if values.len() == ROWS_PER_PIECE || bytes >= BYTES_PER_PIECE {
+            meter.check()?;
+            held.set(bytes)?;
+            bytes = 0;
             sink.series(Series {
                 values: std::mem::take(&mut values),
                 ..header.clone()

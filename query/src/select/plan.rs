@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tandem_influxql::ast::{Call, DataType, Expr, Field, VarRef};
 use tandem_model::{SeriesId, SeriesKey};
@@ -17,6 +18,7 @@ use super::compile::Compiled;
 use super::{columns, types};
 use crate::error::Error;
 use crate::lower::lower;
+use crate::meter::Meter;
 use crate::predicate::{Predicate, Residual};
 use crate::scalar::{Math, Scalar};
 
@@ -95,7 +97,7 @@ pub(crate) struct PlannedSeries {
     /// Its canonical key.
     pub(crate) key: Rc<[u8]>,
     /// What is left of the condition; `None` when every row fits.
-    pub(crate) residual: Option<Rc<Scalar>>,
+    pub(crate) residual: Option<Arc<Scalar>>,
 }
 
 /// One series of the result.
@@ -120,9 +122,10 @@ pub(crate) struct Plan {
 /// Plans a bound statement that may read at most `series_max` series (0: any number).
 ///
 /// # Errors
-/// Too many series; regular expressions that do not compile.
-pub(crate) fn plan(typed: Typed, series_max: usize) -> Result<Plan, Error> {
+/// Too many series, also for the memory there is; regular expressions that do not compile.
+pub(crate) fn plan(typed: Typed, series_max: usize, meter: &Meter<'_>) -> Result<Plan, Error> {
     let mut planner = Planner {
+        meter,
         leaves: 0,
         series: 0,
         series_max,
@@ -143,7 +146,14 @@ fn sorted(tags: &[String]) -> Vec<String> {
     tags
 }
 
-struct Planner {
+/// Bytes of a planned series beside its key, and of the group that it may be alone in, about.
+const PLANNED_BYTES: usize = size_of::<PlannedSeries>() + 32;
+const GROUP_BYTES: usize = 320;
+/// Series between two looks at whether the query is still wanted.
+const SERIES_PER_CHECK: usize = 1_024;
+
+struct Planner<'a> {
+    meter: &'a Meter<'a>,
     leaves: usize,
     series: usize,
     series_max: usize,
@@ -152,7 +162,7 @@ struct Planner {
     groups: BTreeMap<GroupKey, Group>,
 }
 
-impl Planner {
+impl Planner<'_> {
     /// Plans a level. `around` are the tags of the levels around it, `limits` their `SLIMIT` and
     /// `SOFFSET`, which add up.
     fn level(
@@ -184,7 +194,7 @@ impl Planner {
         let ranked_by = sorted(&ranked_by);
 
         let mut symbols = Symbols::default();
-        let outputs = symbols.outputs(&fields, &sources, compiled.into.is_some())?;
+        let outputs = symbols.outputs(&fields, compiled.into.is_some())?;
         let mut planned = Vec::new();
         for source in sources {
             match source {
@@ -252,9 +262,18 @@ impl Planner {
                     max: self.series_max,
                 });
             }
+            if self.series.is_multiple_of(SERIES_PER_CHECK) {
+                self.meter.check()?;
+            }
             let key = view.series_key(id);
             let values = tag_values(&key, &self.outer);
-            tag_sets.entry(values).or_default().push(PlannedSeries {
+            let bytes = PLANNED_BYTES + key.len();
+            let own_bytes: usize = values.iter().map(|v| 2 * (size_of_val(v) + v.len())).sum();
+            let tag_set = tag_sets.entry(values).or_default();
+            let is_new = tag_set.is_empty();
+            self.meter
+                .grow(bytes + if is_new { GROUP_BYTES + own_bytes } else { 0 })?;
+            tag_set.push(PlannedSeries {
                 id,
                 key: key.into(),
                 residual,
@@ -322,12 +341,7 @@ struct Symbols {
 
 impl Symbols {
     /// Lowers the fields. The tags in `top` and `bottom` become columns unless the result is written.
-    fn outputs(
-        &mut self,
-        fields: &[Field],
-        sources: &[TypedSource],
-        is_written: bool,
-    ) -> Result<Vec<Output>, Error> {
+    fn outputs(&mut self, fields: &[Field], is_written: bool) -> Result<Vec<Output>, Error> {
         let mut columns = Vec::new();
         for field in fields {
             columns.push(field.clone());
@@ -341,7 +355,7 @@ impl Symbols {
         let names = columns::names(&columns);
         let mut outputs = Vec::new();
         for (field, column) in columns.into_iter().zip(names) {
-            let scalar = lower(&field.expr, &mut |expr| self.slot(expr, sources))?;
+            let scalar = lower(&field.expr, &mut |expr| self.slot(expr))?;
             outputs.push(Output {
                 column,
                 name: field.name(),
@@ -351,7 +365,7 @@ impl Symbols {
         Ok(outputs)
     }
 
-    fn slot(&mut self, expr: &Expr, sources: &[TypedSource]) -> Option<usize> {
+    fn slot(&mut self, expr: &Expr) -> Option<usize> {
         match expr {
             Expr::Call(call) if Math::from_name(&call.name).is_none() => {}
             Expr::VarRef(_) => {}
@@ -363,7 +377,7 @@ impl Symbols {
         }
         let slot = self.slots.len();
         self.slots.insert(text, slot);
-        let data_type = types::of_expr(expr, sources).unwrap_or(None);
+        let data_type = types::of_expr(expr, &[]).unwrap_or(None);
         match expr {
             Expr::Call(call) => self.calls.push(Slotted {
                 what: call.clone(),

@@ -22,6 +22,20 @@ pub(crate) struct Point {
     pub(crate) aux: Vec<Value>,
 }
 
+/// Bytes of a map's entry for one series with a state, about.
+pub(crate) const SERIES_BYTES: usize = 256;
+
+impl Point {
+    /// Bytes of the point and of what only it has.
+    pub(crate) fn bytes(&self) -> usize {
+        let values = self
+            .aux
+            .iter()
+            .map(|value| size_of::<Value>() + value.bytes());
+        size_of::<Self>() + self.value.bytes() + values.sum::<usize>()
+    }
+}
+
 /// A stage: yields points one by one.
 ///
 /// Points come in the statement's order of time; at equal times the order is defined by the stage.

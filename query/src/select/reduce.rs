@@ -6,15 +6,17 @@
 use std::collections::BTreeMap;
 
 use super::aggregate::{Aggregate, Reducer};
-use super::point::{Peek, Point, Points, Stream, Tags};
+use super::point::{Peek, Point, Points, SERIES_BYTES, Stream, Tags};
 use super::window::Options;
 use crate::error::Error;
+use crate::meter::{Held, Meter};
 
 /// The aggregate of each window of `input`; the points of a window are in order of time.
 pub(crate) fn reduced<'a>(
     input: Stream<'a>,
     aggregate: Aggregate,
     options: &Options,
+    meter: &'a Meter<'a>,
 ) -> Stream<'a> {
     Box::new(Reduce {
         input: Peek::new(input),
@@ -23,6 +25,7 @@ pub(crate) fn reduced<'a>(
         ready: Vec::new().into_iter(),
         grouping: Grouping::AsTheyAre,
         by_time: true,
+        held: Held::new(meter),
     })
 }
 
@@ -32,6 +35,7 @@ pub(crate) fn reduced_and_stamped<'a>(
     input: Stream<'a>,
     aggregate: Aggregate,
     options: &Options,
+    meter: &'a Meter<'a>,
 ) -> Stream<'a> {
     let reduced = Box::new(Reduce {
         input: Peek::new(input),
@@ -40,6 +44,7 @@ pub(crate) fn reduced_and_stamped<'a>(
         ready: Vec::new().into_iter(),
         grouping: Grouping::AsTheyAre,
         by_time: false,
+        held: Held::new(meter),
     });
     Box::new(Stamp {
         input: reduced,
@@ -53,6 +58,7 @@ pub(crate) fn regrouped<'a>(
     aggregate: Aggregate,
     options: &Options,
     grouping: Grouping,
+    meter: &'a Meter<'a>,
 ) -> Stream<'a> {
     Box::new(Reduce {
         input: Peek::new(input),
@@ -61,6 +67,7 @@ pub(crate) fn regrouped<'a>(
         ready: Vec::new().into_iter(),
         grouping,
         by_time: true,
+        held: Held::new(meter),
     })
 }
 
@@ -100,6 +107,8 @@ struct Reduce<'a> {
     grouping: Grouping,
     /// Whether the points of a window are sorted by time, across its series.
     by_time: bool,
+    /// The points of one window.
+    held: Held<'a>,
 }
 
 impl Reduce<'_> {
@@ -119,7 +128,9 @@ impl Reduce<'_> {
                 }
             }
         };
-        let mut series: BTreeMap<Tags, Box<dyn Reducer>> = BTreeMap::new();
+        self.held.set(0)?;
+        // Each with the bytes that are accounted for it.
+        let mut series: BTreeMap<Tags, (Box<dyn Reducer>, usize)> = BTreeMap::new();
         while self
             .input
             .peek()?
@@ -132,18 +143,22 @@ impl Reduce<'_> {
                 continue;
             }
             let key = self.grouping.key(&point.tags);
-            match series.get_mut(&key) {
-                Some(reducer) => reducer.add(&point),
-                None => {
-                    let mut reducer = self.aggregate.reducer();
-                    reducer.add(&point);
-                    series.insert(key, reducer);
+            if !series.contains_key(&key) {
+                self.held.grow(SERIES_BYTES)?;
+                series.insert(key.clone(), (self.aggregate.reducer(), 0));
+            }
+            if let Some((reducer, bytes)) = series.get_mut(&key) {
+                reducer.add(&point);
+                let now = reducer.bytes();
+                if now > *bytes {
+                    self.held.grow(now - *bytes)?;
+                    *bytes = now;
                 }
             }
         }
         let all_tags = matches!(self.grouping, Grouping::By { all_tags: true, .. });
         let mut points = Vec::new();
-        let mut emit = |(tags, mut reducer): (Tags, Box<dyn Reducer>)| {
+        let mut emit = |(tags, (mut reducer, _)): (Tags, (Box<dyn Reducer>, usize))| {
             points.extend(reducer.emit().into_iter().map(|reduced| {
                 Point {
                     time_ns: reduced.time_ns.unwrap_or(start),
@@ -207,6 +222,8 @@ mod tests {
     use super::super::point::testing::{drain, given, point};
     use super::super::window::Interval;
     use super::*;
+    use crate::context::Context;
+    use crate::meter::testing::with_meter;
     use crate::result::Value;
 
     fn options(duration_ns: i64, ascending: bool) -> Options {
@@ -231,10 +248,17 @@ mod tests {
         points: Vec<Point>,
     ) -> Vec<(i64, Value)> {
         let options = options(duration_ns, ascending);
-        drain(reduced_and_stamped(given(points), aggregate, &options))
-            .into_iter()
-            .map(|p| (p.time_ns, p.value))
-            .collect()
+        with_meter(1 << 20, &Context::default(), |meter, _| {
+            drain(reduced_and_stamped(
+                given(points),
+                aggregate,
+                &options,
+                meter,
+            ))
+        })
+        .into_iter()
+        .map(|p| (p.time_ns, p.value))
+        .collect()
     }
 
     #[test]
@@ -276,6 +300,26 @@ mod tests {
         assert_eq!(run(Aggregate::Max, 0, true, vec![]), []);
     }
 
+    /// A median keeps every point of its window, a sum keeps none.
+    #[test]
+    fn points_that_are_kept_are_accounted() {
+        let points = || (0..10_000).map(|t| point(t, t)).collect::<Vec<_>>();
+        let options = options(0, true);
+        with_meter(0, &Context::default(), |meter, _| {
+            let mut sum = reduced(given(points()), Aggregate::Sum, &options, meter);
+            assert_eq!(
+                sum.next().unwrap().map(|p| p.value),
+                Some(49_995_000.into())
+            );
+            let mut median = reduced(given(points()), Aggregate::Median, &options, meter);
+            let error = median.next().unwrap_err().to_string();
+            assert!(
+                error.starts_with("query-bytes-max limit exceeded"),
+                "{error}"
+            );
+        });
+    }
+
     #[test]
     fn series_of_a_subquery_stay_apart() {
         let of = |host: &str, t: i64, v: i64| Point {
@@ -284,7 +328,9 @@ mod tests {
         };
         let points = vec![of("b", 1, 1), of("a", 2, 2), of("b", 3, 4)];
         let options = options(10, true);
-        let sums = drain(reduced(given(points), Aggregate::Sum, &options));
+        let sums = with_meter(0, &Context::default(), |meter, _| {
+            drain(reduced(given(points), Aggregate::Sum, &options, meter))
+        });
         let sums: Vec<_> = sums
             .iter()
             .map(|p| (&p.tags[0][..], p.value.clone()))

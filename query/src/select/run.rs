@@ -21,11 +21,12 @@ use super::merge::{by_time, by_window};
 use super::plan::{Group, Leaf, Level, PlannedSource};
 use super::point::Stream;
 use super::reduce::{Grouping, reduced, reduced_and_stamped, regrouped};
-use super::scan::{Columns, Meter, Scan};
+use super::scan::{Columns, Scan};
 use super::subquery;
-use super::transform::{Transform, transformed};
+use super::transform::{Technical, Transform, transformed};
 use super::window::Options;
 use crate::error::Error;
+use crate::meter::Meter;
 
 /// How the points of several series come together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,7 @@ impl<'a> Run<'a> {
     pub(crate) fn cursor(self, options: &Options) -> Result<Cursor<'a>, Error> {
         let level = self.level;
         let references = level.references.as_slice();
-        let mut cursor = Cursor::new(level, options);
+        let mut cursor = Cursor::new(level, options, self.meter);
         let is_one_series = self.is_outermost && level.compiled.into.is_none();
         if level.calls.is_empty() {
             // Nothing of what is selected exists.
@@ -133,7 +134,7 @@ impl<'a> Run<'a> {
         for source in &self.level.sources {
             match source {
                 PlannedSource::Leaf(leaf) => {
-                    self.scans(leaf, driver, options, group_by, &mut inputs);
+                    self.scans(leaf, driver, options, group_by, &mut inputs)?;
                 }
                 PlannedSource::Subquery(inner) => {
                     let inner = Run {
@@ -160,28 +161,24 @@ impl<'a> Run<'a> {
         options: &Options,
         group_by: &'a [String],
         inputs: &mut Vec<Stream<'a>>,
-    ) {
+    ) -> Result<(), Error> {
         let Some(series) = self.group.series.get(&leaf.at) else {
-            return;
+            return Ok(());
         };
         let Some(columns) = Columns::new(leaf, driver, &self.level.references) else {
-            return;
+            return Ok(());
         };
         let columns = Rc::new(columns);
-        let scan = |series| -> Stream<'a> {
-            Box::new(Scan::new(
-                leaf,
-                columns.clone(),
-                series,
-                group_by,
-                options,
-                self.meter,
-            ))
+        let mut scan = |series| {
+            let columns = columns.clone();
+            let scan = Scan::new(leaf, columns, series, group_by, options, self.meter)?;
+            inputs.push(Box::new(scan));
+            Ok(())
         };
         if options.ascending {
-            inputs.extend(series.iter().map(scan));
+            series.iter().try_for_each(&mut scan)
         } else {
-            inputs.extend(series.iter().rev().map(scan));
+            series.iter().rev().try_for_each(&mut scan)
         }
     }
 
@@ -205,20 +202,18 @@ impl<'a> Run<'a> {
                 // What is written keeps the tags that told the points apart.
                 all_tags: level.compiled.into.is_some(),
             };
-            return Ok(regrouped(points, aggregate, &options, grouping));
+            return Ok(regrouped(points, aggregate, &options, grouping, self.meter));
         }
         match name {
             "distinct" => {
                 let points = self.input(call, argument, &options, is_selector)?;
-                return Ok(reduced_and_stamped(points, Aggregate::Distinct, &options));
+                let distinct = Aggregate::Distinct;
+                return Ok(reduced_and_stamped(points, distinct, &options, self.meter));
             }
             "sample" => {
                 let points = self.input(call, argument, &options, is_selector)?;
-                return Ok(reduced(
-                    points,
-                    Aggregate::Sample(count_argument(call)),
-                    &options,
-                ));
+                let sample = Aggregate::Sample(count_argument(call));
+                return Ok(reduced(points, sample, &options, self.meter));
             }
             _ => {}
         }
@@ -235,16 +230,16 @@ impl<'a> Run<'a> {
                 }
             }
             let points = self.input(call, argument, &inner, is_selector)?;
-            return Ok(transformed(points, transform, &options));
+            return Ok(transformed(points, transform, &options, self.meter));
         }
         let Some(aggregate) = aggregate(call) else {
             return Err(Error::Unsupported(format!("{name}()")));
         };
         let points = self.input(call, argument, &options, is_selector)?;
         if is_selector && options.interval.is_zero() {
-            return Ok(reduced(points, aggregate, &options));
+            return Ok(reduced(points, aggregate, &options, self.meter));
         }
-        let points = reduced_and_stamped(points, aggregate, &options);
+        let points = reduced_and_stamped(points, aggregate, &options, self.meter);
         if options.interval.is_zero() || options.fill == Fill::None {
             return Ok(points);
         }
@@ -336,7 +331,7 @@ impl<'a> Run<'a> {
         } else {
             Aggregate::Min
         };
-        Ok(reduced(points, best, options))
+        Ok(reduced(points, best, options, self.meter))
     }
 
     /// Refuses types that the function cannot take, in the words of InfluxDB.
@@ -359,11 +354,9 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let name = match name {
-            "non_negative_derivative" => "derivative",
-            "non_negative_difference" => "difference",
-            "cumulative_sum" => "cumulative sum",
-            "moving_average" => "moving average",
-            name => name,
+            "non_negative_derivative" => "derivative".to_owned(),
+            "non_negative_difference" => "difference".to_owned(),
+            name => name.replace('_', " "),
         };
         Err(Error::refused(format!(
             "unsupported {name} iterator type: *query.{kind}InterruptIterator"
@@ -390,7 +383,11 @@ fn type_of_result(name: &str, argument: &Expr) -> Option<DataType> {
 
 /// The last argument of functions that keep a number of points.
 fn count_argument(call: &Call) -> usize {
-    match call.args.last() {
+    whole_argument(call, call.args.len().saturating_sub(1))
+}
+
+fn whole_argument(call: &Call, at: usize) -> usize {
+    match call.args.get(at) {
         Some(Expr::Integer(count)) => usize::try_from(*count).unwrap_or(0),
         _ => 0,
     }
@@ -457,7 +454,12 @@ fn transform(call: &Call, options: &Options) -> Option<Transform> {
         "integral" => Transform::Integral {
             unit_ns: unit_ns(1_000_000_000),
         },
-        _ => return None,
+        "holt_winters" | "holt_winters_with_fit" => Transform::Forecast {
+            horizon: whole_argument(call, 1),
+            season: whole_argument(call, 2),
+            with_fit: call.name == "holt_winters_with_fit",
+        },
+        _ => Transform::Technical(Technical::of(call)?),
     })
 }
 
@@ -465,6 +467,6 @@ fn transform(call: &Call, options: &Options) -> Option<Transform> {
 const fn looks_back(transform: Transform) -> bool {
     !matches!(
         transform,
-        Transform::CumulativeSum | Transform::Integral { .. }
+        Transform::CumulativeSum | Transform::Integral { .. } | Transform::Forecast { .. }
     )
 }

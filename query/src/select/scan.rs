@@ -1,66 +1,23 @@
 //! Reads the rows of one series as points.
 
-use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use tandem_influxql::ast::{DataType, VarRef};
 use tandem_model::TimeRange;
-use tandem_store::{Order, Rows, SeriesReader};
+use tandem_store::{Order, Rows, SeriesReader, Values};
 
 use super::plan::{Leaf, PlannedSeries, Slotted, tag_values};
 use super::point::{Point, Points, Tags};
 use super::window::Options;
 use crate::error::Error;
+use crate::meter::{Held, Meter};
 use crate::result::Value;
 use crate::scalar::Scalar;
 
-/// Rows between two looks at whether the query is still wanted.
-const ROWS_PER_CHECK: u64 = 256;
-
-/// Counts what is read and stops a query that is not wanted any more.
-#[derive(Debug)]
-pub(crate) struct Meter<'a> {
-    cancel: &'a AtomicBool,
-    points: Cell<u64>,
-    points_max: u64,
-}
-
-impl<'a> Meter<'a> {
-    /// A meter that stops when `cancel` is set, or after `points_max` points (0: never).
-    pub(crate) const fn new(cancel: &'a AtomicBool, points_max: u64) -> Self {
-        Self {
-            cancel,
-            points: Cell::new(0),
-            points_max,
-        }
-    }
-
-    /// Fails when the query is not wanted any more.
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.cancel.load(Ordering::Relaxed) {
-            Err(Error::Interrupted)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn count_point(&self) -> Result<(), Error> {
-        let points = self.points.get() + 1;
-        self.points.set(points);
-        if self.points_max > 0 && points > self.points_max {
-            return Err(Error::PointsLimit {
-                found: points,
-                max: self.points_max,
-            });
-        }
-        if points.is_multiple_of(ROWS_PER_CHECK) {
-            self.check()
-        } else {
-            Ok(())
-        }
-    }
-}
+/// Bytes of a scan that is not open, with its place among those that are merged, about.
+const SCAN_BYTES: usize = 768;
+/// Bytes of an open one, beside its rows, about.
+const READER_BYTES: usize = 1_024;
 
 /// Where one value of a point comes from.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,7 +113,7 @@ impl Columns {
 pub(crate) struct Scan<'a> {
     leaf: &'a Leaf,
     columns: Rc<Columns>,
-    meter: &'a Meter<'a>,
+    held: Held<'a>,
     series: &'a PlannedSeries,
     range: TimeRange,
     order: Order,
@@ -180,6 +137,9 @@ enum State {
 
 impl<'a> Scan<'a> {
     /// The points of `series` in the range of `options`; `group_by` are the tags that they carry.
+    ///
+    /// # Errors
+    /// When there is no memory for one more.
     pub(crate) fn new(
         leaf: &'a Leaf,
         columns: Rc<Columns>,
@@ -187,7 +147,9 @@ impl<'a> Scan<'a> {
         group_by: &[String],
         options: &Options,
         meter: &'a Meter<'a>,
-    ) -> Self {
+    ) -> Result<Self, Error> {
+        let mut held = Held::new(meter);
+        held.grow(SCAN_BYTES + columns.aux.len() * size_of::<Value>())?;
         let order = if options.ascending {
             Order::Ascending
         } else {
@@ -201,10 +163,10 @@ impl<'a> Scan<'a> {
                 _ => Value::Null,
             };
         let tag_values = columns.tags.iter().map(tag_value).collect();
-        Self {
+        Ok(Self {
             leaf,
             columns,
-            meter,
+            held,
             series,
             range,
             order,
@@ -212,7 +174,7 @@ impl<'a> Scan<'a> {
             tag_values,
             state: State::Closed,
             slots: Vec::new(),
-        }
+        })
     }
 
     fn open(&self) -> State {
@@ -302,6 +264,20 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// Bytes of a batch of rows.
+fn bytes_of(rows: &Rows) -> usize {
+    let columns = rows
+        .columns
+        .iter()
+        .flatten()
+        .map(|column| match &column.values {
+            Values::Boolean(values) => values.len(),
+            Values::String(values) => values.iter().map(|text| text.len() + 4).sum(),
+            values => values.len() * 8,
+        });
+    rows.len() * 8 + columns.sum::<usize>()
+}
+
 impl Points for Scan<'_> {
     fn next(&mut self) -> Result<Option<Point>, Error> {
         loop {
@@ -313,13 +289,18 @@ impl Points for Scan<'_> {
                     rows,
                     at,
                 } if at >= rows.len() => {
-                    self.meter.check()?;
-                    if let Some(rows) = reader.next()? {
+                    let meter = self.held.meter();
+                    meter.check()?;
+                    drop(rows);
+                    if let Some(rows) = meter.reading(|| reader.next())? {
+                        self.held.set(SCAN_BYTES + READER_BYTES + bytes_of(&rows))?;
                         self.state = State::Open {
                             reader,
                             rows,
                             at: 0,
                         };
+                    } else {
+                        self.held.set(SCAN_BYTES)?;
                     }
                 }
                 State::Open { reader, rows, at } => {
@@ -329,7 +310,7 @@ impl Points for Scan<'_> {
                         rows,
                         at: at + 1,
                     };
-                    self.meter.count_point()?;
+                    self.held.meter().count_point()?;
                     if point.is_some() {
                         return Ok(point);
                     }

@@ -51,6 +51,8 @@ enum Column {
     Value(usize, Option<DataType>),
     /// A tag of the series, by its place among the tags that the subquery keeps apart.
     Tag(usize),
+    /// A tag that the series do not have.
+    NoTag,
 }
 
 impl Column {
@@ -63,10 +65,8 @@ impl Column {
                     None => value,
                 }
             }
-            Self::Tag(at) => match row.tags.get(at) {
-                Some(tag) if !tag.is_empty() => Value::String(tag.clone()),
-                _ => Value::Null,
-            },
+            Self::Tag(at) => Value::String(row.tags.get(at).cloned().unwrap_or_default()),
+            Self::NoTag => Value::String(Vec::new()),
         }
     }
 }
@@ -108,7 +108,8 @@ fn filter(outer: &Level, inner: &Level) -> Result<(Option<Scalar>, Vec<Option<Co
                 .position(|output| output.column == reference.name);
             columns.push(match output {
                 Some(at) => Some(Column::Value(at, reference.data_type)),
-                None => tag(inner, &reference.name),
+                // What is no column is taken for a tag.
+                None => tag(inner, &reference.name).or(Some(Column::NoTag)),
             });
             Some(columns.len() - 1)
         }

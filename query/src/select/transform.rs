@@ -1,17 +1,25 @@
 //! Functions from point to point: the rate of change, running sums and averages, the area under the
-//! curve.
+//! curve, indicators of technical analysis, forecasts.
 //!
 //! Each series of the group has a state of its own, which takes one point and may yield one.
 //! Definitions are those of `influxdata/influxdb query/functions.go`.
+
+mod forecast;
+mod simplex;
+mod technical;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use tandem_model::MIN_TIME_NS;
 
-use super::point::{Point, Points, Stream, Tags};
+use super::point::{Point, Points, SERIES_BYTES, Stream, Tags};
 use super::window::Options;
 use crate::error::Error;
+use crate::meter::{Held, Meter};
 use crate::result::Value;
+
+use forecast::HoltWinters;
+pub(crate) use technical::Technical;
 
 /// Which function is computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,6 +36,14 @@ pub(crate) enum Transform {
     Elapsed { unit_ns: i64 },
     /// The area under the curve, where so many nanoseconds are one; one point for each window.
     Integral { unit_ns: i64 },
+    /// An indicator of technical analysis.
+    Technical(Technical),
+    /// A forecast of so many points, with seasons of so many; the fitted values before it if wanted.
+    Forecast {
+        horizon: usize,
+        season: usize,
+        with_fit: bool,
+    },
 }
 
 /// The points that `transform` makes of `input`.
@@ -35,6 +51,7 @@ pub(crate) fn transformed<'a>(
     input: Stream<'a>,
     transform: Transform,
     options: &Options,
+    meter: &'a Meter<'a>,
 ) -> Stream<'a> {
     Box::new(Stage {
         input,
@@ -42,6 +59,7 @@ pub(crate) fn transformed<'a>(
         options: options.clone(),
         series: BTreeMap::new(),
         rest: None,
+        held: Held::new(meter),
     })
 }
 
@@ -49,9 +67,11 @@ struct Stage<'a> {
     input: Stream<'a>,
     transform: Transform,
     options: Options,
-    series: BTreeMap<Tags, Box<dyn State>>,
+    /// Each with the bytes that are accounted for it.
+    series: BTreeMap<Tags, (Box<dyn State>, usize)>,
     /// What was left at the end of the input.
     rest: Option<std::vec::IntoIter<Point>>,
+    held: Held<'a>,
 }
 
 impl Points for Stage<'_> {
@@ -70,21 +90,30 @@ impl Points for Stage<'_> {
                 continue;
             }
             if !self.series.contains_key(&point.tags) {
-                self.series
-                    .insert(point.tags.clone(), self.transform.state(&self.options));
+                self.held.grow(SERIES_BYTES)?;
+                let state = self.transform.state(&self.options);
+                self.series.insert(point.tags.clone(), (state, 0));
             }
-            let Some(state) = self.series.get_mut(&point.tags) else {
+            let Some((state, bytes)) = self.series.get_mut(&point.tags) else {
                 continue;
             };
-            if let Some(result) = state.add(point.time_ns, point.value) {
+            let result = state.add(point.time_ns, point.value);
+            let now = state.bytes();
+            if now > *bytes {
+                self.held.grow(now - *bytes)?;
+                *bytes = now;
+            }
+            if let Some(result) = result {
                 return Ok(Some(made(point.tags, result)));
             }
         }
-        let series = std::mem::take(&mut self.series);
-        let rest: Vec<Point> = series
-            .into_iter()
-            .filter_map(|(tags, mut state)| state.finish().map(|result| made(tags, result)))
-            .collect();
+        let mut rest: Vec<Point> = Vec::new();
+        for (tags, (mut state, _)) in std::mem::take(&mut self.series) {
+            let mut held = Held::new(self.held.meter());
+            let results = state.finish(&mut held)?;
+            self.held.grow(results.len() * size_of::<Point>())?;
+            rest.extend(results.into_iter().map(|result| made(tags.clone(), result)));
+        }
         Ok(self.rest.insert(rest.into_iter()).next())
     }
 }
@@ -97,9 +126,15 @@ trait State {
     /// Takes a point whose value is not null; may yield one.
     fn add(&mut self, time_ns: i64, value: Value) -> Option<Sample>;
 
-    /// Called once, after the last point; may yield one more.
-    fn finish(&mut self) -> Option<Sample> {
-        None
+    /// Bytes of the points that it keeps.
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    /// Called once, after the last point; may yield more. What it needs meanwhile goes to `held`.
+    fn finish(&mut self, held: &mut Held<'_>) -> Result<Vec<Sample>, Error> {
+        let _ = held;
+        Ok(Vec::new())
     }
 }
 
@@ -135,6 +170,18 @@ impl Transform {
                 previous: None,
                 window: (0, 0),
                 options: options.clone(),
+            }),
+            Self::Technical(technical) => technical.state(),
+            Self::Forecast {
+                horizon,
+                season,
+                with_fit,
+            } => Box::new(HoltWinters {
+                horizon,
+                season,
+                with_fit,
+                interval_ns: options.interval.duration_ns,
+                points: Vec::new(),
             }),
         }
     }
@@ -253,6 +300,10 @@ impl State for MovingAverage {
             Value::Float(self.sum.as_ref()?.as_float()? / self.count as f64),
         ))
     }
+
+    fn bytes(&self) -> usize {
+        self.recent.capacity() * size_of::<Value>()
+    }
 }
 
 struct Elapsed {
@@ -349,11 +400,12 @@ impl State for Integral {
         finished
     }
 
-    fn finish(&mut self) -> Option<Sample> {
+    fn finish(&mut self, _: &mut Held<'_>) -> Result<Vec<Sample>, Error> {
         // A last point at the very start of a window spans no area.
         let (start, _) = self.window;
-        let (last_ns, _) = self.previous?;
-        (last_ns != start).then_some((start, Value::Float(self.sum)))
+        let ends_later = self.previous.is_some_and(|(last_ns, _)| last_ns != start);
+        let area = ends_later.then_some((start, Value::Float(self.sum)));
+        Ok(area.into_iter().collect())
     }
 }
 
@@ -365,6 +417,8 @@ mod tests {
     use super::super::point::testing::{drain, given, point};
     use super::super::window::Interval;
     use super::*;
+    use crate::context::Context;
+    use crate::meter::testing::with_meter;
 
     #[track_caller]
     fn check<const N: usize>(
@@ -385,7 +439,9 @@ mod tests {
             limit: 0,
             offset: 0,
         };
-        let found = drain(transformed(given(points), transform, &options));
+        let found = with_meter(1 << 20, &Context::default(), |meter, _| {
+            drain(transformed(given(points), transform, &options, meter))
+        });
         let found: Vec<_> = found.into_iter().map(|p| (p.time_ns, p.value)).collect();
         assert_eq!(found, expected);
     }

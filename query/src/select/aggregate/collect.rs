@@ -3,11 +3,14 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
+use super::sort::sort;
 use super::{Point, Reduced, Reducer, Value};
 
 /// Gathers the points of a window and hands them to a function.
 pub(super) struct Collect<F> {
     points: Vec<Point>,
+    /// Bytes of what the points have beside their places.
+    extra_bytes: usize,
     finish: F,
 }
 
@@ -15,6 +18,7 @@ impl<F: Fn(Vec<Point>) -> Option<Reduced>> Collect<F> {
     pub(super) const fn new(finish: F) -> Self {
         Self {
             points: Vec::new(),
+            extra_bytes: 0,
             finish,
         }
     }
@@ -22,7 +26,12 @@ impl<F: Fn(Vec<Point>) -> Option<Reduced>> Collect<F> {
 
 impl<F: Fn(Vec<Point>) -> Option<Reduced>> Reducer for Collect<F> {
     fn add(&mut self, point: &Point) {
+        self.extra_bytes += point.bytes() - size_of::<Point>();
         self.points.push(point.clone());
+    }
+
+    fn bytes(&self) -> usize {
+        self.points.capacity() * size_of::<Point>() + self.extra_bytes
     }
 
     fn emit(&mut self) -> Vec<Reduced> {
@@ -33,7 +42,9 @@ impl<F: Fn(Vec<Point>) -> Option<Reduced>> Reducer for Collect<F> {
 }
 
 fn sort_by_value(points: &mut [Point]) {
-    points.sort_by(|a, b| a.value.compare(&b.value).unwrap_or(Ordering::Equal));
+    sort(points, |a, b| {
+        a.value.compare(&b.value) == Some(Ordering::Less)
+    });
 }
 
 /// `median()`: the middle value, or half way between the two in the middle.
@@ -59,8 +70,9 @@ pub(super) fn median(mut points: Vec<Point>) -> Option<Reduced> {
     Some(Reduced::of_window(Value::Float(value)))
 }
 
-/// `mode()`: the most frequent value; the lowest when no value comes twice. Of two equally frequent
-/// ones the higher wins if it was first seen before the lower was last seen, and true before false.
+/// `mode()`: the most frequent value; the lowest when no value comes twice. Of equally frequent ones
+/// the later in order wins, unless its first point, as the sort left them, is younger. True wins
+/// over false.
 pub(super) fn mode(mut points: Vec<Point>) -> Option<Reduced> {
     if let Some(Value::Boolean(_)) = points.first().map(|point| &point.value) {
         let count = points
@@ -72,21 +84,20 @@ pub(super) fn mode(mut points: Vec<Point>) -> Option<Reduced> {
         )));
     }
     sort_by_value(&mut points);
-    let mut best = points.first()?;
-    let (mut best_count, mut best_time_ns) = (1, best.time_ns);
-    let mut start = 0;
-    while let Some(first) = points.get(start) {
-        let count = points[start..]
-            .iter()
-            .take_while(|p| p.value == first.value)
-            .count();
-        let wins = count > best_count || (count == best_count && first.time_ns <= best_time_ns);
-        if count > 1 && wins {
-            best = first;
-            best_count = count;
-            best_time_ns = points[start + count - 1].time_ns;
+    let first = points.first()?;
+    let (mut best, mut best_count) = (first, 0);
+    // The run of equal values that is being counted, by its first point.
+    let (mut run, mut count) = (first, 0);
+    for point in &points {
+        if point.value != run.value {
+            (run, count) = (point, 1);
+            continue;
         }
-        start += count;
+        count += 1;
+        let is_younger = best_count == count && run.time_ns > best.time_ns;
+        if best_count <= count && !is_younger {
+            (best, best_count) = (run, count);
+        }
     }
     Some(Reduced::of_window(best.value.clone()))
 }
@@ -122,6 +133,8 @@ pub(super) fn percentile(mut points: Vec<Point>, percent: f64) -> Option<Reduced
 pub(super) struct Distinct {
     seen: HashSet<Key>,
     points: Vec<Point>,
+    /// Bytes of both.
+    bytes: usize,
 }
 
 /// A value by its bits; both zeros are one.
@@ -143,11 +156,16 @@ impl Reducer for Distinct {
             Value::Null | Value::Strings(_) => return,
         };
         if self.seen.insert(key) {
+            self.bytes += 2 * size_of::<Key>() + 2 * point.bytes();
             self.points.push(Point {
                 aux: Vec::new(),
                 ..point.clone()
             });
         }
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
     }
 
     fn emit(&mut self) -> Vec<Reduced> {

@@ -7,6 +7,7 @@
 mod collect;
 mod fold;
 mod rank;
+mod sort;
 
 use super::point::{Point, Tags};
 use crate::result::Value;
@@ -50,6 +51,11 @@ impl Reduced {
 pub(crate) trait Reducer {
     /// Takes a point whose value is not null.
     fn add(&mut self, point: &Point);
+
+    /// Bytes of the points that it keeps.
+    fn bytes(&self) -> usize {
+        0
+    }
 
     /// What the window comes to. Asked once, after at least one point.
     fn emit(&mut self) -> Vec<Reduced>;

@@ -86,6 +86,10 @@ impl Reducer for Rank {
         }
     }
 
+    fn bytes(&self) -> usize {
+        self.kept.len() * 2 * size_of::<Ranked>()
+    }
+
     fn emit(&mut self) -> Vec<Reduced> {
         std::mem::take(&mut self.kept)
             .into_iter()
@@ -127,6 +131,10 @@ impl Reducer for Sample {
         {
             *place = point.clone();
         }
+    }
+
+    fn bytes(&self) -> usize {
+        self.kept.capacity() * size_of::<Point>()
     }
 
     fn emit(&mut self) -> Vec<Reduced> {
