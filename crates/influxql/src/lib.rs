@@ -37,9 +37,11 @@ mod parser;
 mod privilege;
 mod quote;
 mod redact;
+mod regex;
 mod token;
 pub mod zone;
 
+pub use display::Shown;
 pub use duration::{DurationError, format_duration, format_go_duration, parse_duration};
 pub use error::{ParseError, Position};
 pub use params::{ParamValue, Params, Scalar};

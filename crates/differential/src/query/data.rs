@@ -9,6 +9,8 @@ use crate::random::Random;
 pub(crate) const SECOND_NS: i64 = 1_000_000_000;
 const HOUR_NS: i64 = 3_600 * SECOND_NS;
 const DAY_NS: i64 = 24 * HOUR_NS;
+/// Shards begin at whole durations since the year 1.
+const YEAR_1_TO_EPOCH_NS: i128 = 62_135_596_800 * 1_000_000_000;
 
 /// Where data may begin: around changes of the clock in zones that are asked for, and around the epoch.
 const STARTS: [i64; 8] = [
@@ -100,9 +102,12 @@ impl DataSet {
                 set.measurements.push(name);
             }
         }
+        // In most sets each series has times of its own: which of two equal times comes first is
+        // nothing that InfluxDB decides alike on every machine.
+        let mut apart_ns = i64::from(random.chance(65));
         let mut lines = Vec::new();
         for name in set.measurements.clone() {
-            set.measurement(name, places, shard_ns, random, &mut lines);
+            set.measurement(name, places, shard_ns, random, &mut apart_ns, &mut lines);
         }
         // Points come in order, or not.
         if random.chance(40) {
@@ -126,6 +131,7 @@ impl DataSet {
         places: i64,
         shard_ns: i64,
         random: &mut Random,
+        apart_ns: &mut i64,
         lines: &mut Vec<String>,
     ) {
         let series = 1 + random.below(5);
@@ -147,12 +153,14 @@ impl DataSet {
         let wide = random.chance(15);
         for key in &keys {
             let fields = 1 + random.below(31);
+            *apart_ns += i64::from(*apart_ns > 0);
             for place in 0..places {
                 if random.chance(gaps) {
                     continue;
                 }
-                let time_ns = self.start_ns + place * self.step_ns;
-                let shard = time_ns.div_euclid(shard_ns);
+                let time_ns = self.start_ns + place * self.step_ns + *apart_ns;
+                let shard =
+                    (i128::from(time_ns) + YEAR_1_TO_EPOCH_NS).div_euclid(i128::from(shard_ns));
                 let of_shard = mixed[usize::try_from(shard.rem_euclid(4)).unwrap_or(0)];
                 let line = line(key, fields, of_shard, wide, time_ns, random);
                 // A time written twice: the later one wins, field by field.

@@ -75,6 +75,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
     let seed = args.seed.unwrap_or(clock.as_secs());
     println!("differential query: seed {seed}");
     let mut pair = Pair::start(&args.places)?;
+    // It is there from the start, for agents.
+    pair.ours.query("", "DROP DATABASE telegraf")?;
     let deadline = Instant::now() + Duration::from_secs_f64(args.minutes * 60.0);
     let mut told = Instant::now();
     let mut tally = Tally::default();
@@ -128,7 +130,8 @@ fn compare(
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
     tally.statements += 1;
-    let (judged, ours) = match story.ask(pair, statement)? {
+    let asked = story.ask(pair, statement);
+    let (judged, ours) = match asked.with_context(|| format!("> {statement}"))? {
         Outcome::Same(judged) => {
             let text = judged.text();
             tally.with_rows += u64::from(text.contains("\"values\""));

@@ -24,7 +24,7 @@ impl Scope {
     fn of_measurement() -> Self {
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         Self {
-            numbers: names(&["f", "i", "x"]),
+            numbers: names(&["f", "i", "f", "i", "f", "i", "x"]),
             others: names(&["b", "s", "absent"]),
             tags: names(&["host", "region"]),
         }

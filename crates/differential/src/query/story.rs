@@ -11,7 +11,7 @@ use crate::server::{Pair, Server};
 /// The database that all stories are about; that of the golden ones too.
 pub(super) const DATABASE: &str = "db";
 /// How often a judge that gave an answer is asked whether it stands by it.
-const ASK_AGAIN: usize = 3;
+const ASK_AGAIN: usize = 7;
 
 /// A data set on its way to both servers, and what is asked after a statement that changes something.
 #[derive(Clone, Debug)]
@@ -111,7 +111,51 @@ impl Story {
         if let Some(name) = known::name(statement, &judged.text(), &ours.text()) {
             return Ok(Outcome::Known(name));
         }
+        if self.differs_by_equal_times(pair, statement)? {
+            return Ok(Outcome::Known(known::EQUAL_TIMES));
+        }
         Ok(Outcome::Differs { judged, ours })
+    }
+
+    /// True if both answer the same as soon as no two series have equal times.
+    fn differs_by_equal_times(&self, pair: &mut Pair, statement: &str) -> anyhow::Result<bool> {
+        let Some(apart) = self.apart() else {
+            return Ok(false);
+        };
+        apart.tell(pair)?;
+        let judged = apart.ask_one(&mut pair.judge, statement)?;
+        let ours = apart.ask_one(&mut pair.ours, statement)?;
+        self.tell(pair)?;
+        Ok(same_answer(&judged, &ours))
+    }
+
+    /// The same story with some nanoseconds between the points of different series; `None` if there
+    /// are no equal times.
+    fn apart(&self) -> Option<Self> {
+        let mut keys: Vec<String> = Vec::new();
+        let mut times: Vec<(i64, usize)> = Vec::new();
+        let mut has_equal = false;
+        let mut apart = self.clone();
+        for step in &mut apart.steps {
+            let Step::Line(line) = step else { continue };
+            let (rest, time) = line.rsplit_once(' ')?;
+            let time_ns: i64 = time.parse().ok()?;
+            let key = key_of(rest);
+            let at = keys
+                .iter()
+                .position(|known| known == key)
+                .unwrap_or_else(|| {
+                    keys.push(key.to_owned());
+                    keys.len() - 1
+                });
+            has_equal |= times
+                .iter()
+                .any(|&(other, of)| other == time_ns && of != at);
+            times.push((time_ns, at));
+            let shifted = time_ns + 2 * at as i64;
+            *line = format!("{rest} {shifted}");
+        }
+        has_equal.then_some(apart)
     }
 
     /// The answer of one; where something is asked afterwards, both answers as one.
@@ -133,4 +177,44 @@ fn write(server: &mut Server, lines: &mut String) -> anyhow::Result<()> {
         lines.clear();
     }
     Ok(())
+}
+
+/// Measurement and tags of a line: all before the first blank that is not escaped.
+fn key_of(line: &str) -> &str {
+    let mut escaped = false;
+    for (at, byte) in line.bytes().enumerate() {
+        if byte == b' ' && !escaped {
+            return &line[..at];
+        }
+        escaped = byte == b'\\' && !escaped;
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn story(lines: &[&str]) -> Story {
+        Story {
+            shard_duration: "1h".to_owned(),
+            steps: lines
+                .iter()
+                .map(|line| Step::Line((*line).to_owned()))
+                .collect(),
+            after: String::new(),
+        }
+    }
+
+    #[test]
+    fn equal_times_of_two_series_are_put_apart() {
+        let apart = story(&["m,h=a\\ b f=1 5", "m f=2 5", "m f=3 6"]).apart();
+        let expected = story(&["m,h=a\\ b f=1 5", "m f=2 7", "m f=3 8"]).steps;
+        assert_eq!(apart.map(|apart| apart.steps), Some(expected));
+        assert!(
+            story(&["m f=1 5", "m f=2 5", "m,h=a f=1 6"])
+                .apart()
+                .is_none()
+        );
+    }
 }

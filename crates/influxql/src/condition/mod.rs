@@ -16,6 +16,7 @@ pub use fold::fold_constants;
 pub use time::{TimeError, parse_time};
 
 use crate::ast::{BinaryOp, Expr};
+use crate::display::Shown;
 
 /// What `now()` and time strings mean in a statement.
 #[derive(Clone, Debug)]
@@ -136,7 +137,7 @@ fn split(condition: &Expr, context: &TimeContext) -> Result<Split, ConditionErro
             Ok((bounds, rest.map(fold::parenthesize)))
         }
         Expr::Boolean(_) => Ok((TimeBounds::default(), Some(condition.clone()))),
-        _ => Err(ConditionError::NotBoolean(condition.to_string())),
+        _ => Err(ConditionError::NotBoolean(Shown(condition).to_string())),
     }
 }
 

@@ -8,9 +8,12 @@
 mod expr;
 mod select;
 mod show;
+mod shown;
 mod statement;
 
 use std::fmt;
+
+pub use shown::Shown;
 
 /// Writes the items with `, ` between them.
 fn write_list<T: fmt::Display>(

@@ -25,6 +25,7 @@ use crate::{
     lexer::{Lexeme, Lexer, is_whitespace},
     limits::{LIST_ITEMS_MAX, PARAMS_BYTES_MAX, QUERY_BYTES_MAX, STATEMENTS_MAX},
     params::Params,
+    regex,
     token::Token,
 };
 
@@ -305,7 +306,10 @@ fn regex_of(lexeme: Lexeme<'_>) -> Result<String, ParseError> {
     if lexeme.text.len() > REGEX_BYTES_MAX {
         return Err(too_large("bytes of a regular expression", REGEX_BYTES_MAX));
     }
-    Ok(lexeme.text.into_owned())
+    match regex::check(&lexeme.text) {
+        Ok(()) => Ok(lexeme.text.into_owned()),
+        Err(error) => Err(invalid(&lexeme, error.to_string())),
+    }
 }
 
 fn duration_of(lexeme: &Lexeme<'_>) -> Result<i64, ParseError> {
