@@ -3,7 +3,7 @@
 //! A frame is staged without its salt, its durable end and the link to the frame before, which only the
 //! one who writes knows ([`seal`] fills them in); the record's own checksum is taken outside any lock.
 
-use crate::Sequence;
+use crate::{NUMBER_END, Sequence};
 
 /// Begins every frame. Its first byte occurs in no UTF-8 text.
 pub(crate) const MARKER: [u8; 4] = [0xf7, b'r', b'e', b'c'];
@@ -56,7 +56,7 @@ impl FrameHeader {
             previous_crc: u32_at(bytes, 20),
             record_crc: u32_at(bytes, 24),
         };
-        Some((header, crc))
+        (sequence < NUMBER_END).then_some((header, crc))
     }
 
     /// How many records of its group come before it. A group has fewer than 2^32, because its bytes are bounded.
@@ -163,6 +163,15 @@ mod tests {
             assert_eq!(FrameHeader::decode(&bad, 0), None, "bit {bit}");
         }
         assert_eq!(FrameHeader::decode(&bytes[..31], 0), None);
+    }
+
+    /// Counting on from it would come to the end of 64 bits.
+    #[test]
+    fn a_number_that_no_log_reaches_is_no_header() {
+        let sequence = |bytes: &[u8]| FrameHeader::decode(bytes, 0).map(|(h, _)| h.sequence);
+        assert_eq!(sequence(&staged(NUMBER_END - 1, b"")), Some(NUMBER_END - 1));
+        assert_eq!(sequence(&staged(NUMBER_END, b"")), None);
+        assert_eq!(sequence(&staged(u64::MAX, b"")), None);
     }
 
     #[test]

@@ -22,6 +22,8 @@
 //!
 //! All integers are little-endian, all checksums CRC-32C.
 //!
+//! Sequences and indexes are below 2^62; a header that says more is none.
+//!
 //! A segment is the file `<index>-<salt>.seg`, both as lower-case hex of 16 and 8 digits. The index
 //! counts up by one; the salt is random. It starts every header's checksum, so that bytes left
 //! over from another segment never pass for records of this one; it stands in the name too, so
@@ -102,6 +104,9 @@ mod walk;
 mod cursor;
 mod dir;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 
 pub use cursor::Cursor;
 pub use error::{Error, UserError};
@@ -115,6 +120,10 @@ pub use stats::{LogStats, SYNC_BOUNDS};
 
 /// The number of a record in its log, counted up by one.
 pub type Sequence = u64;
+
+/// Above all numbers of records and indexes of segments, so that they can be counted on from without a look. No log
+/// comes there by itself.
+const NUMBER_END: u64 = 1 << 62;
 
 /// What is called with each record when a log is opened, in order. An error stops the opening.
 pub type Visitor<'a> = dyn FnMut(Sequence, &[u8]) -> Result<(), UserError> + 'a;

@@ -240,7 +240,8 @@ impl Pass<'_> {
         self.segments.push_back(Segment {
             id: found.id,
             first_sequence: expected,
-            previous_end,
+            // Whatever the header says: readers and cuts must not pass over what was found before.
+            previous_end: previous_end.max(self.expected.unwrap_or(0)),
             bytes: HEADER_BYTES,
             record_bytes_max,
         });

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::Sequence;
+use crate::{NUMBER_END, Sequence};
 
 /// Length of a segment's header.
 pub(crate) const HEADER_BYTES: u64 = 48;
@@ -40,7 +40,7 @@ impl SegmentId {
             (plain && text.len() == digits).then(|| u64::from_str_radix(text, 16).ok())?
         };
         Some(SegmentId {
-            index: hex(index, 16)?,
+            index: hex(index, 16).filter(|index| *index < NUMBER_END)?,
             salt: u32::try_from(hex(salt, 8)?).ok()?,
         })
     }
@@ -129,13 +129,14 @@ impl SegmentHeader {
         if version != VERSION {
             return Opening::Version(version);
         }
-        if found != id {
+        let (first_sequence, previous_end) = (u64_at(24), u64_at(32));
+        if found != id || previous_end > first_sequence || first_sequence > NUMBER_END {
             return Opening::Bad;
         }
         Opening::Header(SegmentHeader {
             id,
-            first_sequence: u64_at(24),
-            previous_end: u64_at(32),
+            first_sequence,
+            previous_end,
             record_bytes_max: u32_at(40),
             is_recycled: u16::from_le_bytes([bytes[10], bytes[11]]) & RECYCLED != 0,
         })
@@ -185,6 +186,7 @@ mod tests {
             "00000000000001f-0abcdef0.seg",
             "000000000000001f0abcdef0.seg",
             "+00000000000001f-0abcdef0.seg",
+            "4000000000000000-0abcdef0.seg",
         ] {
             assert_eq!(SegmentId::parse(name), None, "{name}");
         }
@@ -209,6 +211,28 @@ mod tests {
             SegmentHeader::decode(&header().encode(), other),
             Opening::Bad
         );
+    }
+
+    /// Counting on from them would come to the end of 64 bits.
+    #[test]
+    fn numbers_that_cannot_be_are_damage() {
+        let last = SegmentHeader {
+            first_sequence: NUMBER_END,
+            previous_end: NUMBER_END,
+            ..header()
+        };
+        assert_eq!(
+            SegmentHeader::decode(&last.encode(), ID),
+            Opening::Header(last)
+        );
+        for (first_sequence, previous_end) in [(NUMBER_END + 1, 5), (5, u64::MAX), (5, 6)] {
+            let beyond = SegmentHeader {
+                first_sequence,
+                previous_end,
+                ..header()
+            };
+            assert_eq!(SegmentHeader::decode(&beyond.encode(), ID), Opening::Bad);
+        }
     }
 
     #[test]
