@@ -235,7 +235,7 @@ impl Counted<'_> {
                     continue;
                 }
             }
-            let read = read_segment(self.vfs, &path, &mut table)?;
+            let read = read_segment(self.vfs, &path, segment.ids(), &mut table)?;
             series += u64::from(read.series);
             if let Some(damage) = read.damage {
                 self.damaged.push((path, error_text(&damage)));

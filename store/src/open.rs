@@ -115,8 +115,8 @@ fn load_index(
     let mut table = database.table_mut();
     for segment in &record.segments {
         let path = database.index_dir().join(segment.name());
-        let end = segment.first_series.saturating_add(segment.count);
-        let read = match twice(|| read_segment(&*core.vfs, &path, &mut table)) {
+        let end = segment.ids().end;
+        let read = match twice(|| read_segment(&*core.vfs, &path, segment.ids(), &mut table)) {
             Err(error) if is_lost(&error) => SegmentRead {
                 series: 0,
                 damage: Some(error),

@@ -61,7 +61,7 @@ impl Dictionary {
 
     /// The number of a pair, and whether it is new.
     pub(super) fn intern(&mut self, hasher: &FixedState, tag: EscapedTag<'_>) -> (u32, bool) {
-        self.intern_hashed(hash32(hasher, tag.text), tag)
+        self.intern_hashed(hash32(hasher, tag.text), tag, None)
     }
 
     /// Has the processor fetch what a lookup of this hash needs; many of these overlap.
@@ -69,8 +69,13 @@ impl Dictionary {
         std::hint::black_box(self.by_text.find(spread(hash), |_| false));
     }
 
-    /// As [`Dictionary::intern`], of a pair whose hash is known.
-    pub(super) fn intern_hashed(&mut self, hash: u32, tag: EscapedTag<'_>) -> (u32, bool) {
+    /// As [`Dictionary::intern`], of a pair whose hash is known, and maybe the number of its key.
+    pub(super) fn intern_hashed(
+        &mut self,
+        hash: u32,
+        tag: EscapedTag<'_>,
+        key: Option<u32>,
+    ) -> (u32, bool) {
         let number = self.pairs.len();
         let (pairs, texts) = (&self.pairs, &self.texts);
         let is_same = |&at: &u32| {
@@ -84,7 +89,7 @@ impl Dictionary {
                 place.insert(number);
             }
         }
-        let key = self.intern_key(&tag.text[..tag.key_len]);
+        let key = key.unwrap_or_else(|| self.intern_key(&tag.text[..tag.key_len]));
         self.pairs.push(Pair {
             text: self.texts.push(tag.text),
             hash,
@@ -108,7 +113,8 @@ impl Dictionary {
         self.pairs.len()
     }
 
-    fn intern_key(&mut self, escaped: &[u8]) -> u32 {
+    /// The number of a tag key, given with its escapes.
+    pub(super) fn intern_key(&mut self, escaped: &[u8]) -> u32 {
         let name = unescape_tag(escaped);
         if let Some(&key) = self.by_key.get(&*name) {
             return key;

@@ -16,6 +16,7 @@ mod aliases;
 mod arena;
 mod dictionary;
 mod limits;
+mod load;
 mod lookup;
 mod places;
 mod postings;
@@ -29,5 +30,7 @@ mod tests;
 pub(crate) use limits::{LimitExceeded, Limits};
 pub(crate) use lookup::{each_value, with_fitting_value};
 pub(crate) use segment::{SegmentRead, read_segment, write_segment};
+#[cfg(any(test, fuzzing))]
+pub(crate) use segment::{read_segment_file, write_segment_file};
 pub(crate) use segments::{Plan, Segments};
 pub(crate) use table::SeriesTable;

@@ -5,6 +5,7 @@
 //! all series of a measurement carry the same keys, and then there is nothing to be kept of that.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -161,6 +162,22 @@ impl Postings {
         for &pair in pairs {
             self.sets.insert(pair, id.0);
         }
+    }
+
+    /// Adds the series of a measurement that follow one just added and carry the same tag keys; their
+    /// pairs have them already.
+    pub(super) fn insert_alike(&mut self, ids: Range<u32>, measurement: u32, keys: &[u32]) {
+        let measurement = &mut self.measurements[measurement as usize];
+        // To be counted again by who asks.
+        measurement.values.clear();
+        for (key, carriers) in &mut measurement.carriers {
+            if let Carriers::Some(carriers) = carriers
+                && keys.contains(key)
+            {
+                carriers.insert_range(ids.clone());
+            }
+        }
+        measurement.series.insert_range(ids);
     }
 
     /// Takes out a series that was inserted with these.

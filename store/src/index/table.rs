@@ -24,7 +24,7 @@ use std::ops::Range;
 use foldhash::fast::FixedState;
 use hashbrown::hash_table::Entry;
 use hashbrown::{HashMap, HashTable};
-use tandem_model::{EscapedTag, SeriesId, key_len, split_escaped};
+use tandem_model::{EscapedTag, SeriesId, split_escaped};
 
 use super::aliases::Aliases;
 use super::arena::Arena;
@@ -33,7 +33,6 @@ use super::limits::{LimitExceeded, Limits};
 use super::places::Places;
 use super::postings::{Measurement, Postings};
 use super::sets::ID_END;
-use crate::rows::Strings;
 
 /// Words of a record before its pairs.
 const HEADER_WORDS: usize = 4;
@@ -79,27 +78,13 @@ pub(super) struct Record<'a> {
     pub(super) pairs: &'a [u32],
 }
 
-/// Series of a segment's block, with their tags as places in the block's own list.
-#[derive(Debug, Default)]
-pub(super) struct LoadedBlock {
-    /// Tag pairs, each once.
-    pub(super) texts: Strings,
-    /// Places in `texts`.
-    pub(super) tags: Vec<u32>,
-    pub(super) series: Vec<LoadedSeries>,
-}
-
-/// One series of a [`LoadedBlock`].
-#[derive(Debug)]
-pub(super) struct LoadedSeries {
-    pub(super) id: u32,
-    /// The measurement's number in the table.
-    pub(super) measurement: u32,
-    /// Where in the block's `tags` its own are.
-    pub(super) tags: Range<usize>,
-}
-
 impl SeriesTable {
+    /// An empty table that hashes as others of this seed do.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Self::with_hasher(FixedState::with_seed(seed))
+    }
+
     fn with_hasher(hasher: FixedState) -> Self {
         Self {
             generation: 0,
@@ -237,17 +222,37 @@ impl SeriesTable {
         keys.extend(pairs.iter().map(|&pair| self.dictionary.key_of(pair)));
         self.postings.insert(id, measurement, pairs, &keys);
         self.scratch_keys = keys;
-        let mut record = std::mem::take(&mut self.scratch_record);
+        let address = self.put_unkeyed(id, hash, measurement, pairs);
+        self.give_key(hash, address);
+    }
+
+    /// Puts a record in its place, where its id finds it; its key does not yet.
+    pub(super) fn put_unkeyed(
+        &mut self,
+        id: SeriesId,
+        hash: u32,
+        measurement: u32,
+        pairs: &[u32],
+    ) -> u32 {
+        let record = &mut self.scratch_record;
         record.clear();
         record.extend_from_slice(&[id.0, hash, measurement, pairs.len() as u32]);
         record.extend_from_slice(pairs);
-        let address = self.records.push(&record);
+        let address = self.records.push(record);
         self.places.set(id, address);
+        address
+    }
+
+    /// Lets the record's key find it, and no record of the same key before it.
+    pub(super) fn give_key(&mut self, hash: u32, address: u32) {
         let records = &self.records;
-        let is_same = |&other: &u32| {
-            let other = records.from(other);
-            other[1] == hash && other[2..][..2 + pairs.len()] == record[2..]
+        // What a key is: measurement, count and pairs.
+        let key_of = |address: u32| {
+            let record = records.from(address);
+            &record[2..][..2 + record[3] as usize]
         };
+        let is_same =
+            |&other: &u32| records.from(other)[1] == hash && key_of(other) == key_of(address);
         let hash_of = |&other: &u32| spread(records.from(other)[1]);
         match self.by_key.entry(spread(hash), is_same, hash_of) {
             Entry::Occupied(mut entry) => {
@@ -258,7 +263,14 @@ impl SeriesTable {
                 entry.insert(address);
             }
         }
-        self.scratch_record = record;
+    }
+
+    /// Makes room for so many more keys, and says how many places the hash table has.
+    pub(super) fn key_buckets(&mut self, more: usize) -> usize {
+        let records = &self.records;
+        self.by_key
+            .reserve(more, |&other| spread(records.from(other)[1]));
+        self.by_key.num_buckets()
     }
 
     /// Makes room for more series and pairs at once.
@@ -273,63 +285,6 @@ impl SeriesTable {
     pub(super) fn pairs_of_part(&self, series: usize) -> u64 {
         let pairs = u64::from(self.dictionary.len()) * series as u64;
         pairs / self.series_count().max(1) as u64
-    }
-
-    /// The number of a measurement, given with its escapes.
-    pub(super) fn intern_measurement(&mut self, escaped: &[u8]) -> u32 {
-        self.postings.intern(escaped)
-    }
-
-    /// Takes in a block of series, as [`SeriesTable::insert_at`] does one.
-    ///
-    /// Each lookup in a large table waits for memory. So those of the whole block are begun before
-    /// the first is needed, and wait together.
-    pub(super) fn load(&mut self, block: &LoadedBlock) {
-        let texts = 0..block.texts.len();
-        let hashes: Vec<u32> = texts
-            .map(|at| {
-                let hash = hash32(&self.hasher, block.texts.get(at));
-                self.dictionary.touch(hash);
-                hash
-            })
-            .collect();
-        let mut numbers: Vec<u32> = Vec::with_capacity(hashes.len());
-        for (at, hash) in hashes.into_iter().enumerate() {
-            let text = block.texts.get(at);
-            let key_len = key_len(text);
-            let tag = EscapedTag { text, key_len };
-            let (pair, new) = self.dictionary.intern_hashed(hash, tag);
-            if new {
-                self.postings.sets.push_empty();
-            }
-            numbers.push(pair);
-        }
-        let mut key = Vec::new();
-        let hashes: Vec<u32> = block
-            .series
-            .iter()
-            .map(|series| {
-                key.clear();
-                key.extend_from_slice(&self.postings.at(series.measurement).escaped);
-                for &tag in &block.tags[series.tags.clone()] {
-                    key.push(b',');
-                    key.extend_from_slice(block.texts.get(tag as usize));
-                }
-                let hash = hash32(&self.hasher, &key);
-                std::hint::black_box(self.by_key.find(spread(hash), |_| false));
-                hash
-            })
-            .collect();
-        let mut pairs = Vec::new();
-        for (series, hash) in block.series.iter().zip(hashes) {
-            if series.id < self.len() || series.id >= ID_END {
-                continue;
-            }
-            pairs.clear();
-            let tags = &block.tags[series.tags.clone()];
-            pairs.extend(tags.iter().map(|&tag| numbers[tag as usize]));
-            self.put_record(SeriesId(series.id), hash, series.measurement, &pairs);
-        }
     }
 
     fn keys_of(&self, pairs: &[u32]) -> Vec<u32> {

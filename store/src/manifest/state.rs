@@ -1,6 +1,7 @@
 //! All that exists, as the sum of the manifest's edits.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use tandem_model::{DatabaseId, ShardId};
@@ -57,6 +58,11 @@ pub(crate) struct SegmentRecord {
 }
 
 impl SegmentRecord {
+    /// The ids that it is about.
+    pub(crate) fn ids(&self) -> Range<u32> {
+        self.first_series..self.first_series.saturating_add(self.count)
+    }
+
     pub(crate) fn name(&self) -> String {
         format!("{:016x}.sidx", self.id)
     }

@@ -220,8 +220,7 @@ impl Check<'_> {
         let segments = state.databases.get(&id).map(|d| d.segments.clone());
         for segment in segments.unwrap_or_default() {
             let path = self.path(&format!("data/{id}/index/{}", segment.name()));
-            let end = segment.first_series.saturating_add(segment.count);
-            match read_segment(&**self.vfs, &path, &mut table) {
+            match read_segment(&**self.vfs, &path, segment.ids(), &mut table) {
                 Ok(read) => {
                     self.report.files += 1;
                     let opened = self.vfs.open_read(&path).and_then(|file| file.len());
@@ -229,7 +228,7 @@ impl Check<'_> {
                     self.report.series += u64::from(read.series);
                     if let Some(error) = read.damage {
                         self.store_fault(&path, &error);
-                    } else if table.count_in(segment.first_series..end) as u64
+                    } else if table.count_in(segment.ids()) as u64
                         != u64::from(read.series)
                     {
                         self.fault(
@@ -248,7 +247,7 @@ impl Check<'_> {
                     }
                 }
             }
-            table.pad_to(end);
+            table.pad_to(segment.ids().end);
         }
         Ok(table)
     }
