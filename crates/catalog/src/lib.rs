@@ -64,6 +64,9 @@ mod subscriptions;
 mod users;
 // Beside it.
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod options;
 mod report;
 

@@ -111,7 +111,7 @@ impl Handle {
     }
 
     /// Stands for `file`, which is open, and of which `path` is the name.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn opened(handles: &Arc<Handles>, path: &Path, file: Arc<dyn File>) -> Self {
         let handle = Self::new(handles, path);
         *handle.slot.lock() = Some(file);

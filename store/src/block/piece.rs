@@ -12,9 +12,14 @@ pub(super) fn seal(out: &mut Vec<u8>, start: usize) {
 }
 
 /// The bytes of a piece without its checksum, which fits.
+///
+/// A build for fuzzing takes any: else nothing behind the checksum would be reached.
 pub(super) fn open(piece: &[u8]) -> Result<&[u8], Damage> {
+    let fits = |body: &[u8], crc: &[u8; CRC_LEN]| {
+        cfg!(fuzzing) || crc32c::crc32c(body) == u32::from_le_bytes(*crc)
+    };
     match piece.split_last_chunk::<CRC_LEN>() {
-        Some((body, crc)) if crc32c::crc32c(body) == u32::from_le_bytes(*crc) => Ok(body),
+        Some((body, crc)) if fits(body, crc) => Ok(body),
         _ => Err(Damage::new("checksum does not fit")),
     }
 }

@@ -68,6 +68,21 @@ impl BlockWriter {
             source,
         };
         let file = vfs.create_new(path).map_err(io)?;
+        Self::begin(file, path, header, effort)
+    }
+
+    /// As [`BlockWriter::create`], with a file that is there and empty.
+    pub(crate) fn begin(
+        file: Arc<dyn File>,
+        path: &Path,
+        header: Header,
+        effort: Effort,
+    ) -> Result<Self, BlockError> {
+        let io = |source| BlockError::Io {
+            action: "write",
+            file: path.to_owned(),
+            source,
+        };
         file.write_all_at(&MAGIC, 0).map_err(io)?;
         Ok(Self {
             file,

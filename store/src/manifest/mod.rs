@@ -39,6 +39,25 @@ use edit::{decode_all, encode_all};
 pub(crate) use offline::{read_manifest, write_manifest};
 pub(crate) use state::{DatabaseRecord, FileRecord, SegmentRecord, ShardRecord, State};
 
+/// Takes any bytes for a record: it is refused, or comes back the same when it is written again, as does
+/// what it makes of an empty state.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn fuzz_record(record: &[u8]) {
+    let Ok(edits) = decode_all(record) else {
+        return;
+    };
+    assert_eq!(decode_all(&encode_all(&edits)).as_ref(), Ok(&edits));
+    let mut state = State::default();
+    for edit in &edits {
+        state.apply(edit);
+    }
+    let mut again = State::default();
+    for edit in &state.snapshot() {
+        again.apply(edit);
+    }
+    assert_eq!(again, state);
+}
+
 /// Segments are small: the log is rewritten at each start.
 const SEGMENT_BYTES_MAX: u64 = 4 << 20;
 /// A state with 10,000 shards of 100 files each stays under it.

@@ -57,7 +57,7 @@ pub struct ListedFile {
 }
 
 impl BackupList {
-    fn encode(&self) -> String {
+    pub(crate) fn encode(&self) -> String {
         let mut out = format!("{VERSION_LINE}\nid {}\n", self.id);
         let store = self
             .store
@@ -78,7 +78,7 @@ impl BackupList {
         out
     }
 
-    fn decode(text: &str) -> Result<Self, &'static str> {
+    pub(crate) fn decode(text: &str) -> Result<Self, &'static str> {
         const MALFORMED: &str = "the list is malformed";
         let rest = text.strip_suffix('\n').ok_or("the list is cut short")?;
         let (body, end) = rest
@@ -87,7 +87,8 @@ impl BackupList {
             .ok_or("the list is cut short")?;
         let whole = text.get(..=body.len()).ok_or(MALFORMED)?;
         let crc = u32::from_str_radix(end, 16).map_err(|_| MALFORMED)?;
-        if crc32c::crc32c(whole.as_bytes()) != crc {
+        // A build for fuzzing takes any, to come behind it.
+        if crc32c::crc32c(whole.as_bytes()) != crc && !cfg!(fuzzing) {
             return Err("the list's checksum does not fit");
         }
         let mut lines = body.split('\n');

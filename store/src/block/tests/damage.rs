@@ -8,39 +8,12 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use tandem_model::{FieldType, SeriesId, TimeRange};
 use tandem_testkit::SimFs;
-use tandem_vfs::{File, Vfs};
+use tandem_vfs::Vfs;
 
 use super::model::{Model, noise, plain, try_write, value, write};
 use super::{SECOND, START};
 use crate::block::{BlockError, BlockFile, Effort, MAGIC, TRAILER_LEN, piece};
-
-/// A file in memory.
-#[derive(Debug)]
-struct Bytes(Vec<u8>);
-
-impl File for Bytes {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let rest = self.0.get(offset as usize..).unwrap_or_default();
-        let len = rest.len().min(buf.len());
-        buf[..len].copy_from_slice(&rest[..len]);
-        Ok(len)
-    }
-    fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        Ok(())
-    }
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.0.len() as u64)
-    }
-    fn set_len(&self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-    fn reserve(&self, _: u64) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::fuzzing::Bytes;
 
 /// A file with every kind of column, pages that are shared and statistics; its bytes.
 fn sample() -> (Model, Vec<u8>) {
@@ -76,7 +49,7 @@ fn sample() -> (Model, Vec<u8>) {
 /// Reads all that the model has; `Ok` only when all of it is right.
 fn read_all(bytes: Vec<u8>, model: &Model) -> Result<(), BlockError> {
     let path = PathBuf::from("damaged");
-    let file = BlockFile::open_file(Arc::new(Bytes(bytes)), &path)?;
+    let file = BlockFile::open_file(Arc::new(Bytes::new(bytes)), &path)?;
     let verified = file.verify();
     for (name, (fields, series)) in &model.measurements {
         let at = file
@@ -209,7 +182,7 @@ proptest! {
         piece::seal(&mut forged, 0);
         bytes[start..end].copy_from_slice(&forged);
         let path = PathBuf::from("forged");
-        if let Ok(file) = BlockFile::open_file(Arc::new(Bytes(bytes)), &path) {
+        if let Ok(file) = BlockFile::open_file(Arc::new(Bytes::new(bytes)), &path) {
             let _ = file.verify();
             for at in 0..file.measurements().len() {
                 let names: Vec<&[u8]> = [b"f0", b"f1", b"f2", b"f3", b"f4", b"f5"].map(|n| &n[..]).to_vec();
