@@ -3,7 +3,6 @@
 //! The sender has a small runtime of its own on its thread, because it syncs files: waiting for a
 //! disk there holds up nobody else. The gatherer never waits for the sender.
 
-use std::convert::Infallible;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,14 +16,14 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 use tracing::info;
 
-use crate::collect::Moment;
+use crate::collect::{Collectors, Moment};
 use crate::config::Config;
-use crate::counters::{Accounts, Counters, add};
-use crate::gather::{Gatherer, PATIENCE};
+use crate::counters::{Accounts, Counters};
+use crate::gather::{Gatherer, PATIENCE, Plan};
 use crate::hostname;
 use crate::inbox::Inbox;
 use crate::record::Record;
-use crate::schedule::{Schedule, Step, default_precision, round};
+use crate::schedule::{Rhythm, default_precision, round};
 use crate::sender::Sender;
 use crate::spool::Spool;
 use crate::uplink::Uplink;
@@ -42,7 +41,7 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 pub enum AgentError {
     /// A setting makes no sense.
     #[error("{0}")]
-    Config(&'static str),
+    Config(String),
     /// The spool cannot be opened.
     #[error("cannot open the spool in {}", data_dir.display())]
     Spool {
@@ -86,35 +85,89 @@ impl Default for World {
 #[derive(Debug)]
 pub struct Agent {
     counters: Arc<Counters>,
-    /// Dropped to stop the gatherer, which then closes the inbox, which stops the sender.
-    stop: Option<std::sync::mpsc::Sender<Infallible>>,
+    /// Where the spool is: it cannot move while the agent runs.
+    data_dir: PathBuf,
+    inbox: Arc<Inbox>,
+    /// Takes other settings to the gatherer; dropped to stop it, which then closes the inbox, which
+    /// stops the sender.
+    stop: Option<std::sync::mpsc::Sender<Box<Config>>>,
     /// Nothing once it was seen.
     ended: Option<oneshot::Receiver<()>>,
     threads: Vec<JoinHandle<()>>,
 }
 
+/// Refuses settings that make no sense.
 fn check(config: &Config) -> Result<(), AgentError> {
+    let refuse = |why: &str| Err(AgentError::Config(why.to_owned()));
     if config.relays.is_empty() {
-        return Err(AgentError::Config(
-            "no relay is given; name one, such as http://127.0.0.1:9096",
-        ));
+        return refuse("no relay is given; name one, such as http://127.0.0.1:9096");
     }
     if config.interval < Config::INTERVAL_MIN {
-        return Err(AgentError::Config("the interval must be at least 100ms"));
+        return refuse("the interval must be at least 100ms");
+    }
+    if config.offset >= config.interval || config.jitter >= config.interval {
+        return refuse("offset and jitter must be below the interval");
     }
     if config.database.is_empty() {
-        return Err(AgentError::Config("the database has no name"));
+        return refuse("the database has no name");
+    }
+    if let Some(sampling) = &config.sampling
+        && sampling.every < Config::INTERVAL_MIN
+    {
+        return refuse("the time between samples must be at least 100ms");
+    }
+    let sampled = config.sampling.iter().flat_map(|sampling| &sampling.collectors);
+    for name in config.collectors.timings.keys().chain(sampled) {
+        if !Collectors::NAMES.contains(&name.as_str()) {
+            let known = Collectors::NAMES.join(", ");
+            return refuse(&format!("there is no collector {name:?}; there are {known}"));
+        }
+    }
+    for (name, timing) in &config.collectors.timings {
+        let interval = timing.interval.unwrap_or(config.interval);
+        let least = Config::INTERVAL_MIN;
+        if interval < least {
+            return refuse(&format!("the interval of {name} must be at least 100ms"));
+        }
+        if timing.offset.is_some_and(|offset| offset >= interval)
+            || timing.jitter.is_some_and(|jitter| jitter >= interval)
+        {
+            return refuse(&format!("offset and jitter of {name} must be below its interval"));
+        }
     }
     Ok(())
 }
 
-fn gatherer(config: &Config, counters: &Arc<Counters>) -> Gatherer {
+fn plan(config: &Config) -> Plan {
+    let sampling = config.sampling.as_ref();
+    Plan {
+        tags: hostname::tags(config),
+        rhythm: Rhythm {
+            interval: config.interval,
+            offset: config.offset,
+            jitter: config.jitter,
+        },
+        precision: config.precision,
+        sampling: sampling.map(|sampling| (sampling.every, sampling.collectors.clone())),
+        series_max: config.series_max,
+        budget: config.budget,
+    }
+}
+
+fn chosen(config: &Config, counters: &Arc<Counters>) -> Vec<crate::collect::Chosen> {
+    let output = &config.output;
+    let buffer_bytes_max = output.spool_bytes_max + output.memory_bytes_max as u64;
+    config.collectors.choose(counters, buffer_bytes_max)
+}
+
+fn gatherer(config: &Config, counters: &Arc<Counters>, now_ns: i64) -> Gatherer {
     Gatherer::new(
-        config.collectors.build(),
+        chosen(config, counters),
         config.roots.clone(),
-        &hostname::tags(config),
+        &plan(config),
         PATIENCE,
         Arc::clone(counters),
+        now_ns,
     )
 }
 
@@ -157,28 +210,21 @@ impl Agent {
         let (over, ended) = oneshot::channel();
         let sending = {
             let (inbox, counters) = (Arc::clone(&inbox), Arc::clone(&counters));
-            let uplink = Uplink::new(&config);
-            let output = config.output.clone();
+            let mut sender = Sender::new(&config, inbox, spool, counters, Arc::clone(&world.clock));
             move || {
                 let _over = over;
-                let mut sender = Sender::new(uplink, inbox, spool, output, counters);
                 runtime.block_on(sender.run());
             }
         };
-        let (stop, stopped) = channel();
-        let schedule = Schedule::new(config.interval, world.clock.now_ns());
+        let (stop, orders) = channel();
+        let data_dir = config.data_dir.clone();
         let gathering = {
             let (inbox, counters) = (Arc::clone(&inbox), Arc::clone(&counters));
+            // The first tick is the first after the start, however late the thread comes.
+            let gatherer = gatherer(&config, &counters, world.clock.now_ns());
             move || {
                 let _closing = Closing(Arc::clone(&inbox));
-                gather_until(
-                    &config,
-                    &*world.clock,
-                    &inbox,
-                    &counters,
-                    schedule,
-                    &stopped,
-                );
+                gather_until(gatherer, &*world.clock, &inbox, &counters, &orders);
             }
         };
         let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
@@ -192,6 +238,8 @@ impl Agent {
         let gatherer = spawn("agent-gather", Box::new(gathering)).inspect_err(|_| inbox.close())?;
         Ok(Self {
             counters,
+            data_dir,
+            inbox,
             stop: Some(stop),
             ended: Some(ended),
             threads: vec![gatherer, sender],
@@ -202,6 +250,32 @@ impl Agent {
     #[must_use]
     pub fn accounts(&self) -> Accounts {
         self.counters.read()
+    }
+
+    /// Takes other settings on, without losing what waits or what collectors remember. `HOST_*` and
+    /// the size of what waits in memory stay as they were at the start.
+    ///
+    /// # Errors
+    /// When the settings make no sense; the old ones stay.
+    pub fn reload(&self, config: Config) -> Result<(), AgentError> {
+        check(&config)?;
+        if config.data_dir != self.data_dir {
+            return Err(AgentError::Config(
+                "the data directory cannot change while the agent runs".to_owned(),
+            ));
+        }
+        let config = Box::new(config);
+        self.inbox.set_config(config.clone());
+        if let Some(orders) = &self.stop {
+            // An ended gatherer has panicked, which shows elsewhere.
+            let _ = orders.send(config);
+        }
+        Ok(())
+    }
+
+    /// Sends what waits, now.
+    pub fn flush(&self) {
+        self.inbox.flush();
     }
 
     /// Runs until `shutdown` completes, then stops.
@@ -256,41 +330,32 @@ impl Drop for Closing {
     }
 }
 
-/// Gathers at each tick until the other end of `stopped` is gone.
+/// Gathers at each tick until the other end of `orders` is gone.
 fn gather_until(
-    config: &Config,
+    mut gatherer: Gatherer,
     clock: &dyn Clock,
     inbox: &Inbox,
     counters: &Arc<Counters>,
-    mut schedule: Schedule,
-    stopped: &Receiver<Infallible>,
+    orders: &Receiver<Box<Config>>,
 ) {
-    let mut gatherer = gatherer(config, counters);
-    let precision = precision(config);
     let origin = Instant::now();
     let mut out = Vec::new();
     loop {
-        match schedule.step(clock.now_ns()) {
-            Step::Wait(wait) => match stopped.recv_timeout(wait.min(CLOCK_CHECK_PAUSE)) {
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-                Ok(never) => match never {},
-            },
-            Step::Gather(tick) => {
-                add(&counters.gathers_skipped, tick.skipped);
-                let at = Moment {
-                    time_ns: tick.time_ns(precision),
-                    monotonic_ns: elapsed_ns(origin),
-                };
-                out.clear();
-                let lines = gatherer.tick(at, &mut out);
-                if lines > 0 {
-                    inbox.push(Record {
-                        lines,
-                        time_ns: at.time_ns,
-                        body: Bytes::copy_from_slice(&out),
-                    });
-                }
+        let now_ns = clock.now_ns();
+        out.clear();
+        let round = gatherer.run_due(now_ns, elapsed_ns(origin), &mut out);
+        if round.lines > 0 {
+            inbox.push(Record {
+                lines: round.lines,
+                time_ns: now_ns,
+                body: Bytes::copy_from_slice(&out),
+            });
+        }
+        match orders.recv_timeout(round.wait.min(CLOCK_CHECK_PAUSE)) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+            Ok(config) => {
+                gatherer.apply(chosen(&config, counters), &plan(&config), clock.now_ns());
             }
         }
     }
@@ -299,7 +364,7 @@ fn gather_until(
 /// Gathers twice, a moment apart, and gives the lines of the second time: with one sample alone
 /// there would be no shares of the processors.
 fn sample_twice(config: &Config, clock: &dyn Clock, counters: &Arc<Counters>) -> (Vec<u8>, u64) {
-    let mut gatherer = gatherer(config, counters);
+    let mut gatherer = gatherer(config, counters, clock.now_ns());
     let origin = Instant::now();
     let mut out = Vec::new();
     let mut lines = 0;
@@ -310,7 +375,7 @@ fn sample_twice(config: &Config, clock: &dyn Clock, counters: &Arc<Counters>) ->
             monotonic_ns: elapsed_ns(origin),
         };
         out.clear();
-        lines = gatherer.tick(at, &mut out);
+        lines = gatherer.run_all(at, &mut out);
         lines += gatherer.settle(Instant::now() + SETTLE_TIMEOUT, &mut out);
     }
     (out, lines)

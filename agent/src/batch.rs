@@ -11,6 +11,9 @@ use std::sync::Arc;
 use tandem_line::Writer;
 use tandem_model::FieldValue;
 
+use crate::guard::{Guard, SeriesHash};
+use crate::window::Window;
+
 /// Tags that every line bears, in any order.
 pub(crate) type Tags = Arc<[(String, String)]>;
 
@@ -19,11 +22,28 @@ pub(crate) type Tags = Arc<[(String, String)]>;
 pub(crate) struct Batch {
     tags: Tags,
     time_ns: i64,
+    /// Of the line under way.
+    line_time_ns: i64,
     writer: Writer,
     /// Text of the line under way that the ranges below point into.
     text: Vec<u8>,
-    own_tags: Vec<(&'static str, Range<usize>)>,
+    own_tags: Vec<(Range<usize>, Range<usize>)>,
     fields: Vec<(Range<usize>, Noted)>,
+    guard: Option<Guard>,
+    sampling: Sampling,
+    window: Window,
+}
+
+/// What becomes of lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Sampling {
+    /// They are written.
+    #[default]
+    Off,
+    /// Their floats are noted, and nothing is written.
+    Note,
+    /// They are written with what was noted.
+    Write,
 }
 
 /// A field's value, noted; a string lies in [`Batch::text`].
@@ -33,6 +53,7 @@ enum Noted {
     Signed(i64),
     Unsigned(u64),
     String(Range<usize>),
+    Boolean(bool),
 }
 
 impl Batch {
@@ -42,11 +63,47 @@ impl Batch {
         Self {
             tags,
             time_ns: 0,
+            line_time_ns: 0,
             writer: Writer::new(),
             text: Vec::new(),
             own_tags: Vec::new(),
             fields: Vec::new(),
+            guard: None,
+            sampling: Sampling::Off,
+            window: Window::default(),
         }
+    }
+
+    /// Has further lines bear other tags.
+    pub(crate) fn set_tags(&mut self, tags: Tags) {
+        self.tags = tags;
+    }
+
+    /// Lets at most so many series through.
+    pub(crate) fn set_series_max(&mut self, series_max: usize) {
+        match &mut self.guard {
+            Some(guard) => guard.set_max(series_max),
+            None => self.guard = Some(Guard::new(series_max)),
+        }
+    }
+
+    /// Lines that were left out since the last call, because there are too many series.
+    pub(crate) fn take_refused(&mut self) -> u64 {
+        self.guard.as_mut().map_or(0, Guard::take_refused)
+    }
+
+    /// Says what becomes of the lines up to the next call.
+    pub(crate) fn sample(&mut self, sampling: Sampling) {
+        if self.sampling == Sampling::Write {
+            self.window.clear();
+        }
+        self.sampling = sampling;
+    }
+
+    /// Gives memory back that the last lines needed and the next may not.
+    pub(crate) fn shrink(&mut self) {
+        self.writer = Writer::new();
+        self.text = Vec::new();
     }
 
     /// Empties the batch, keeping its memory; further lines bear `time_ns`.
@@ -60,6 +117,7 @@ impl Batch {
         self.text.clear();
         self.own_tags.clear();
         self.fields.clear();
+        self.line_time_ns = self.time_ns;
         Line {
             batch: self,
             measurement,
@@ -84,7 +142,61 @@ impl Batch {
         start..self.text.len()
     }
 
+    /// Takes the floats of the line under way in, and puts what was noted of them into it.
+    fn sum_up(&mut self, series: u64) {
+        for at in 0..self.fields.len() {
+            let Some((name, Noted::Float(value))) = self.fields.get(at).cloned() else {
+                continue;
+            };
+            let key = self.text.get(name.clone()).unwrap_or_default();
+            self.window.take(series, key, value);
+            if self.sampling != Sampling::Write {
+                continue;
+            }
+            let Some(summary) = self.window.summary(series, key) else {
+                continue;
+            };
+            if let Some((_, noted)) = self.fields.get_mut(at) {
+                *noted = Noted::Float(summary.mean);
+            }
+            for (suffix, value) in [
+                ("_min", summary.min),
+                ("_max", summary.max),
+                ("_p95", summary.p95),
+            ] {
+                let start = self.text.len();
+                self.text.extend_from_within(name.clone());
+                self.text.extend_from_slice(suffix.as_bytes());
+                self.fields.push((start..self.text.len(), Noted::Float(value)));
+            }
+        }
+    }
+
+    fn series(&self, measurement: &str) -> u64 {
+        let mut hash = SeriesHash::default();
+        hash.add(measurement.as_bytes());
+        for (key, value) in &self.own_tags {
+            for part in [key, value] {
+                hash.add(self.text.get(part.clone()).unwrap_or_default());
+            }
+        }
+        hash.finish()
+    }
+
     fn write(&mut self, measurement: &str) {
+        if self.guard.is_some() || self.sampling != Sampling::Off {
+            let series = self.series(measurement);
+            let time_ns = self.time_ns;
+            if self.guard.as_mut().is_some_and(|guard| !guard.admits(series, time_ns)) {
+                return;
+            }
+            if self.sampling != Sampling::Off {
+                self.sum_up(series);
+            }
+            if self.sampling == Sampling::Note {
+                return;
+            }
+        }
         let text = |range: &Range<usize>| self.text.get(range.clone()).unwrap_or_default();
         let mut tags: Vec<(&[u8], &[u8])> =
             Vec::with_capacity(self.tags.len() + self.own_tags.len());
@@ -97,7 +209,7 @@ impl Batch {
         tags.extend(
             self.own_tags
                 .iter()
-                .map(|(key, value)| (key.as_bytes(), text(value))),
+                .map(|(key, value)| (text(key), text(value))),
         );
         let mut line = self.writer.line(measurement).tags(&mut tags);
         for (name, value) in &self.fields {
@@ -106,10 +218,11 @@ impl Batch {
                 Noted::Signed(value) => FieldValue::Integer(*value),
                 Noted::Unsigned(value) => FieldValue::Unsigned(*value),
                 Noted::String(value) => FieldValue::String(text(value)),
+                Noted::Boolean(value) => FieldValue::Boolean(*value),
             };
             line = line.field(text(name), value);
         }
-        line.end(Some(self.time_ns));
+        line.end(Some(self.line_time_ns));
     }
 }
 
@@ -122,8 +235,15 @@ pub(crate) struct Line<'a> {
 }
 
 impl Line<'_> {
+    /// Has the line bear this time instead of the batch's: that of an event.
+    pub(crate) fn at(self, time_ns: i64) -> Self {
+        self.batch.line_time_ns = time_ns;
+        self
+    }
+
     /// Adds a tag; one with an empty value is left out.
-    pub(crate) fn tag(self, key: &'static str, value: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn tag(self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        let key = self.batch.note(key.as_ref());
         let value = self.batch.note(value.as_ref());
         self.batch.own_tags.push((key, value));
         self
@@ -142,6 +262,11 @@ impl Line<'_> {
     /// Adds an integer; what does not fit into 63 bits becomes the largest that does.
     pub(crate) fn unsigned(self, name: &str, value: u64) -> Self {
         self.field(name, Noted::Unsigned(value))
+    }
+
+    /// Adds `true` or `false`.
+    pub(crate) fn boolean(self, name: &str, value: bool) -> Self {
+        self.field(name, Noted::Boolean(value))
     }
 
     /// Adds a string.
@@ -196,6 +321,35 @@ mod tests {
              reads=9223372036854775807i,speed=-1i,io_util=12.5,note=\"a \\\"b\\\"\" 7000000000\n"
         );
         assert_eq!(batch.lines(), 1);
+    }
+
+    #[test]
+    fn samples_between_lines_show_in_the_next_line() {
+        let mut batch = batch(&[]);
+        for value in [1.0, 9.0] {
+            batch.sample(Sampling::Note);
+            batch.line("cpu").float("usage", value).finish();
+        }
+        assert_eq!(batch.lines(), 0);
+        batch.sample(Sampling::Write);
+        batch.line("cpu").float("usage", 2.0).unsigned("n", 3).finish();
+        let expected = "cpu usage=4,n=3i,usage_min=1,usage_max=9,usage_p95=9 7000000000\n";
+        assert_eq!(text(&batch), expected);
+        batch.sample(Sampling::Off);
+        batch.start(8);
+        batch.line("cpu").float("usage", 2.0).finish();
+        assert_eq!(text(&batch), "cpu usage=2 8\n");
+    }
+
+    #[test]
+    fn too_many_series_are_left_out_and_counted() {
+        let mut batch = batch(&[]);
+        batch.set_series_max(1);
+        for name in ["a", "b", "a"] {
+            batch.line("m").tag("name", name).unsigned("x", 1).finish();
+        }
+        assert_eq!((batch.lines(), batch.take_refused()), (2, 1));
+        assert_eq!(batch.take_refused(), 0);
     }
 
     #[test]

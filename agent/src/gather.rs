@@ -1,60 +1,68 @@
-//! One tick: every collector gathers, and none can hold up the others.
+//! Collectors at work: each at its own ticks, and none can hold up the others.
 //!
 //! Collectors run one after the other on a worker thread. One that is not done after
 //! [`PATIENCE`] keeps its worker to itself, and the rest goes on with another. Its lines come
 //! along with the tick during which it ends; while it is busy its ticks are left out and counted,
 //! it is never started twice. So there are at most as many threads as collectors, and usually one.
 
+mod slot;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use tracing::warn;
+use tracing::{info, warn};
 
-use crate::batch::{Batch, Tags};
-use crate::collect::{Collector, Moment, Troubles};
-use crate::counters::{Counters, add};
+use self::slot::{Job, Slot, cpu_time};
+use crate::batch::{Sampling, Tags};
+use crate::collect::{Chosen, Moment, Source, Troubles};
+use crate::counters::Counters;
+use crate::governor::{Budget, Decision, Governor, Over};
 use crate::roots::Roots;
-use crate::throttle::Throttle;
+use crate::schedule::{Rhythm, Step};
+use crate::usage;
 
 /// How long the others wait for one collector at a tick.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 /// Enough for any collector: their buffers are on the heap.
 const STACK_BYTES: usize = 256 << 10;
 
+/// What all collectors are told.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) tags: Tags,
+    pub(crate) rhythm: Rhythm,
+    /// What times are rounded to; without it, by the interval.
+    pub(crate) precision: Option<Duration>,
+    /// How often is sampled between lines, and by whom.
+    pub(crate) sampling: Option<(Duration, Vec<String>)>,
+    /// Series of one collector.
+    pub(crate) series_max: usize,
+    pub(crate) budget: Budget,
+}
+
 /// Runs collectors.
 #[derive(Debug)]
 pub(crate) struct Gatherer {
     slots: Vec<Slot>,
+    next_id: u64,
     roots: Arc<Roots>,
     patience: Duration,
     idle_workers: Vec<Sender<Box<Job>>>,
     done: Receiver<Done>,
     finished: Sender<Done>,
     counters: Arc<Counters>,
+    governor: Governor,
+    source: Source,
 }
 
-/// One collector's place.
-#[derive(Debug)]
-struct Slot {
-    name: &'static str,
-    /// Nothing while the collector is on a worker.
-    resting: Option<Box<Job>>,
-    troubles: Throttle,
-    timeouts: Throttle,
-}
-
-/// A collector with all that it needs on a worker.
-#[derive(Debug)]
-struct Job {
-    slot: usize,
-    collector: Box<dyn Collector>,
-    batch: Batch,
-    at: Moment,
-    /// The worker's own queue: it comes back with the job, so that an idle worker does not keep
-    /// itself alive.
-    worker: Option<Sender<Box<Job>>>,
+/// What came of the ticks that were due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Round {
+    pub(crate) lines: u64,
+    /// Time until the next tick; nothing when it is not known, because some were gathered.
+    pub(crate) wait: Duration,
 }
 
 #[derive(Debug)]
@@ -79,51 +87,94 @@ impl Drop for Alarm {
 
 impl Gatherer {
     pub(crate) fn new(
-        collectors: Vec<Box<dyn Collector>>,
+        chosen: Vec<Chosen>,
         roots: Roots,
-        tags: &Tags,
+        plan: &Plan,
         patience: Duration,
         counters: Arc<Counters>,
+        now_ns: i64,
     ) -> Self {
         let (finished, done) = channel();
-        let slots = collectors
-            .into_iter()
-            .enumerate()
-            .map(|(slot, collector)| Slot {
-                name: collector.name(),
-                resting: Some(Box::new(Job {
-                    slot,
-                    collector,
-                    batch: Batch::new(Arc::clone(tags)),
-                    at: Moment::default(),
-                    worker: None,
-                })),
-                troubles: Throttle::default(),
-                timeouts: Throttle::default(),
-            });
-        Self {
-            slots: slots.collect(),
+        let mut gatherer = Self {
+            slots: Vec::new(),
+            next_id: 0,
             roots: Arc::new(roots),
             patience,
             idle_workers: Vec::new(),
             done,
             finished,
             counters,
-        }
+            governor: Governor::new(plan.budget),
+            source: Source::default(),
+        };
+        gatherer.apply(chosen, plan, now_ns);
+        gatherer
     }
 
-    /// Starts every collector that is not busy and appends the lines of those that end in time,
-    /// now or from earlier ticks, to `out`; the number of lines is returned.
+    /// Takes other settings on. A collector that is told the same as before keeps what it
+    /// remembers, so that no difference is lost.
+    pub(crate) fn apply(&mut self, chosen: Vec<Chosen>, plan: &Plan, now_ns: i64) {
+        let mut old = std::mem::take(&mut self.slots);
+        for chosen in chosen {
+            let is_same = |slot: &Slot| slot.is_same(&chosen);
+            let mut slot = match old.iter().position(is_same) {
+                Some(at) => old.swap_remove(at),
+                None => {
+                    self.next_id += 1;
+                    Slot::new(self.next_id, chosen.collector, chosen.options, &self.counters)
+                }
+            };
+            slot.plan(plan, chosen.timing, now_ns);
+            self.slots.push(slot);
+        }
+        self.governor.set_budget(plan.budget);
+    }
+
+    /// Starts every collector whose tick has come and that is not busy, and appends the lines of
+    /// those that end in time, now or from earlier ticks, to `out`.
     ///
     /// # Panics
     /// When a collector panicked.
-    pub(crate) fn tick(&mut self, at: Moment, out: &mut Vec<u8>) -> u64 {
-        let mut lines = 0;
-        while let Ok(done) = self.done.try_recv() {
-            lines += self.take(done, out).1;
+    pub(crate) fn run_due(&mut self, now_ns: i64, monotonic_ns: u64, out: &mut Vec<u8>) -> Round {
+        let mut round = Round {
+            lines: self.collect_late(out),
+            wait: Duration::MAX,
+        };
+        let mut ticks = Vec::new();
+        let mut skipped = 0;
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            match slot.step(now_ns) {
+                Step::Wait(wait) => round.wait = round.wait.min(wait),
+                Step::Gather(tick) => {
+                    // The same moment passed unnoticed for all of them.
+                    skipped = skipped.max(tick.skipped);
+                    let at = Moment {
+                        time_ns: tick.time_ns(slot.precision),
+                        monotonic_ns,
+                    };
+                    ticks.push((index, at, slot.sampling(tick.at_ns)));
+                }
+            }
         }
+        if skipped > 0 {
+            self.counters
+                .change(|accounts| accounts.gathers_skipped += skipped);
+        }
+        for (index, at, sampling) in ticks {
+            round.wait = Duration::ZERO;
+            round.lines += self.run(index, at, sampling, out);
+        }
+        if round.wait.is_zero() {
+            self.govern();
+        }
+        round
+    }
+
+    /// Starts every collector at once, whatever its ticks.
+    pub(crate) fn run_all(&mut self, at: Moment, out: &mut Vec<u8>) -> u64 {
+        let mut lines = self.collect_late(out);
         for index in 0..self.slots.len() {
-            lines += self.run(index, at, out);
+            lines += self.run(index, at, Sampling::Off, out);
         }
         lines
     }
@@ -141,12 +192,22 @@ impl Gatherer {
         lines
     }
 
-    fn run(&mut self, index: usize, at: Moment, out: &mut Vec<u8>) -> u64 {
+    fn collect_late(&mut self, out: &mut Vec<u8>) -> u64 {
+        let mut lines = 0;
+        while let Ok(done) = self.done.try_recv() {
+            lines += self.take(done, out).1;
+        }
+        lines
+    }
+
+    fn run(&mut self, index: usize, at: Moment, sampling: Sampling, out: &mut Vec<u8>) -> u64 {
         let Some(slot) = self.slots.get_mut(index) else {
             return 0;
         };
+        let id = slot.id;
         let Some(mut job) = slot.resting.take() else {
-            add(&self.counters.gather_timeouts, 1);
+            self.counters.change(|accounts| accounts.gather_timeouts += 1);
+            slot.stats.change(|figures| figures.timeouts += 1);
             if let Some(silent) = slot.timeouts.speak(Instant::now()) {
                 let collector = slot.name;
                 warn!(
@@ -156,9 +217,9 @@ impl Gatherer {
             }
             return 0;
         };
-        job.at = at;
+        (job.at, job.sampling) = (at, sampling);
         if let Err((job, error)) = self.dispatch(job) {
-            add(&self.counters.gather_errors, 1);
+            self.counters.change(|accounts| accounts.gather_errors += 1);
             warn!(collector = job.collector.name(), %error, "no thread to gather on");
             if let Some(slot) = self.slots.get_mut(index) {
                 slot.resting = Some(job);
@@ -173,7 +234,7 @@ impl Gatherer {
                 Ok(done) => {
                     let (ended, more) = self.take(done, out);
                     lines += more;
-                    if ended == index {
+                    if ended == id {
                         return lines;
                     }
                 }
@@ -209,41 +270,91 @@ impl Gatherer {
     }
 
     /// Puts a collector that is done back in its place; which one, and how many lines it made.
-    fn take(&mut self, done: Done, out: &mut Vec<u8>) -> (usize, u64) {
+    fn take(&mut self, done: Done, out: &mut Vec<u8>) -> (u64, u64) {
         let Done::Gathered { mut job, result } = done else {
             panic!("a collector panicked");
         };
-        self.idle_workers.extend(job.worker.take());
-        let Some(slot) = self.slots.get_mut(job.slot) else {
-            return (job.slot, 0);
+        // One that is enough stays; what hung for a while leaves no thread behind.
+        if self.idle_workers.is_empty() {
+            self.idle_workers.extend(job.worker.take());
+        } else {
+            job.worker = None;
+        }
+        self.governor.spend(job.cpu);
+        let (id, lines) = (job.slot, job.batch.lines());
+        let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id) else {
+            // Other settings came while it was busy.
+            return (id, 0);
         };
         if let Err(troubles) = result {
-            add(&self.counters.gather_errors, troubles.count());
-            if let Some(silent) = slot.troubles.speak(Instant::now())
-                && let Some(first) = troubles.first()
-            {
-                let source = std::error::Error::source(first).map(ToString::to_string);
-                warn!(
-                    collector = slot.name,
-                    count = troubles.count(),
-                    silent,
-                    cause = source.as_deref(),
-                    "{first}"
-                );
+            self.counters
+                .change(|accounts| accounts.gather_errors += troubles.count());
+            slot.report(&troubles);
+        }
+        let refused = job.batch.take_refused();
+        if refused > 0 {
+            self.counters.change(|accounts| {
+                accounts.gathered += refused;
+                accounts.dropped += refused;
+            });
+            slot.report_refused(refused);
+        }
+        slot.spent += job.cpu;
+        slot.stats.time(job.took);
+        slot.stats.change(|figures| {
+            figures.lines += lines + refused;
+            figures.refused += refused;
+        });
+        out.extend_from_slice(job.batch.as_bytes());
+        slot.resting = Some(job);
+        (id, lines)
+    }
+
+    /// Keeps the agent within its own limits.
+    fn govern(&mut self) {
+        let source = &mut self.source;
+        match self.governor.decide(Instant::now(), || usage::read(source).rss_bytes) {
+            Decision::Keep => {}
+            Decision::SlowDown(over) => {
+                if matches!(over, Over::MemoryBytes(_)) {
+                    self.idle_workers.clear();
+                    let resting = self.slots.iter_mut().filter_map(|slot| slot.resting.as_mut());
+                    resting.for_each(|job| job.batch.shrink());
+                }
+                let costliest = self
+                    .slots
+                    .iter_mut()
+                    .filter(|slot| slot.may_slow_down())
+                    .max_by_key(|slot| slot.spent);
+                if let Some(slot) = costliest {
+                    let times = slot.slow_down();
+                    warn!(
+                        collector = slot.name,
+                        times, "the agent is over its budget ({over}): gathered less often"
+                    );
+                }
+                self.slots.iter_mut().for_each(|slot| slot.spent = Duration::ZERO);
+            }
+            Decision::SpeedUp => {
+                let slowest = self.slots.iter_mut().max_by_key(|slot| slot.slowdown());
+                if let Some(slot) = slowest.filter(|slot| slot.slowdown() > 1) {
+                    let times = slot.speed_up();
+                    info!(collector = slot.name, times, "gathered more often again");
+                }
             }
         }
-        out.extend_from_slice(job.batch.as_bytes());
-        let (index, lines) = (job.slot, job.batch.lines());
-        slot.resting = Some(job);
-        (index, lines)
     }
 }
 
 fn work(jobs: &Receiver<Box<Job>>, finished: &Sender<Done>, roots: &Roots) {
     let _alarm = Alarm(finished.clone());
     while let Ok(mut job) = jobs.recv() {
+        let (began, cpu_began) = (Instant::now(), cpu_time());
+        job.batch.sample(job.sampling);
         job.batch.start(job.at.time_ns);
         let result = job.collector.gather(roots, job.at, &mut job.batch);
+        job.took = began.elapsed();
+        job.cpu = cpu_time().saturating_sub(cpu_began);
         if finished.send(Done::Gathered { job, result }).is_err() {
             return;
         }
@@ -251,119 +362,4 @@ fn work(jobs: &Receiver<Box<Job>>, finished: &Sender<Done>, roots: &Roots) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc::{SyncSender, sync_channel};
-
-    use super::*;
-
-    /// Gathers one line, after a signal where it is given a channel for them.
-    #[derive(Debug)]
-    struct Fake {
-        name: &'static str,
-        gate: Option<Receiver<()>>,
-    }
-
-    impl Collector for Fake {
-        fn name(&self) -> &'static str {
-            self.name
-        }
-
-        fn gather(&mut self, _: &Roots, _: Moment, out: &mut Batch) -> Result<(), Troubles> {
-            if let Some(gate) = &self.gate {
-                let _ = gate.recv();
-            }
-            out.line(self.name).unsigned("v", 1).finish();
-            Ok(())
-        }
-    }
-
-    fn gated(name: &'static str) -> (Box<dyn Collector>, SyncSender<()>) {
-        let (open, gate) = sync_channel(1);
-        let gate = Some(gate);
-        (Box::new(Fake { name, gate }), open)
-    }
-
-    fn plain(name: &'static str) -> Box<dyn Collector> {
-        Box::new(Fake { name, gate: None })
-    }
-
-    fn gatherer(collectors: Vec<Box<dyn Collector>>) -> (Gatherer, Arc<Counters>) {
-        let counters = Arc::new(Counters::default());
-        let roots = Roots::default();
-        let gatherer = Gatherer::new(
-            collectors,
-            roots,
-            &Tags::from([]),
-            PATIENCE * 5,
-            counters.clone(),
-        );
-        (gatherer, counters)
-    }
-
-    fn at(time_ns: i64) -> Moment {
-        Moment {
-            time_ns,
-            monotonic_ns: 0,
-        }
-    }
-
-    fn tick(gatherer: &mut Gatherer, time_ns: i64) -> (String, u64) {
-        let mut out = Vec::new();
-        let lines = gatherer.tick(at(time_ns), &mut out);
-        (String::from_utf8(out).unwrap(), lines)
-    }
-
-    #[test]
-    fn one_that_hangs_delays_nothing_and_comes_back() {
-        let (stuck, open) = gated("stuck");
-        let (mut gatherer, counters) = gatherer(vec![plain("a"), stuck, plain("b")]);
-        assert_eq!(tick(&mut gatherer, 1), ("a v=1i 1\nb v=1i 1\n".into(), 2));
-        assert_eq!(tick(&mut gatherer, 2), ("a v=1i 2\nb v=1i 2\n".into(), 2));
-        assert_eq!(counters.read().gather_timeouts, 1);
-        open.send(()).unwrap();
-        let mut out = Vec::new();
-        let deadline = Instant::now() + Duration::from_secs(60);
-        assert_eq!(gatherer.settle(deadline, &mut out), 1);
-        assert_eq!(out, b"stuck v=1i 1\n", "the time is that of its own tick");
-        open.send(()).unwrap();
-        let (text, lines) = tick(&mut gatherer, 3);
-        assert_eq!(lines, 3, "{text}");
-        assert_eq!(counters.read().gather_timeouts, 1);
-    }
-
-    #[test]
-    fn settling_ends_at_its_deadline() {
-        let (stuck, _open) = gated("stuck");
-        let (mut gatherer, _) = gatherer(vec![stuck]);
-        assert_eq!(tick(&mut gatherer, 1).1, 0);
-        assert_eq!(gatherer.settle(Instant::now(), &mut Vec::new()), 0);
-    }
-
-    #[test]
-    fn collectors_share_one_worker() {
-        let (mut gatherer, _) = gatherer(vec![plain("a"), plain("b"), plain("c")]);
-        for time_ns in 0..3 {
-            assert_eq!(tick(&mut gatherer, time_ns).1, 3);
-        }
-        assert_eq!(gatherer.idle_workers.len(), 1);
-    }
-
-    #[test]
-    #[should_panic(expected = "a collector panicked")]
-    fn a_panic_is_loud() {
-        #[derive(Debug)]
-        struct Broken;
-        impl Collector for Broken {
-            fn name(&self) -> &'static str {
-                "broken"
-            }
-            fn gather(&mut self, _: &Roots, _: Moment, _: &mut Batch) -> Result<(), Troubles> {
-                panic!("on purpose");
-            }
-        }
-        let (mut gatherer, _) = gatherer(vec![Box::new(Broken)]);
-        let deadline = Instant::now() + Duration::from_secs(60);
-        tick(&mut gatherer, 1);
-        gatherer.settle(deadline, &mut Vec::new());
-    }
-}
+mod tests;

@@ -21,7 +21,8 @@ pub(crate) fn tags(config: &Config) -> Tags {
         .collect()
 }
 
-fn of_host(roots: &Roots) -> String {
+/// The name of this host.
+pub(crate) fn of_host(roots: &Roots) -> String {
     if roots.etc_is_foreign()
         && let Ok(text) = std::fs::read_to_string(roots.etc("hostname"))
         && let Some(name) = text.lines().map(str::trim).find(|line| !line.is_empty())

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
-use crate::counters::{Counters, add};
+use crate::config::Config;
+use crate::counters::{Counters, Fate};
 use crate::record::Record;
 
 /// A bounded queue: what does not fit pushes out the oldest.
@@ -22,6 +23,10 @@ pub(crate) struct Inbox {
 struct Queue {
     records: VecDeque<Record>,
     bytes: usize,
+    /// Settings that the sender has not seen yet.
+    config: Option<Box<Config>>,
+    /// Someone asked for everything to be sent now.
+    is_flush: bool,
 }
 
 impl Inbox {
@@ -39,8 +44,7 @@ impl Inbox {
     /// whole queue may be, dropped.
     pub(crate) fn push(&self, record: Record) {
         let mut queue = self.lock();
-        add(&self.counters.gathered, record.lines);
-        add(&self.counters.buffered, record.lines);
+        self.counters.gathered(record.lines, record.body.len());
         queue.bytes += record.body.len();
         queue.records.push_back(record);
         while queue.bytes > self.bytes_max {
@@ -48,10 +52,32 @@ impl Inbox {
                 break;
             };
             queue.bytes -= oldest.body.len();
-            self.counters.settle(oldest.lines, &self.counters.dropped);
+            self.counters.settle(oldest.lines, Fate::Dropped);
         }
         drop(queue);
         self.arrived.notify_one();
+    }
+
+    /// Has the sender take other settings on.
+    pub(crate) fn set_config(&self, config: Box<Config>) {
+        self.lock().config = Some(config);
+        self.arrived.notify_one();
+    }
+
+    /// Settings that came since the last call.
+    pub(crate) fn take_config(&self) -> Option<Box<Config>> {
+        self.lock().config.take()
+    }
+
+    /// Has the sender send what waits, now.
+    pub(crate) fn flush(&self) {
+        self.lock().is_flush = true;
+        self.arrived.notify_one();
+    }
+
+    /// Whether that was asked for since the last call.
+    pub(crate) fn take_flush(&self) -> bool {
+        std::mem::take(&mut self.lock().is_flush)
     }
 
     /// No more records will come.

@@ -11,7 +11,8 @@
 //! - Names, tags, types and formulas are Telegraf's; a dashboard made for it stays filled.
 //! - Nothing that hangs (a dead mount, a slow file, a relay) delays a tick of anything else.
 //! - Memory is bounded, and so is the spool; what is given up is counted ([`Accounts`]).
-//! - What was spooled survives `kill -9` and is sent, in order, before anything newer.
+//! - What was spooled survives `kill -9`. Once a relay answers again, what is new goes out first, and the
+//!   spool behind it in order.
 //!
 //! [`Agent::start`] runs it; [`test`] and [`once`] are its one-shot forms.
 
@@ -19,8 +20,12 @@ mod agent;
 mod batch;
 mod collect;
 mod config;
+mod containers;
 mod counters;
 mod gather;
+mod glob;
+mod governor;
+mod guard;
 mod hostname;
 mod inbox;
 mod record;
@@ -31,10 +36,17 @@ mod spool;
 mod text;
 mod throttle;
 mod uplink;
+mod usage;
 mod verdict;
+mod window;
 
 pub use agent::{Agent, AgentError, World, once, test};
-pub use collect::{Collectors, CpuOptions, DiskOptions, MemOptions, MemUsed, NetOptions};
-pub use config::{Config, Hostname, Output};
+pub use collect::{
+    CgroupOptions, Collectors, ConntrackOptions, CpuOptions, DiskOptions, DockerOptions,
+    InterruptsOptions, MemOptions, MemUsed, NetOptions, NstatOptions, Timing,
+};
+pub use config::{Config, Hostname, Output, Sampling};
 pub use counters::Accounts;
+pub use glob::Filter;
+pub use governor::Budget;
 pub use roots::Roots;

@@ -1,4 +1,5 @@
-//! When to gather: at multiples of the interval since the epoch, on the host's clock.
+//! When to gather: at multiples of the interval since the epoch, on the host's clock, later by an
+//! offset that is always the same and by a jitter that is drawn anew for each tick.
 //!
 //! The schedule does not drift: a gather's length or a late wake-up moves no later tick. Of
 //! several ticks that passed unnoticed only the last one is gathered. A clock that was set moves
@@ -6,11 +7,25 @@
 
 use std::time::Duration;
 
-/// The ticks of one interval.
+/// How ticks follow one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rhythm {
+    pub(crate) interval: Duration,
+    /// Below the interval.
+    pub(crate) offset: Duration,
+    /// Below the interval.
+    pub(crate) jitter: Duration,
+}
+
+/// The ticks of one rhythm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Schedule {
     interval_ns: i64,
+    offset_ns: i64,
+    jitter_ns: i64,
+    /// The next tick, and how much later than that it is due.
     next_ns: i64,
+    delay_ns: i64,
 }
 
 /// What to do now.
@@ -25,7 +40,7 @@ pub(crate) enum Step {
 /// A tick that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tick {
-    at_ns: i64,
+    pub(crate) at_ns: i64,
     next_ns: i64,
     now_ns: i64,
     /// Ticks before this one that were missed.
@@ -33,43 +48,71 @@ pub(crate) struct Tick {
 }
 
 fn to_ns(duration: Duration) -> i64 {
-    i64::try_from(duration.as_nanos())
-        .unwrap_or(i64::MAX)
-        .max(1)
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+impl Rhythm {
+    /// Aligned ticks without offset and jitter.
+    #[cfg(test)]
+    pub(crate) fn every(interval: Duration) -> Self {
+        Self {
+            interval,
+            offset: Duration::ZERO,
+            jitter: Duration::ZERO,
+        }
+    }
 }
 
 impl Schedule {
-    /// The first tick is the first multiple of `interval` after `now_ns`.
-    pub(crate) fn new(interval: Duration, now_ns: i64) -> Self {
-        let interval_ns = to_ns(interval);
-        Self {
+    /// The first tick is the first of the rhythm after `now_ns`.
+    pub(crate) fn new(rhythm: Rhythm, now_ns: i64) -> Self {
+        let interval_ns = to_ns(rhythm.interval).max(1);
+        let mut schedule = Self {
             interval_ns,
-            next_ns: Self::last_before(interval_ns, now_ns).saturating_add(interval_ns),
-        }
+            offset_ns: to_ns(rhythm.offset) % interval_ns,
+            jitter_ns: to_ns(rhythm.jitter).min(interval_ns - 1),
+            next_ns: 0,
+            delay_ns: 0,
+        };
+        schedule.plan_after(schedule.last_before(now_ns));
+        schedule
     }
 
-    /// The last multiple not after `now_ns`.
-    fn last_before(interval_ns: i64, now_ns: i64) -> i64 {
-        now_ns.saturating_sub(now_ns.rem_euclid(interval_ns))
+    /// The last tick not after `now_ns`.
+    fn last_before(&self, now_ns: i64) -> i64 {
+        let since = now_ns.saturating_sub(self.offset_ns).rem_euclid(self.interval_ns);
+        now_ns.saturating_sub(since)
+    }
+
+    /// Goes on with another rhythm, from the tick that is next.
+    pub(crate) fn change(&mut self, rhythm: Rhythm) {
+        let next_ns = self.next_ns;
+        *self = Self::new(rhythm, next_ns.saturating_sub(1));
+    }
+
+    fn plan_after(&mut self, at_ns: i64) {
+        self.next_ns = at_ns.saturating_add(self.interval_ns);
+        self.delay_ns = match self.jitter_ns {
+            0 => 0,
+            most => tandem_vfs::random_u64().cast_signed().rem_euclid(most + 1),
+        };
     }
 
     /// What to do at `now_ns`.
     pub(crate) fn step(&mut self, now_ns: i64) -> Step {
-        if now_ns < self.next_ns {
+        let due_ns = self.next_ns.saturating_add(self.delay_ns);
+        if now_ns < due_ns {
             if self.next_ns.saturating_sub(now_ns) > self.interval_ns {
                 // The clock was set back.
-                self.next_ns = Self::new(
-                    Duration::from_nanos(self.interval_ns.unsigned_abs()),
-                    now_ns,
-                )
-                .next_ns;
+                self.plan_after(self.last_before(now_ns));
             }
-            let wait_ns = self.next_ns.saturating_sub(now_ns).unsigned_abs();
+            let due_ns = self.next_ns.saturating_add(self.delay_ns);
+            let wait_ns = due_ns.saturating_sub(now_ns).max(0).unsigned_abs();
             return Step::Wait(Duration::from_nanos(wait_ns));
         }
-        let at_ns = Self::last_before(self.interval_ns, now_ns);
-        let missed_ns = at_ns.saturating_sub(self.next_ns);
-        self.next_ns = at_ns.saturating_add(self.interval_ns);
+        let at_ns = self.last_before(now_ns);
+        let missed_ns = at_ns.saturating_sub(self.next_ns).max(0);
+        self.plan_after(at_ns);
         Step::Gather(Tick {
             at_ns,
             next_ns: self.next_ns,
@@ -88,7 +131,7 @@ impl Tick {
             rounded
         } else {
             self.next_ns
-                .saturating_sub(to_ns(precision))
+                .saturating_sub(to_ns(precision).max(1))
                 .max(self.at_ns)
         }
     }
@@ -96,7 +139,7 @@ impl Tick {
 
 /// `time_ns` rounded half up to a multiple of `precision`.
 pub(crate) fn round(time_ns: i64, precision: Duration) -> i64 {
-    let unit = to_ns(precision);
+    let unit = to_ns(precision).max(1);
     let below = time_ns.rem_euclid(unit);
     let floor = time_ns.saturating_sub(below);
     if below >= unit - below {
@@ -147,7 +190,7 @@ mod tests {
     #[test]
     fn ticks_are_aligned_and_do_not_drift() {
         let clock = ManualClock::new(1_003 * SECOND_NS + 7);
-        let mut schedule = Schedule::new(10 * SECOND, clock.now_ns());
+        let mut schedule = Schedule::new(Rhythm::every(10 * SECOND), clock.now_ns());
         for expected_s in [1_010, 1_020, 1_030, 1_040] {
             clock.advance(wait(&mut schedule, &clock));
             assert_eq!(clock.now_ns(), expected_s * SECOND_NS);
@@ -163,7 +206,7 @@ mod tests {
     #[test]
     fn of_missed_ticks_only_the_last_is_gathered() {
         let clock = ManualClock::new(0);
-        let mut schedule = Schedule::new(10 * SECOND, clock.now_ns());
+        let mut schedule = Schedule::new(Rhythm::every(10 * SECOND), clock.now_ns());
         clock.advance(45 * SECOND);
         let tick = gather(&mut schedule, &clock);
         assert_eq!((tick.at_ns, tick.skipped), (40 * SECOND_NS, 3));
@@ -174,7 +217,7 @@ mod tests {
     #[test]
     fn a_late_gather_does_not_take_the_next_ones_time() {
         let clock = ManualClock::new(0);
-        let mut schedule = Schedule::new(SECOND, clock.now_ns());
+        let mut schedule = Schedule::new(Rhythm::every(SECOND), clock.now_ns());
         clock.advance(Duration::from_millis(1_700));
         let late = gather(&mut schedule, &clock).time_ns(SECOND);
         clock.advance(Duration::from_millis(310));
@@ -183,9 +226,30 @@ mod tests {
     }
 
     #[test]
+    fn an_offset_moves_all_ticks_and_jitter_each() {
+        let clock = ManualClock::new(1_003 * SECOND_NS);
+        let rhythm = Rhythm {
+            interval: 10 * SECOND,
+            offset: 2 * SECOND,
+            jitter: 3 * SECOND,
+        };
+        let mut schedule = Schedule::new(rhythm, clock.now_ns());
+        let mut delays = std::collections::BTreeSet::new();
+        for expected_s in (1_012..1_300).step_by(10) {
+            clock.advance(wait(&mut schedule, &clock));
+            let tick = gather(&mut schedule, &clock);
+            assert_eq!((tick.at_ns, tick.skipped), (expected_s * SECOND_NS, 0));
+            let delay_ns = clock.now_ns() - tick.at_ns;
+            assert!((0..=3 * SECOND_NS).contains(&delay_ns), "{delay_ns}");
+            delays.insert(delay_ns);
+        }
+        assert!(delays.len() > 10, "drawn anew: {delays:?}");
+    }
+
+    #[test]
     fn a_clock_that_is_set_moves_the_schedule() {
         let clock = ManualClock::new(5_000 * SECOND_NS);
-        let mut schedule = Schedule::new(10 * SECOND, clock.now_ns());
+        let mut schedule = Schedule::new(Rhythm::every(10 * SECOND), clock.now_ns());
         clock.set(1_001 * SECOND_NS);
         assert_eq!(wait(&mut schedule, &clock), 9 * SECOND);
         clock.set(90_000 * SECOND_NS);

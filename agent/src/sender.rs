@@ -1,29 +1,39 @@
 //! From the inbox to a relay, past an outage of any length.
 //!
-//! While a relay answers, records go from memory straight out. At the first failure everything
-//! that waits is put into the spool, and so is everything that comes, until the spool was sent to
-//! its end: so nothing is lost when the agent is killed during an outage, memory stays small, and
-//! no series' older line is sent after its newer one.
+//! While a relay answers, records go from memory straight out: at once, or gathered for a while
+//! where settings say so. At the first failure everything that waits is put into the spool, and so
+//! is everything that comes, until a relay takes something again: so nothing is lost when the agent
+//! is killed during an outage, and memory stays small. Then what is new goes out first, and the
+//! spool behind it at a bounded rate, so that dashboards live again at once and a relay that is
+//! just back is not flooded.
 //!
 //! What could not be written to the spool either (a full disk) waits in memory up to its limit,
 //! where the oldest makes room.
+
+mod bisect;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tandem_vfs::Clock;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use crate::config::Output;
-use crate::counters::{Counters, add};
+use crate::config::{Config, Output};
+use crate::counters::{Counters, Fate};
 use crate::inbox::Inbox;
 use crate::record::Record;
 use crate::spool::Spool;
 use crate::throttle::Throttle;
 use crate::uplink::{Outcome, Uplink};
 use crate::verdict::Verdict;
+
+/// How often the spool is looked through for what is too old.
+const EXPIRE_EVERY: Duration = Duration::from_secs(60);
+/// Longest pause that a relay may ask for.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
 /// Sends what comes into the inbox.
 #[derive(Debug)]
@@ -33,40 +43,59 @@ pub(crate) struct Sender {
     spool: Spool,
     /// Taken from the inbox and in no other place.
     memory: VecDeque<Record>,
+    /// When what is in memory goes out; nothing while there is none.
+    flush_at: Option<Instant>,
     output: Output,
     counters: Arc<Counters>,
+    clock: Arc<dyn Clock>,
     /// How often in a row it failed; 0 while a relay answers.
     failures: u32,
-    /// Nothing is sent before.
+    /// While no relay answers, nothing is sent before.
     not_before: Instant,
+    /// Nothing is sent from the spool before.
+    drain_at: Instant,
+    expire_at: Instant,
     rejected: Throttle,
     spool_failed: Throttle,
 }
 
-/// Where the records of a request came from.
+/// Where the records of a request come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
     Memory,
     Spool,
 }
 
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Send(Origin),
+    /// Until something comes, or until then.
+    Wait(Option<Instant>),
+}
+
 impl Sender {
     pub(crate) fn new(
-        uplink: Uplink,
+        config: &Config,
         inbox: Arc<Inbox>,
         spool: Spool,
-        output: Output,
         counters: Arc<Counters>,
+        clock: Arc<dyn Clock>,
     ) -> Self {
+        let now = Instant::now();
         Self {
-            uplink,
+            uplink: Uplink::new(config),
             inbox,
             spool,
             memory: VecDeque::new(),
-            output,
+            flush_at: None,
+            output: config.output.clone(),
             counters,
+            clock,
             failures: 0,
-            not_before: Instant::now(),
+            not_before: now,
+            drain_at: now,
+            expire_at: now,
             rejected: Throttle::default(),
             spool_failed: Throttle::default(),
         }
@@ -88,24 +117,29 @@ impl Sender {
         }
         while !self.inbox.is_closed() {
             self.take_in();
-            let now = Instant::now();
-            if self.has_work() && now >= self.not_before {
-                tokio::select! {
-                    () = self.send_some(self.output.request_timeout) => {}
-                    () = &mut stop => {}
+            match self.next(Instant::now()) {
+                Next::Send(origin) => {
+                    tokio::select! {
+                        () = self.send_some(origin, self.output.request_timeout) => {}
+                        () = &mut stop => {}
+                    }
                 }
-                continue;
-            }
-            let pause = self.not_before;
-            tokio::select! {
-                () = self.inbox.changed() => {}
-                () = tokio::time::sleep_until(pause), if self.has_work() => {}
+                Next::Wait(until) => {
+                    let far = Instant::now() + EXPIRE_EVERY;
+                    tokio::select! {
+                        () = self.inbox.changed() => {}
+                        () = tokio::time::sleep_until(until.unwrap_or(far)) => {}
+                    }
+                }
             }
         }
         self.finish().await;
     }
 
     async fn create_database(&mut self) {
+        if !self.output.create_database {
+            return;
+        }
         let made = self.uplink.create_database(self.output.request_timeout);
         if let Err(reason) = made.await {
             warn!("the database was not made: {reason}");
@@ -115,30 +149,88 @@ impl Sender {
     /// The last request, and the spool for what it did not settle.
     async fn finish(&mut self) {
         self.take_in();
-        if self.failures == 0 && self.spool.is_empty() && !self.memory.is_empty() {
+        if self.failures == 0 && !self.memory.is_empty() {
             let timeout = self.output.stop_timeout;
             // Over all relays: what is not settled by then is spooled.
-            let _ = tokio::time::timeout(timeout, self.send_some(timeout)).await;
+            let _ = tokio::time::timeout(timeout, self.send_some(Origin::Memory, timeout)).await;
         }
         self.spool_memory();
     }
 
-    fn has_work(&self) -> bool {
-        !self.memory.is_empty() || !self.spool.is_empty()
-    }
-
-    /// Takes what came, and spools it while the spool must go first.
+    /// Takes settings and records that came; while no relay answers, records go to the spool.
     fn take_in(&mut self) {
+        if let Some(config) = self.inbox.take_config() {
+            self.uplink = Uplink::new(&config);
+            self.spool.set_bytes_max(config.output.spool_bytes_max);
+            self.output = config.output.clone();
+            // What was wrong may be right now.
+            self.not_before = Instant::now();
+        }
         self.memory.extend(self.inbox.take());
-        if self.failures > 0 || !self.spool.is_empty() {
+        let now = Instant::now();
+        if self.inbox.take_flush() {
+            self.flush_at = Some(now);
+            self.not_before = now;
+        }
+        if self.memory.is_empty() {
+            self.flush_at = None;
+        } else if self.flush_at.is_none() {
+            let jitter = spread(self.output.flush_jitter);
+            self.flush_at = Some(now + self.output.flush_interval + jitter);
+        }
+        if now >= self.expire_at {
+            self.expire_at = now + EXPIRE_EVERY;
+            self.expire();
+        }
+        if self.failures > 0 {
             self.spool_memory();
         }
+    }
+
+    /// Gives up what waited for longer than it may.
+    fn expire(&mut self) {
+        let age_ns = i64::try_from(self.output.spool_age_max.as_nanos()).unwrap_or(i64::MAX);
+        let oldest_ns = self.clock.now_ns().saturating_sub(age_ns);
+        if let Err(error) = self.spool.expire(oldest_ns)
+            && let Some(silent) = self.spool_failed.speak(Instant::now().into_std())
+        {
+            error!(silent, "cannot read the spool: {error}");
+        }
+    }
+
+    fn next(&self, now: Instant) -> Next {
+        if self.failures > 0 {
+            let origin = if self.spool.is_empty() {
+                Origin::Memory
+            } else {
+                Origin::Spool
+            };
+            let has_work = origin == Origin::Spool || !self.memory.is_empty();
+            return match (has_work, now >= self.not_before) {
+                (true, true) => Next::Send(origin),
+                (true, false) => Next::Wait(Some(self.not_before)),
+                (false, _) => Next::Wait(None),
+            };
+        }
+        let waiting: usize = self.memory.iter().map(|record| record.body.len()).sum();
+        let is_full = waiting >= self.output.request_bytes_max;
+        if !self.memory.is_empty() && (is_full || self.flush_at.is_none_or(|at| now >= at)) {
+            return Next::Send(Origin::Memory);
+        }
+        if self.spool.is_empty() {
+            return Next::Wait(self.flush_at);
+        }
+        if now >= self.drain_at {
+            return Next::Send(Origin::Spool);
+        }
+        let first = self.flush_at.map_or(self.drain_at, |at| at.min(self.drain_at));
+        Next::Wait(Some(first))
     }
 
     /// Moves all that is in memory into the spool. Where that fails it stays, within its limit.
     fn spool_memory(&mut self) {
         while let Some(record) = self.memory.front() {
-            if let Err(error) = self.spool.append(record) {
+            if let Err(error) = self.spool.append(record, self.output.spool_free_bytes_min) {
                 if let Some(silent) = self.spool_failed.speak(Instant::now().into_std()) {
                     error!(silent, "cannot spool, lines wait in memory: {error}");
                 }
@@ -147,6 +239,7 @@ impl Sender {
             }
             self.memory.pop_front();
         }
+        self.flush_at = None;
     }
 
     fn bound_memory(&mut self) {
@@ -156,21 +249,23 @@ impl Sender {
                 return;
             };
             bytes -= oldest.body.len();
-            self.counters.settle(oldest.lines, &self.counters.dropped);
+            self.counters.settle(oldest.lines, Fate::Dropped);
         }
     }
 
-    /// Sends the oldest records in one request, the spool's first. Dropped half-way, it leaves
-    /// them where they were.
-    async fn send_some(&mut self, timeout: Duration) {
-        let (from, records) = match self.oldest() {
+    /// Sends the oldest records of one place in one request. Dropped half-way, it leaves them
+    /// where they were.
+    async fn send_some(&mut self, from: Origin, timeout: Duration) {
+        let records = match self.oldest(from) {
             Ok(oldest) => oldest,
             Err(error) => {
-                // The disk cannot be read: what is newer must not overtake what lies there.
                 if let Some(silent) = self.spool_failed.speak(Instant::now().into_std()) {
                     error!(silent, "cannot read the spool: {error}");
                 }
-                self.back_off();
+                self.drain_at = Instant::now() + self.output.retry_delay_max;
+                if self.failures > 0 {
+                    self.back_off(None);
+                }
                 return;
             }
         };
@@ -178,43 +273,39 @@ impl Sender {
             return;
         }
         let body: Vec<Bytes> = records.iter().map(|record| record.body.clone()).collect();
+        let began = Instant::now();
         let outcome = self.uplink.write(&body, timeout).await;
+        self.counters.time_write(began.elapsed());
         match outcome.verdict {
             Verdict::Later | Verdict::NoDatabase => self.failed(&outcome),
-            // One of them is the cause: each goes alone.
-            Verdict::Refused | Verdict::TooLarge if records.len() > 1 => {
-                self.send_each(from, &records, timeout).await;
-            }
+            // One of their lines is the cause.
+            Verdict::Refused | Verdict::TooLarge => self.send_each(from, &records, timeout).await,
             verdict => self.account(from, &records, verdict, &outcome.reason),
         }
     }
 
-    /// Sends records one by one until one must wait.
+    /// Sends records one by one, in ever smaller parts, until one must wait.
     async fn send_each(&mut self, from: Origin, records: &[Record], timeout: Duration) {
         for record in records {
-            let body = [record.body.clone()];
-            let outcome = self.uplink.write(&body, timeout).await;
-            match outcome.verdict {
-                Verdict::Later | Verdict::NoDatabase => {
+            let sent = bisect::send(&mut self.uplink, record, timeout, records.len() > 1).await;
+            match sent {
+                Ok((verdict, reason)) => {
+                    let one = std::slice::from_ref(record);
+                    self.account(from, one, verdict, &reason);
+                }
+                Err(outcome) => {
                     self.failed(&outcome);
                     return;
-                }
-                verdict => {
-                    let one = std::slice::from_ref(record);
-                    self.account(from, one, verdict, &outcome.reason);
                 }
             }
         }
     }
 
     /// The oldest records that fit into one request.
-    fn oldest(&mut self) -> Result<(Origin, Vec<Record>), tandem_seglog::Error> {
-        if !self.spool.is_empty() {
+    fn oldest(&mut self, from: Origin) -> Result<Vec<Record>, tandem_seglog::Error> {
+        if from == Origin::Spool {
             let records = self.spool.peek(self.output.request_bytes_max)?;
-            let records: Vec<Record> = records.cloned().collect();
-            if !records.is_empty() {
-                return Ok((Origin::Spool, records));
-            }
+            return Ok(records.cloned().collect());
         }
         let mut bytes_left = self.output.request_bytes_max;
         let fits = |(at, record): &(usize, &Record)| {
@@ -223,61 +314,71 @@ impl Sender {
             fits
         };
         let fitting = self.memory.iter().enumerate().take_while(fits);
-        let records = fitting.map(|(_, record)| record.clone()).collect();
-        Ok((Origin::Memory, records))
+        Ok(fitting.map(|(_, record)| record.clone()).collect())
     }
 
     /// Takes settled records out of where they came from and books their lines.
     fn account(&mut self, from: Origin, records: &[Record], verdict: Verdict, reason: &str) {
         let lines: u64 = records.iter().map(|record| record.lines).sum();
+        let bytes: usize = records.iter().map(|record| record.body.len()).sum();
         let rejected = match verdict {
             Verdict::Written => 0,
             Verdict::WrittenBut(rejected) => rejected.min(lines),
             _ => lines,
         };
-        let counters = Arc::clone(&self.counters);
-        counters.settle(lines - rejected, &counters.written);
-        counters.settle(rejected, &counters.rejected);
-        if rejected > 0 {
-            add(&counters.write_errors, 1);
-            if let Some(silent) = self.rejected.speak(Instant::now().into_std()) {
-                warn!(lines = rejected, silent, "lines rejected: {reason}");
-            }
+        self.counters.settle(lines - rejected, Fate::Written);
+        self.counters.settle(rejected, Fate::Rejected);
+        self.counters.change(|accounts| {
+            accounts.written_bytes += bytes as u64;
+            accounts.write_errors += u64::from(rejected > 0);
+        });
+        if rejected > 0
+            && let Some(silent) = self.rejected.speak(Instant::now().into_std())
+        {
+            warn!(lines = rejected, silent, "lines rejected: {reason}");
         }
         if std::mem::take(&mut self.failures) > 0 {
             info!("the relay answers again");
         }
-        self.not_before = Instant::now();
         match from {
-            Origin::Memory => drop(self.memory.drain(..records.len())),
+            Origin::Memory => {
+                self.memory.drain(..records.len().min(self.memory.len()));
+            }
             Origin::Spool => {
                 if let Err(error) = self.spool.settle(records.len()) {
                     error!("the spool's position is not stored, lines may be sent again: {error}");
                 }
-                let bytes: usize = records.iter().map(|record| record.body.len()).sum();
                 let rate = self.output.drain_bytes_per_second.max(1);
-                self.not_before += Duration::from_secs_f64(bytes as f64 / rate as f64);
+                self.drain_at = Instant::now() + Duration::from_secs_f64(bytes as f64 / rate as f64);
             }
         }
     }
 
     /// No relay took the request: what waits goes to disk, and the next try is later.
     fn failed(&mut self, outcome: &Outcome) {
-        add(&self.counters.write_errors, 1);
+        self.counters.change(|accounts| accounts.write_errors += 1);
         if self.failures == 0 {
             warn!("no relay takes lines, they are spooled: {}", outcome.reason);
         }
-        self.back_off();
+        self.back_off(outcome.retry_after);
         self.spool_memory();
     }
 
-    fn back_off(&mut self) {
+    fn back_off(&mut self, asked_for: Option<Duration>) {
         const DOUBLINGS_MAX: u32 = 16;
         let doubled = self.output.retry_delay * (1 << self.failures.min(DOUBLINGS_MAX));
         let delay = doubled.min(self.output.retry_delay_max);
         // Many agents lose their relay at the same moment; they should not come back at one.
-        let spread = delay.mul_f64(0.25 * (tandem_vfs::random_u64() % 1024) as f64 / 1024.0);
+        let mut delay = delay.saturating_sub(spread(delay / 4));
+        if let Some(asked_for) = asked_for {
+            delay = delay.max(asked_for.min(RETRY_AFTER_MAX));
+        }
         self.failures = self.failures.saturating_add(1);
-        self.not_before = Instant::now() + delay.saturating_sub(spread);
+        self.not_before = Instant::now() + delay;
     }
+}
+
+/// A duration below `most`, by chance.
+fn spread(most: Duration) -> Duration {
+    most.mul_f64((tandem_vfs::random_u64() % 1024) as f64 / 1024.0)
 }

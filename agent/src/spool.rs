@@ -8,14 +8,15 @@
 //! The bytes on disk stay below a limit: the oldest records make room, and are counted. An empty
 //! spool takes next to nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tandem_seglog::{Cursor, Log, Options, Reader, Sequence};
 use tandem_vfs::Vfs;
+use thiserror::Error;
 use tracing::{error, warn};
 
-use crate::counters::{Counters, add};
+use crate::counters::{Counters, Fate};
 use crate::record::Record;
 
 /// Space is freed segment by segment, so that they are a small part of the limit, within bounds.
@@ -25,9 +26,20 @@ const SEGMENT_BYTES_MAX: u64 = 4 << 20;
 /// What an empty spool may keep on disk.
 const EMPTY_BYTES_MAX: u64 = 16 << 10;
 
+/// Why a record is not in the spool.
+#[derive(Debug, Error)]
+pub(crate) enum SpoolError {
+    #[error("the disk has only {} MiB left", available_bytes >> 20)]
+    NoSpace { available_bytes: u64 },
+    #[error("{0}")]
+    Log(#[from] tandem_seglog::Error),
+}
+
 /// The spool of one agent.
 #[derive(Debug)]
 pub(crate) struct Spool {
+    vfs: Arc<dyn Vfs>,
+    data_dir: PathBuf,
     log: Log,
     cursor: Cursor,
     reader: Reader,
@@ -83,10 +95,14 @@ impl Spool {
             error!("spool damaged: {corruption}");
         }
         let waiting = |(sequence, _): &&(Sequence, u64)| *sequence >= cursor.value();
-        let lines = found.iter().filter(waiting).map(|(_, lines)| lines).sum();
-        add(&counters.recovered, lines);
-        add(&counters.buffered, lines);
+        let lines: u64 = found.iter().filter(waiting).map(|(_, lines)| lines).sum();
+        counters.change(|accounts| {
+            accounts.recovered += lines;
+            accounts.buffered += lines;
+        });
         let mut spool = Self {
+            vfs: Arc::clone(vfs),
+            data_dir: data_dir.to_path_buf(),
             reader: log.reader(cursor.value()),
             log,
             cursor,
@@ -110,11 +126,22 @@ impl Spool {
         self.lines
     }
 
-    /// Appends a record, which is durable on `Ok`, and makes room for it where needed.
+    /// Has another limit from now on.
+    pub(crate) fn set_bytes_max(&mut self, bytes_max: u64) {
+        self.bytes_max = bytes_max;
+    }
+
+    /// Appends a record, which is durable on `Ok`, and makes room for it where needed. A disk with
+    /// less than `free_bytes_min` left is not filled further: others need it, too.
     ///
     /// # Errors
     /// When it could not be written; then it is not here.
-    pub(crate) fn append(&mut self, record: &Record) -> Result<(), tandem_seglog::Error> {
+    pub(crate) fn append(&mut self, record: &Record, free_bytes_min: u64) -> Result<(), SpoolError> {
+        // Where nobody can tell, the write itself will.
+        let available_bytes = self.vfs.available_bytes(&self.data_dir).unwrap_or(u64::MAX);
+        if free_bytes_min > 0 && available_bytes < free_bytes_min {
+            return Err(SpoolError::NoSpace { available_bytes });
+        }
         self.make_room(record.body.len() as u64)?;
         let ticket = self.log.append(&[&record.header(), &record.body])?;
         self.log.commit(&ticket)?;
@@ -166,6 +193,27 @@ impl Spool {
         self.shrink()
     }
 
+    /// Drops records from before `oldest_ns`, and counts them.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub(crate) fn expire(&mut self, oldest_ns: i64) -> Result<(), tandem_seglog::Error> {
+        let (mut lines, mut is_any) = (0, false);
+        while !self.is_empty() {
+            let first = self.peek(1)?.next().map(|record| (record.time_ns, record.lines));
+            let Some((_, more)) = first.filter(|(time_ns, _)| *time_ns < oldest_ns) else {
+                break;
+            };
+            self.settle(1)?;
+            (lines, is_any) = (lines + more, true);
+        }
+        if is_any {
+            self.counters.settle(lines, Fate::Dropped);
+            warn!(lines, "spooled lines were too old and dropped");
+        }
+        Ok(())
+    }
+
     /// The next readable record; damage is logged and passed over.
     fn read_next(&mut self) -> Result<Option<(Sequence, Record)>, tandem_seglog::Error> {
         loop {
@@ -179,7 +227,7 @@ impl Spool {
                     let ahead: u64 = self.ahead.iter().map(|(_, record)| record.lines).sum();
                     let lost = self.lines.saturating_sub(ahead);
                     self.lines = ahead;
-                    self.counters.settle(lost, &self.counters.dropped);
+                    self.counters.settle(lost, Fate::Dropped);
                     return Ok(None);
                 }
                 Err(damage @ tandem_seglog::Error::Corrupt { .. }) => error!("spool: {damage}"),
@@ -207,7 +255,7 @@ impl Spool {
                 self.log.rotate()?;
             }
             self.lines = self.lines.saturating_sub(record.lines);
-            self.counters.settle(record.lines, &self.counters.dropped);
+            self.counters.settle(record.lines, Fate::Dropped);
             dropped += record.lines;
             self.log.cut_below(sequence + 1)?;
         }

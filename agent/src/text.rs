@@ -18,7 +18,7 @@ pub(crate) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The words of `line`, cut at any run of white space.
-pub(crate) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     line.split(u8::is_ascii_whitespace)
         .filter(|word| !word.is_empty())
 }
@@ -33,6 +33,18 @@ pub(crate) fn unsigned(word: &[u8]) -> Option<u64> {
             return None;
         }
         number.checked_mul(10)?.checked_add(u64::from(byte - b'0'))
+    })
+}
+
+/// A hexadecimal number without a prefix; `None` when `word` is anything else or does not fit.
+pub(crate) fn hexadecimal(word: &[u8]) -> Option<u64> {
+    const DIGITS_MAX: usize = 16;
+    if word.is_empty() || word.len() > DIGITS_MAX {
+        return None;
+    }
+    word.iter().try_fold(0_u64, |number, &byte| {
+        let digit = char::from(byte).to_digit(16)?;
+        Some(number << 4 | u64::from(digit))
     })
 }
 
@@ -83,6 +95,11 @@ mod tests {
             b"\xff",
         ] {
             assert_eq!(unsigned(bad), None, "{}", excerpt(bad));
+        }
+        assert_eq!(hexadecimal(b"0000002a"), Some(42));
+        assert_eq!(hexadecimal(b"fFffFFFFffffffff"), Some(u64::MAX));
+        for bad in [&b""[..], b"0x1", b"10000000000000000", b"+1", b"g"] {
+            assert_eq!(hexadecimal(bad), None, "{}", excerpt(bad));
         }
         assert_eq!(signed(b"-1"), Some(-1));
         assert_eq!(signed(b"9223372036854775808"), None);

@@ -50,7 +50,8 @@ fn contains(body: &[u8], wanted: &[u8]) -> bool {
     memchr::memmem::find(body, wanted).is_some()
 }
 
-/// N of `partial write: ... dropped=N`, with which a store says that it took the other lines.
+/// N of `partial write: ... dropped=N`, with which a store says that it took the other lines. Lines
+/// that it could not parse are not counted in it, and named one by one.
 fn lines_dropped(body: &[u8]) -> Option<u64> {
     const MARK: &[u8] = b"dropped=";
     if !contains(body, b"partial write") {
@@ -59,7 +60,9 @@ fn lines_dropped(body: &[u8]) -> Option<u64> {
     let at = memchr::memmem::rfind(body, MARK)?;
     let rest = body.get(at + MARK.len()..)?;
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    crate::text::unsigned(rest.get(..digits)?)
+    let dropped = crate::text::unsigned(rest.get(..digits)?)?;
+    let unparsed = memchr::memmem::find_iter(body, b"unable to parse ").count() as u64;
+    Some(dropped.saturating_add(unparsed))
 }
 
 #[cfg(test)]
@@ -75,6 +78,11 @@ mod tests {
                 400,
                 r#"{"error":"partial write: points beyond retention policy dropped=3"}"#,
                 Verdict::WrittenBut(3),
+            ),
+            (
+                400,
+                "partial write: unable to parse 'a': x\nunable to parse 'b': x dropped=0",
+                Verdict::WrittenBut(2),
             ),
             (
                 400,

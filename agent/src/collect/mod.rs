@@ -5,25 +5,46 @@
 //! each gather and keeps only what the next one needs to form differences. Strange text and
 //! missing files cost the values that they hold and nothing else.
 
+mod cgroup;
+mod conntrack;
 mod cpu;
 mod disk;
 mod diskio;
+mod docker;
+mod internal;
+mod interrupts;
 mod kernel;
+mod kernel_vmstat;
+mod linux_sysctl_fs;
 mod mem;
 mod meminfo;
 mod net;
+mod netstat;
+mod nstat;
 mod processes;
 mod source;
 mod swap;
 mod system;
+mod temp;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use cgroup::CgroupOptions;
+pub use conntrack::ConntrackOptions;
 pub use cpu::CpuOptions;
 pub use disk::DiskOptions;
+pub use docker::DockerOptions;
+pub(crate) use docker::host_cpu_ns;
+pub use interrupts::InterruptsOptions;
 pub use mem::{MemOptions, MemUsed};
 pub use net::NetOptions;
-pub(crate) use source::Troubles;
+pub use nstat::NstatOptions;
+pub(crate) use source::{Source, Troubles};
 
 use crate::batch::Batch;
+use crate::counters::Counters;
 use crate::roots::Roots;
 
 /// When a gather takes place.
@@ -47,7 +68,8 @@ pub(crate) trait Collector: std::fmt::Debug + Send {
     fn gather(&mut self, roots: &Roots, at: Moment, out: &mut Batch) -> Result<(), Troubles>;
 }
 
-/// Which collectors run, and how; `None` switches one off. The default is all, as Telegraf does it.
+/// Which collectors run, and how; `None` and `false` switch one off. The default is all that Telegraf's
+/// widely used dashboards show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Collectors {
     /// `cpu`.
@@ -62,12 +84,45 @@ pub struct Collectors {
     pub diskio: bool,
     /// `net`.
     pub net: Option<NetOptions>,
+    /// `netstat`.
+    pub netstat: bool,
+    /// `nstat`.
+    pub nstat: Option<NstatOptions>,
     /// `system`.
     pub system: bool,
     /// `processes`.
     pub processes: bool,
     /// `kernel`.
     pub kernel: bool,
+    /// `kernel_vmstat`.
+    pub kernel_vmstat: bool,
+    /// `linux_sysctl_fs`.
+    pub linux_sysctl_fs: bool,
+    /// `conntrack`.
+    pub conntrack: Option<ConntrackOptions>,
+    /// `temp`.
+    pub temp: bool,
+    /// `interrupts` and `soft_interrupts`.
+    pub interrupts: Option<InterruptsOptions>,
+    /// `docker` and `docker_container_*`.
+    pub docker: Option<DockerOptions>,
+    /// `cgroup`.
+    pub cgroup: Option<CgroupOptions>,
+    /// `internal_*`.
+    pub internal: bool,
+    /// When collectors gather that do not follow the agent's interval, by name.
+    pub timings: BTreeMap<String, Timing>,
+}
+
+/// When one collector gathers; what is not given is the agent's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// Time between two gathers.
+    pub interval: Option<Duration>,
+    /// How far behind a multiple of the interval.
+    pub offset: Option<Duration>,
+    /// At most so much later, by chance, at each gather.
+    pub jitter: Option<Duration>,
 }
 
 impl Default for Collectors {
@@ -79,43 +134,153 @@ impl Default for Collectors {
             disk: Some(DiskOptions::default()),
             diskio: true,
             net: Some(NetOptions::default()),
+            netstat: true,
+            nstat: Some(NstatOptions::default()),
             system: true,
             processes: true,
             kernel: true,
+            kernel_vmstat: false,
+            linux_sysctl_fs: true,
+            conntrack: Some(ConntrackOptions::default()),
+            temp: true,
+            interrupts: Some(InterruptsOptions::default()),
+            docker: Some(DockerOptions::default()),
+            cgroup: None,
+            internal: true,
+            timings: BTreeMap::new(),
         }
     }
 }
 
+/// A collector that is switched on.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) collector: Box<dyn Collector>,
+    /// All that it was told: two with the same name and the same text do the same.
+    pub(crate) options: String,
+    pub(crate) timing: Timing,
+}
+
 impl Collectors {
-    /// The collectors that are switched on. `disk` comes last: it alone may have to wait.
-    pub(crate) fn build(&self) -> Vec<Box<dyn Collector>> {
-        let mut all: Vec<Box<dyn Collector>> = Vec::new();
-        if let Some(options) = self.cpu {
-            all.push(Box::new(cpu::Cpu::new(options)));
+    /// The names that [`Collectors::timings`] may have.
+    pub const NAMES: [&'static str; 19] = [
+        "cpu",
+        "mem",
+        "swap",
+        "disk",
+        "diskio",
+        "net",
+        "netstat",
+        "nstat",
+        "system",
+        "processes",
+        "kernel",
+        "kernel_vmstat",
+        "linux_sysctl_fs",
+        "conntrack",
+        "temp",
+        "interrupts",
+        "docker",
+        "cgroup",
+        "internal",
+    ];
+
+    /// None at all.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            cpu: None,
+            mem: None,
+            swap: false,
+            disk: None,
+            diskio: false,
+            net: None,
+            netstat: false,
+            nstat: None,
+            system: false,
+            processes: false,
+            kernel: false,
+            kernel_vmstat: false,
+            linux_sysctl_fs: false,
+            conntrack: None,
+            temp: false,
+            interrupts: None,
+            docker: None,
+            cgroup: None,
+            internal: false,
+            timings: BTreeMap::new(),
         }
-        if let Some(options) = self.mem {
-            all.push(Box::new(mem::Mem::new(options)));
+    }
+
+    /// The collectors that are switched on. Those that may have to wait come last, and what the
+    /// agent says about itself comes behind all.
+    pub(crate) fn choose(&self, counters: &Arc<Counters>, buffer_bytes_max: u64) -> Vec<Chosen> {
+        let mut all = Vec::new();
+        let mut add = |options: String, collector: Box<dyn Collector>| {
+            let timing = self.timings.get(collector.name()).copied();
+            all.push(Chosen {
+                collector,
+                options,
+                timing: timing.unwrap_or_default(),
+            });
+        };
+        if let Some(o) = self.cpu {
+            add(format!("{o:?}"), Box::new(cpu::Cpu::new(o)));
+        }
+        if let Some(o) = self.mem {
+            add(format!("{o:?}"), Box::new(mem::Mem::new(o)));
         }
         if self.swap {
-            all.push(Box::new(swap::Swap::default()));
+            add(String::new(), Box::new(swap::Swap::default()));
         }
         if self.system {
-            all.push(Box::new(system::System::default()));
+            add(String::new(), Box::new(system::System::default()));
         }
         if self.kernel {
-            all.push(Box::new(kernel::Kernel::default()));
+            add(String::new(), Box::new(kernel::Kernel::default()));
         }
         if self.processes {
-            all.push(Box::new(processes::Processes::new()));
+            add(String::new(), Box::new(processes::Processes::new()));
         }
         if self.diskio {
-            all.push(Box::new(diskio::DiskIo::default()));
+            add(String::new(), Box::new(diskio::DiskIo::default()));
         }
-        if let Some(options) = self.net {
-            all.push(Box::new(net::Net::new(options)));
+        if let Some(o) = &self.net {
+            add(format!("{o:?}"), Box::new(net::Net::new(o.clone())));
         }
-        if let Some(options) = &self.disk {
-            all.push(Box::new(disk::Disk::new(options.clone())));
+        if let Some(o) = self.nstat {
+            add(format!("{o:?}"), Box::new(nstat::Nstat::new(o)));
+        }
+        if self.linux_sysctl_fs {
+            add(String::new(), Box::new(linux_sysctl_fs::LinuxSysctlFs::default()));
+        }
+        if let Some(o) = self.conntrack {
+            add(format!("{o:?}"), Box::new(conntrack::Conntrack::new(o)));
+        }
+        if let Some(o) = self.interrupts {
+            add(format!("{o:?}"), Box::new(interrupts::Interrupts::new(o)));
+        }
+        if self.kernel_vmstat {
+            add(String::new(), Box::new(kernel_vmstat::KernelVmstat::default()));
+        }
+        if self.netstat {
+            add(String::new(), Box::new(netstat::Netstat::default()));
+        }
+        if let Some(o) = &self.cgroup {
+            add(format!("{o:?}"), Box::new(cgroup::Cgroup::new(o.clone())));
+        }
+        if let Some(o) = &self.docker {
+            add(format!("{o:?}"), Box::new(docker::Docker::new(o.clone())));
+        }
+        if self.temp {
+            add(String::new(), Box::new(temp::Temp::default()));
+        }
+        if let Some(o) = &self.disk {
+            add(format!("{o:?}"), Box::new(disk::Disk::new(o.clone())));
+        }
+        if self.internal {
+            let internal = internal::Internal::new(Arc::clone(counters), buffer_bytes_max);
+            add(buffer_bytes_max.to_string(), Box::new(internal));
         }
         all
     }

@@ -12,20 +12,34 @@ use std::path::PathBuf;
 use super::source::{Source, SourceError, Troubles};
 use super::{Collector, Moment};
 use crate::batch::Batch;
+use crate::glob::Filter;
 use crate::roots::Roots;
 use crate::text;
 
 /// What `net` emits; the default is that of Telegraf up to 1.36.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetOptions {
     /// The line `interface=all` with the protocols' counters.
     pub legacy_protocol_stats: bool,
+    /// Patterns of interfaces. Where `include` names any, only those are reported, up or not, as
+    /// Telegraf's `interfaces` does; what `exclude` names never is.
+    pub interfaces: Filter,
+}
+
+impl NetOptions {
+    /// Default of what is excluded: a container's own end of the cable is reported by `docker`,
+    /// and the host's end has a new random name at each start.
+    pub const EXCLUDE: [&'static str; 1] = ["veth*"];
 }
 
 impl Default for NetOptions {
     fn default() -> Self {
         Self {
             legacy_protocol_stats: true,
+            interfaces: Filter {
+                include: Vec::new(),
+                exclude: Self::EXCLUDE.map(str::to_owned).into(),
+            },
         }
     }
 }
@@ -47,7 +61,7 @@ pub(crate) struct Net {
 }
 
 /// A file of the host's network.
-fn proc_net(roots: &Roots, file: &str) -> PathBuf {
+pub(super) fn proc_net(roots: &Roots, file: &str) -> PathBuf {
     let of_init = roots.proc("1/net").join(file);
     if roots.proc_is_foreign() && of_init.exists() {
         of_init
@@ -109,7 +123,10 @@ impl Net {
                 troubles.add(SourceError::strange(&path, row));
                 continue;
             };
-            if !is_reported(roots, interface, &mut self.value) {
+            let filter = &self.options.interfaces;
+            if !filter.takes(interface)
+                || filter.include.is_empty() && !is_reported(roots, interface, &mut self.value)
+            {
                 continue;
             }
             let [

@@ -1,14 +1,19 @@
 //! Reading the kernel's small files: one reused buffer, whole files, a bound on their size.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use thiserror::Error;
 
 /// Largest file that is read. `/proc/1/mountinfo` of a host with thousands of containers stays
 /// well below.
 const FILE_BYTES_MAX: usize = 16 << 20;
+/// Longest line of a file that is read piece by piece.
+const LINE_BYTES_MAX: usize = 64 << 10;
 /// What a buffer keeps between gathers; a larger one is given back.
 const BUFFER_BYTES_KEPT_MAX: usize = 256 << 10;
 
@@ -108,6 +113,63 @@ impl Source {
         Some(&self.buffer)
     }
 
+    /// The whole text of `path` from a driver that may have nothing to say yet: `None` then, and
+    /// where it cannot be read, instead of waiting for it.
+    pub(crate) fn read_at_once(&mut self, path: &Path) -> Option<&[u8]> {
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+        self.fill(&mut opened.ok()?).ok()?;
+        Some(&self.buffer)
+    }
+
+    /// Calls `take` with each line of `path`, which may be of any length: the tables of sockets of
+    /// a busy host have tens of megabytes. Empty lines are left out, those that are too long are
+    /// cut.
+    pub(crate) fn each_line(
+        &mut self,
+        path: &Path,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), SourceError> {
+        self.try_each_line(path, &mut take)
+            .map_err(|source| SourceError::Read {
+                path: path.to_path_buf(),
+                source,
+            })
+    }
+
+    fn try_each_line(&mut self, path: &Path, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        let mut file = File::open(path)?;
+        self.buffer.clear();
+        self.buffer.resize(LINE_BYTES_MAX, 0);
+        let mut filled = 0;
+        loop {
+            let free = self.buffer.get_mut(filled..).unwrap_or_default();
+            let read = match file.read(free) {
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            filled += read;
+            let text = self.buffer.get(..filled).unwrap_or_default();
+            let is_over = read == 0 || filled == self.buffer.len();
+            let whole = match memchr::memrchr(b'\n', text) {
+                Some(end) => end + 1,
+                // Neither its end nor room for more of it.
+                None if is_over => filled,
+                None => 0,
+            };
+            let ended = if read == 0 { filled } else { whole };
+            for line in crate::text::lines(text.get(..ended).unwrap_or_default()) {
+                take(line);
+            }
+            if read == 0 {
+                return Ok(());
+            }
+            self.buffer.copy_within(whole..filled, 0);
+            filled -= whole;
+        }
+    }
+
     fn try_read(&mut self, path: &Path) -> io::Result<()> {
         self.fill(&mut File::open(path)?)
     }
@@ -153,6 +215,35 @@ mod tests {
         );
         assert_eq!(source.read(&small).unwrap(), b"7\n");
         assert!(source.buffer.capacity() <= BUFFER_BYTES_KEPT_MAX);
+    }
+
+    #[test]
+    fn lines_of_a_long_file_come_one_by_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("table");
+        let mut text = String::new();
+        for number in 0..30_000 {
+            text += &format!("row {number}\n");
+        }
+        text += &"x".repeat(LINE_BYTES_MAX + 5);
+        text += "\nlast";
+        std::fs::write(&path, &text).unwrap();
+        let (mut rows, mut others) = (0, Vec::new());
+        let mut source = Source::default();
+        source
+            .each_line(&path, |line| match line.strip_prefix(b"row ") {
+                Some(number) => {
+                    assert_eq!(crate::text::unsigned(number), Some(rows));
+                    rows += 1;
+                }
+                None => others.push(line.to_vec()),
+            })
+            .unwrap();
+        assert_eq!(rows, 30_000);
+        let length: usize = others.iter().map(Vec::len).sum();
+        assert_eq!(length, LINE_BYTES_MAX + 5 + 4);
+        assert_eq!(others.last().map(Vec::as_slice), Some(&b"last"[..]));
+        assert!(source.each_line(Path::new("/no/such"), |_| ()).is_err());
     }
 
     #[test]

@@ -547,6 +547,7 @@ fn net_with_host_proc_shows_all_of_the_first_process() {
         Roots::from_lookup(|name| (name == "HOST_PROC").then(|| proc.clone().into_os_string()));
     let options = NetOptions {
         legacy_protocol_stats: false,
+        interfaces: crate::glob::Filter::default(),
     };
     once(
         net::Net::new(options),

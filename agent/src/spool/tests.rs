@@ -28,9 +28,8 @@ fn open(fs: &SimFs, bytes_max: u64) -> (Spool, Arc<Counters>) {
 /// Puts a record in as the sender does, with its lines in the books.
 fn put(spool: &mut Spool, counters: &Counters, number: u64, bytes: usize) {
     let record = record(number, bytes);
-    add(&counters.gathered, record.lines);
-    add(&counters.buffered, record.lines);
-    spool.append(&record).unwrap();
+    counters.gathered(record.lines, record.body.len());
+    spool.append(&record, 0).unwrap();
 }
 
 fn times(spool: &mut Spool, bytes_max: usize) -> Vec<i64> {
