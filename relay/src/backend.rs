@@ -8,63 +8,103 @@
 //!             └────────────▶ log (fsync) ──▶ drainer ──▶ wire
 //! ```
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tandem_http::{Answer, Client, ClientError, Url};
+use tandem_http::{Answer, Client, ClientError, Url, header};
 use tandem_seglog::Sequence;
-use tokio::sync::watch;
+use tandem_vfs::Clock;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::answer::Outcome;
-use crate::batch::{Batch, Head};
+use crate::batch::{Batch, Head, Target};
 use crate::lane::{Lanes, Place, Turn};
-use crate::queue::{Queue, Settle, SpillError};
+use crate::marks::Settle;
+use crate::queue::{Queue, SpillError, Spilled};
 use crate::report::{Condition, Report};
+use crate::route::Route;
+use crate::scope::Scope;
 use crate::verdict::{Verdict, verdict};
+
+/// A backend that asks for a longer pause is asked again all the same.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
 /// One backend.
 #[derive(Debug)]
 pub(crate) struct Backend {
     pub(crate) name: String,
-    pub(crate) url: Url,
-    pub(crate) client: Client,
+    /// How it is reached; may change while the relay runs.
+    pub(crate) link: RwLock<Arc<Link>>,
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) queue: Queue,
     pub(crate) report: Report,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Held by every task that must end before the relay does.
+    pub(crate) busy: watch::Sender<()>,
+}
+
+/// How a backend is reached, and what it gets.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) url: Url,
+    pub(crate) client: Client,
+    /// For reads, whose bounds are others.
+    pub(crate) reader: Client,
+    /// Which lines it gets, and under which database.
+    pub(crate) route: Route,
     pub(crate) hedge_delay: Duration,
     pub(crate) write_timeout: Duration,
     /// How long a batch may wait for its lanes.
     pub(crate) turn_wait_max: Duration,
-    /// Held by every task that must end before the relay does.
-    pub(crate) busy: watch::Sender<()>,
 }
 
 /// What became of a batch, so far.
 #[derive(Debug)]
 pub(crate) enum Attempt {
-    Stored,
+    Stored(Answer),
     /// With the backend's words.
     Partial(Answer),
     /// Its lanes are still flying, until [`Backend::keep`] or [`Backend::let_go`].
     Refused(Verdict, Answer),
-    /// It is durable in the log.
-    Hinted(Sequence),
+    /// It is durable in the log, or dropped and in the gap list.
+    Hinted(Hinted),
     /// It is nowhere; why.
     Failed(String),
+}
+
+/// A batch that is not confirmed and need not be waited for.
+#[derive(Debug)]
+pub(crate) struct Hinted {
+    /// `None` when it was dropped.
+    sequence: Option<Sequence>,
+    /// Whether its live write, which is still under way, is confirmed after all.
+    landing: Option<oneshot::Receiver<bool>>,
 }
 
 impl Attempt {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
-            Self::Stored => Outcome::Stored,
+            Self::Stored(_) => Outcome::Stored,
             Self::Partial(_) => Outcome::Partial,
-            Self::Refused(Verdict::Hold, _) => Outcome::Hold,
+            Self::Refused(Verdict::Hold(_) | Verdict::TooLarge, _) => Outcome::Hold,
             Self::Refused(..) => Outcome::Dead,
             Self::Hinted(_) => Outcome::Hinted,
             Self::Failed(_) => Outcome::Failed,
+        }
+    }
+
+    /// Whether the backend confirms it, waiting for its live write if that is still under way.
+    pub(crate) async fn is_confirmed(&mut self) -> bool {
+        match self {
+            Self::Stored(_) | Self::Partial(_) => true,
+            Self::Hinted(hinted) => match hinted.landing.take() {
+                Some(landing) => landing.await.unwrap_or(false),
+                None => false,
+            },
+            Self::Refused(..) | Self::Failed(_) => false,
         }
     }
 }
@@ -78,19 +118,27 @@ pub(crate) struct Landing {
     pub(crate) text: String,
     /// It may be applied until then, though it was not answered.
     pub(crate) ghost_until: Option<Instant>,
+    /// The backend wants to be left alone for so long.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl Backend {
     /// Brings a batch that has queued up to the backend, or to its log. Not to be dropped before it
     /// ends.
     pub(crate) async fn write(self: Arc<Self>, batch: Arc<Batch>, place: Place) -> Attempt {
-        let hedge_at = Instant::now() + self.hedge_delay;
-        match self.lanes.turn(place, self.turn_wait_max).await {
+        let link = self.link();
+        // Whoever sends a statement wants to see its result.
+        let patience = match batch.head.target {
+            Target::Write | Target::PromWrite => link.hedge_delay,
+            Target::Query => link.write_timeout,
+        };
+        let hedge_at = Instant::now() + patience;
+        match self.lanes.turn(place, link.turn_wait_max).await {
             None => Attempt::Failed("it is busy with earlier writes to the same series".into()),
             Some(Turn::Spill) => {
                 let why = "earlier batches are in its queue";
                 match self.spill(&batch, Turn::Spill, Settle::Now, why).await {
-                    Ok(sequence) => Attempt::Hinted(sequence),
+                    Ok(spilled) => hinted(spilled, None),
                     Err(error) => Attempt::Failed(error.to_string()),
                 }
             }
@@ -98,10 +146,23 @@ impl Backend {
                 let mut flight = self.clone().launch(batch.clone());
                 match timeout_at(hedge_at, &mut flight).await {
                     Ok(landing) => self.land(&batch, joined(landing), true).await,
-                    Err(_) => self.hedge(batch, flight).await,
+                    Err(_) => self.hedge(batch, flight, patience).await,
                 }
             }
         }
+    }
+
+    /// How it is reached now.
+    pub(crate) fn link(&self) -> Arc<Link> {
+        self.link
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Changes how it is reached; what is under way goes on as it was.
+    pub(crate) fn relink(&self, link: Link) {
+        *self.link.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(link);
     }
 
     /// Puts the copy that the backend refused into its log, where it waits for an operator.
@@ -109,23 +170,62 @@ impl Backend {
         self: &Arc<Self>,
         batch: &Arc<Batch>,
         text: &str,
-    ) -> Result<Sequence, SpillError> {
+    ) -> Result<Spilled, SpillError> {
         let kept = self.spill(batch, Turn::Live, Settle::Now, text).await;
-        if kept.is_err() {
-            self.lanes.landed(batch.head.lanes);
+        if !matches!(kept, Ok(Spilled::Hint(_))) {
+            self.lanes.landed(batch.head.scope);
         }
         kept
     }
 
     /// Forgets the copy that the backend refused.
     pub(crate) fn let_go(&self, batch: &Batch) {
-        self.lanes.landed(batch.head.lanes);
+        self.lanes.landed(batch.head.scope);
+    }
+
+    /// Keeps a batch that the backend refused for good, with what it said; false when there is no
+    /// room for it.
+    pub(crate) async fn bury(
+        self: &Arc<Self>,
+        head: &Head,
+        body: Vec<Bytes>,
+        reason: &str,
+    ) -> bool {
+        let (backend, head, text) = (self.clone(), head.clone(), reason.to_owned());
+        let now_ns = self.clock.now_ns();
+        let task = tokio::task::spawn_blocking(move || {
+            backend.queue.dead.bury(&head, &body, &text, now_ns)
+        });
+        match joined(task.await) {
+            Ok(true) => {
+                self.report.dead(reason);
+                true
+            }
+            Ok(false) => {
+                let why = "the dead letters have reached their bound";
+                self.report
+                    .trouble("a refused batch is not put aside", &why);
+                false
+            }
+            Err(error) => {
+                self.report
+                    .trouble("a refused batch is not put aside", &error);
+                false
+            }
+        }
+    }
+
+    /// Takes the hint of an attempt back.
+    pub(crate) async fn cancel_hint(self: &Arc<Self>, hinted: &Hinted) {
+        if let Some(sequence) = hinted.sequence {
+            self.cancel(sequence, false).await;
+        }
     }
 
     /// Takes a hint back; `landed` when its live write has been answered.
-    pub(crate) async fn cancel(self: &Arc<Self>, sequence: Sequence, landed: bool) {
+    async fn cancel(self: &Arc<Self>, sequence: Sequence, landed: bool) {
         let backend = self.clone();
-        let task = tokio::task::spawn_blocking(move || backend.queue.cancel(sequence, landed));
+        let task = tokio::task::spawn_blocking(move || backend.queue.main.cancel(sequence, landed));
         let cancelled = task.await;
         if let Ok(Err(error)) = cancelled {
             // It is not sent by this process; the next one may send it once more, in its place.
@@ -137,15 +237,23 @@ impl Backend {
     /// Sends `body` and waits for the answer.
     pub(crate) async fn send(&self, head: &Head, body: Vec<Bytes>) -> Landing {
         let sent_at = Instant::now();
-        let landing = match self.client.send(&self.url, head.call(body)).await {
+        let link = self.link();
+        let landing = match link.client.send(&link.url, head.call(body)).await {
             Ok(answer) => {
                 let body = answer.body.clone().into_bytes();
-                let text = String::from_utf8_lossy(&body);
+                let text = match head.target {
+                    // The result of a statement is its client's business.
+                    Target::Query if answer.status.is_success() => "".into(),
+                    _ => String::from_utf8_lossy(&body),
+                };
+                let seconds = answer.headers.get(header::RETRY_AFTER);
+                let seconds = seconds.and_then(|value| value.to_str().ok()?.parse().ok());
                 Landing {
                     verdict: verdict(answer.status, &body),
                     text: format!("{} {}", answer.status.as_u16(), text.trim()),
                     answer: Some(answer),
                     ghost_until: None,
+                    retry_after: seconds.map(|s| Duration::from_secs(s).min(RETRY_AFTER_MAX)),
                 }
             }
             Err(error) => Landing {
@@ -153,8 +261,9 @@ impl Backend {
                 answer: None,
                 ghost_until: error
                     .may_have_arrived()
-                    .then(|| sent_at + self.write_timeout),
+                    .then(|| sent_at + link.write_timeout),
                 text: describe(&error),
+                retry_after: None,
             },
         };
         self.report.answered(&landing.text);
@@ -178,50 +287,70 @@ impl Backend {
         landing: Landing,
         may_spill: bool,
     ) -> Attempt {
-        let lanes = batch.head.lanes;
+        let scope = batch.head.scope;
         match (landing.verdict, landing.answer) {
-            (Verdict::Stored, _) => {
-                self.lanes.landed(lanes);
+            (Verdict::Stored, Some(answer)) => {
+                self.lanes.landed(scope);
                 self.report.written(batch.head.lines);
-                Attempt::Stored
+                Attempt::Stored(answer)
             }
             (Verdict::Partial, Some(answer)) => {
-                self.lanes.landed(lanes);
+                self.lanes.landed(scope);
                 self.report.written(batch.head.lines);
                 self.report.partial(&landing.text);
                 Attempt::Partial(answer)
             }
-            (verdict @ (Verdict::Hold | Verdict::Dead), Some(answer)) => {
+            (verdict @ (Verdict::Hold(_) | Verdict::TooLarge | Verdict::Dead), Some(answer)) => {
                 Attempt::Refused(verdict, answer)
             }
             _ => {
                 let mut why = landing.text;
                 // A hint in its lanes, from the time when its own failed, has overtaken it.
-                if may_spill && !self.lanes.is_spilled(lanes) {
+                if may_spill && !self.lanes.is_spilled(scope) {
                     let settle = landing.ghost_until.map_or(Settle::Now, Settle::At);
                     match self.spill(batch, Turn::Live, settle, &why).await {
-                        Ok(sequence) => return Attempt::Hinted(sequence),
+                        Ok(Spilled::Dropped) => {
+                            self.land_when_gone(scope, landing.ghost_until);
+                            return hinted(Spilled::Dropped, None);
+                        }
+                        Ok(spilled) => return hinted(spilled, None),
                         Err(error) => why = format!("{why}; {error}"),
                     }
                 }
-                self.land_when_gone(lanes, landing.ghost_until);
+                self.land_when_gone(scope, landing.ghost_until);
                 Attempt::Failed(why)
             }
         }
     }
 
     /// The backend is slow: the batch goes into the log too, and the client waits no longer.
-    async fn hedge(self: Arc<Self>, batch: Arc<Batch>, flight: JoinHandle<Landing>) -> Attempt {
-        let why = format!("no answer within {} ms", self.hedge_delay.as_millis());
+    async fn hedge(
+        self: Arc<Self>,
+        batch: Arc<Batch>,
+        flight: JoinHandle<Landing>,
+        patience: Duration,
+    ) -> Attempt {
+        let why = format!("no answer within {} ms", patience.as_millis());
         match self.spill(&batch, Turn::Live, Settle::InFlight, &why).await {
-            Ok(sequence) => {
+            Ok(spilled) => {
                 let busy = self.busy.subscribe();
+                let (landed, landing) = oneshot::channel();
                 tokio::spawn(async move {
                     let landing = joined(flight.await);
-                    self.land_hinted(&batch, sequence, landing).await;
+                    let confirmed = matches!(landing.verdict, Verdict::Stored | Verdict::Partial);
+                    match spilled {
+                        Spilled::Hint(sequence) => {
+                            self.land_hinted(&batch, sequence, landing).await;
+                        }
+                        Spilled::Dropped => {
+                            self.land_when_gone(batch.head.scope, landing.ghost_until);
+                        }
+                    }
+                    // Nobody asks, mostly.
+                    let _ = landed.send(confirmed);
                     drop(busy);
                 });
-                Attempt::Hinted(sequence)
+                hinted(spilled, Some(landing))
             }
             Err(error) => {
                 let mut landing = joined(flight.await);
@@ -243,21 +372,21 @@ impl Backend {
             }
             _ => {
                 let settle = landing.ghost_until.map_or(Settle::Now, Settle::At);
-                self.queue.settle(sequence, settle);
+                self.queue.main.settle(sequence, settle);
             }
         }
     }
 
     /// Frees the lanes of a batch that is nowhere, once it can no longer appear.
-    fn land_when_gone(self: &Arc<Self>, lanes: u64, ghost_until: Option<Instant>) {
+    fn land_when_gone(self: &Arc<Self>, scope: Scope, ghost_until: Option<Instant>) {
         let Some(until) = ghost_until.filter(|until| *until > Instant::now()) else {
-            self.lanes.landed(lanes);
+            self.lanes.landed(scope);
             return;
         };
         let backend = self.clone();
         tokio::spawn(async move {
             sleep_until(until).await;
-            backend.lanes.landed(lanes);
+            backend.lanes.landed(scope);
         });
     }
 
@@ -267,23 +396,32 @@ impl Backend {
         turn: Turn,
         settle: Settle,
         why: &str,
-    ) -> Result<Sequence, SpillError> {
+    ) -> Result<Spilled, SpillError> {
         let (backend, batch_) = (self.clone(), batch.clone());
         let task = tokio::task::spawn_blocking(move || backend.queue.spill(&batch_, turn, settle));
         let spilled = joined(task.await);
         match &spilled {
-            Ok(_) => {
+            Ok(Spilled::Hint(_)) => {
                 self.report.spilled(batch.head.lines);
                 self.report.now(Condition::Spilling, why);
             }
+            Ok(Spilled::Dropped) => self.report.dropped(batch.head.lines),
             Err(error) => self.report.refused(error),
         }
         spilled
     }
 }
 
+fn hinted(spilled: Spilled, landing: Option<oneshot::Receiver<bool>>) -> Attempt {
+    let sequence = match spilled {
+        Spilled::Hint(sequence) => Some(sequence),
+        Spilled::Dropped => None,
+    };
+    Attempt::Hinted(Hinted { sequence, landing })
+}
+
 /// The result of a task of ours. Tasks are not aborted, so what is left is a panic, which goes on.
-fn joined<T>(result: Result<T, tokio::task::JoinError>) -> T {
+pub(crate) fn joined<T>(result: Result<T, tokio::task::JoinError>) -> T {
     match result {
         Ok(value) => value,
         Err(error) => std::panic::resume_unwind(error.into_panic()),

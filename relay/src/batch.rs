@@ -1,18 +1,44 @@
-//! One write request, as it goes to every backend.
+//! One request, as it goes to every backend.
 //!
 //! The bytes that came in go out: the body is a few slices of the one buffer it was read into,
 //! with times as further slices where lines lacked them. All backends share the same `Bytes`.
 
 use bytes::Bytes;
-use tandem_http::{Call, HeaderMap, HeaderValue, header};
+use tandem_http::{Call, HeaderMap, HeaderName, HeaderValue, Params, header};
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Where every batch goes.
-const TARGET: &str = "/write";
+use crate::scope::{Kind, Scope};
+
+/// Prometheus wants to be told the version of its protocol.
+const X_PROMETHEUS_VERSION: HeaderName =
+    HeaderName::from_static("x-prometheus-remote-write-version");
+
+/// Where a request goes at a backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Line protocol.
+    #[default]
+    Write,
+    /// Prometheus' remote write: snappy, not looked into.
+    PromWrite,
+    /// A statement; the body is the form that holds it.
+    Query,
+}
+
+impl Target {
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Write => "/write",
+            Self::PromWrite => "/api/v1/prom/write",
+            Self::Query => "/query",
+        }
+    }
+}
 
 /// What is sent beside the body, and what the relay knows of it. It is what a hint keeps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Head {
+    pub(crate) target: Target,
     /// The query string, verbatim. May hold a password: never to be logged.
     pub(crate) query: String,
     /// The `Authorization` header, verbatim.
@@ -21,15 +47,15 @@ pub(crate) struct Head {
     pub(crate) content_type: Option<Vec<u8>>,
     /// The body is gzip.
     pub(crate) gzip: bool,
-    /// The lanes of its lines (`tandem_line::scan`).
-    pub(crate) lanes: u64,
+    /// What it touches.
+    pub(crate) scope: Scope,
     /// Lines in the body.
     pub(crate) lines: u64,
     /// When it was received, in nanoseconds since 1970.
     pub(crate) received_ns: i64,
 }
 
-/// A write request with its body.
+/// A request with its body.
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) head: Head,
@@ -49,8 +75,14 @@ impl Head {
     /// The request to a backend. Writing points twice is writing them once, so it may be repeated
     /// on another connection when a kept one turns out to be closed.
     pub(crate) fn call(&self, body: Vec<Bytes>) -> Call {
-        let mut call = Call::post(format!("{TARGET}?{}", self.query), body, true);
-        let mut set = |name: header::HeaderName, value: &[u8], secret: bool| {
+        let path = self.target.path();
+        let target = if self.query.is_empty() {
+            path.to_owned()
+        } else {
+            format!("{path}?{}", self.query)
+        };
+        let mut call = Call::post(target, body, self.scope.kind != Kind::Destroy);
+        let mut set = |name: HeaderName, value: &[u8], secret: bool| {
             if let Ok(mut value) = HeaderValue::from_bytes(value) {
                 value.set_sensitive(secret);
                 call.headers.insert(name, value);
@@ -62,7 +94,10 @@ impl Head {
         if let Some(value) = &self.content_type {
             set(header::CONTENT_TYPE, value, false);
         }
-        if self.gzip {
+        if self.target == Target::PromWrite {
+            set(header::CONTENT_ENCODING, b"snappy", false);
+            set(X_PROMETHEUS_VERSION, b"0.1.0", false);
+        } else if self.gzip {
             set(header::CONTENT_ENCODING, b"gzip", false);
         }
         call
@@ -77,5 +112,96 @@ impl Head {
         };
         self.authorization = bytes(header::AUTHORIZATION);
         self.content_type = bytes(header::CONTENT_TYPE);
+    }
+
+    /// Database and retention policy as the request names them; empty where it does not.
+    pub(crate) fn place(&self) -> (String, String) {
+        let params = Params::parse(&self.query);
+        let named = |key| params.get(key).unwrap_or_default().to_owned();
+        (named("db"), named("rp"))
+    }
+
+    /// Takes the client's credentials out: another's are sent in their place, and none are kept.
+    pub(crate) fn forget_credentials(&mut self) {
+        self.authorization = None;
+        let is_secret = |pair: &str| {
+            let key = pair.split('=').next().unwrap_or_default();
+            // Whoever writes `%75=name` means `u` as well.
+            let key = Params::parse(&format!("{key}=x"));
+            key.get("u").is_some() || key.get("p").is_some()
+        };
+        if self.query.split('&').any(is_secret) {
+            let kept: Vec<&str> = self
+                .query
+                .split('&')
+                .filter(|pair| !is_secret(pair))
+                .collect();
+            self.query = kept.join("&");
+        }
+    }
+
+    /// Puts another database in the place of the one that is named.
+    pub(crate) fn rename_database(&mut self, to: &str) {
+        let named = |pair: &&str| {
+            let key = pair.split('=').next().unwrap_or_default();
+            Params::parse(&format!("{key}=x")).get("db").is_some()
+        };
+        let mut kept: Vec<String> = vec![format!("db={}", tandem_http::percent_encode(to))];
+        let others = self
+            .query
+            .split('&')
+            .filter(|pair| !pair.is_empty() && !named(pair));
+        kept.extend(others.map(str::to_owned));
+        self.query = kept.join("&");
+        self.scope.domain = Some(crate::scope::domain(to));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_forgotten_wherever_they_stand() {
+        let mut head = Head {
+            query: "u=me&db=d&p=secret&%70=x&precision=s".into(),
+            authorization: Some(b"Token a:b".to_vec()),
+            ..Head::default()
+        };
+        head.forget_credentials();
+        assert_eq!(head.query, "db=d&precision=s");
+        assert_eq!(head.authorization, None);
+        let mut plain = Head {
+            query: "db=d&&rp=x".into(),
+            ..Head::default()
+        };
+        plain.forget_credentials();
+        assert_eq!(
+            plain.query, "db=d&&rp=x",
+            "verbatim where there is nothing to hide"
+        );
+    }
+
+    #[test]
+    fn a_database_gets_another_name_and_the_rest_stays() {
+        let mut head = Head {
+            query: "precision=s&db=old&rp=x".into(),
+            ..Head::default()
+        };
+        head.rename_database("a b");
+        assert_eq!(head.query, "db=a%20b&precision=s&rp=x");
+        assert_eq!(head.place(), ("a b".into(), "x".into()));
+        assert_eq!(head.scope.domain, Some(crate::scope::domain("a b")));
+    }
+
+    #[test]
+    fn a_statement_that_destroys_is_not_repeated_by_itself() {
+        let mut head = Head::default();
+        assert!(head.call(Vec::new()).replayable);
+        head.scope.kind = Kind::Destroy;
+        head.target = Target::Query;
+        let call = head.call(Vec::new());
+        assert!(!call.replayable);
+        assert_eq!(call.target, "/query");
     }
 }

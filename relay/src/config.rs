@@ -1,9 +1,37 @@
 //! How a relay runs. The struct of the run, not of the file: the binary fills it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tandem_http::{Limits, Url};
+use tandem_http::{ClientTlsConfig, Limits, Url};
+
+pub use crate::route::Route;
+
+/// What becomes of a batch that a backend's queue has no room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// The client gets 503 and keeps it.
+    #[default]
+    Refuse,
+    /// The oldest batches of the queue are dropped and go to the gap list.
+    DropOldest,
+    /// The batch itself is dropped for this backend and goes to the gap list.
+    DropNewest,
+}
+
+/// Line protocol in datagrams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UdpConfig {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// The database that lines go to.
+    pub database: String,
+    /// Their retention policy; empty for the default one.
+    pub retention_policy: String,
+    /// The unit of their times, as the parameter `precision`; empty for nanoseconds.
+    pub precision: String,
+}
 
 /// One backend.
 #[derive(Clone, Debug)]
@@ -11,8 +39,32 @@ pub struct BackendConfig {
     /// Its name: the identity of its queue on disk and its name in logs. Letters, digits, `-`, `_`
     /// and `.`, not starting with a dot; a backend that gets another name gets another queue.
     pub name: String,
-    /// Where it is. May change from run to run, the queue stays.
+    /// Where it is. May change from run to run, the queue stays. A name and a password in it take
+    /// the place of what clients send, and then no credentials are kept in hints.
     pub url: Url,
+    /// Which lines it gets, and under which database.
+    pub route: Route,
+    /// What a full queue does.
+    pub overflow: Overflow,
+    /// Takes the place of [`Config::write_timeout`].
+    pub write_timeout: Option<Duration>,
+    /// For `https://`: whom it trusts, and how the relay shows who it is.
+    pub tls: ClientTlsConfig,
+}
+
+impl BackendConfig {
+    /// A backend that gets everything, and whose queue refuses when it is full.
+    #[must_use]
+    pub fn new(name: impl Into<String>, url: Url) -> Self {
+        Self {
+            name: name.into(),
+            url,
+            route: Route::default(),
+            overflow: Overflow::default(),
+            write_timeout: None,
+            tls: ClientTlsConfig::default(),
+        }
+    }
 }
 
 /// How a relay runs.
@@ -49,6 +101,14 @@ pub struct Config {
     /// Bytes on disk of the batches that one backend refused for good after their clients had
     /// their 204. When it is reached, such a batch stays at the head of the queue.
     pub dead_bytes_max: u64,
+    /// Hints that are delivered to one backend at once; those of one series never are.
+    pub drain_flights_max: usize,
+    /// Where datagrams are taken.
+    pub udp: Vec<UdpConfig>,
+    /// Where HTTP is served beside the listener, if anywhere.
+    pub unix_socket: Option<PathBuf>,
+    /// The retention policy of writes that name none; empty for the backend's default one.
+    pub default_retention_policy: String,
     /// The first pause of the drainer after a failure; doubles with each, and is scattered by half.
     pub retry_delay_min: Duration,
     /// The longest pause of the drainer.
@@ -78,6 +138,8 @@ impl Config {
     pub const QUEUE_BYTES_MAX: u64 = 8 << 30;
     /// Default of [`Config::dead_bytes_max`].
     pub const DEAD_BYTES_MAX: u64 = 1 << 30;
+    /// Default of [`Config::drain_flights_max`].
+    pub const DRAIN_FLIGHTS_MAX: usize = 4;
     /// Default of [`Config::retry_delay_min`].
     pub const RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
     /// Default of [`Config::retry_delay_max`].
@@ -102,6 +164,10 @@ impl Config {
             connections_max: Self::CONNECTIONS_MAX,
             queue_bytes_max: Self::QUEUE_BYTES_MAX,
             dead_bytes_max: Self::DEAD_BYTES_MAX,
+            drain_flights_max: Self::DRAIN_FLIGHTS_MAX,
+            udp: Vec::new(),
+            unix_socket: None,
+            default_retention_policy: String::new(),
             retry_delay_min: Self::RETRY_DELAY_MIN,
             retry_delay_max: Self::RETRY_DELAY_MAX,
             report_interval: Self::REPORT_INTERVAL,

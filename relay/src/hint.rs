@@ -10,13 +10,16 @@
 //!        2 a live write of it had begun,
 //!        4 has an authorization,
 //!        8 has a content type
-//!  2  8  lanes
-//! 10  8  lines
-//! 18  8  time of receipt, ns since 1970
-//! 26  4  length of the query string
-//! 30  4  length of the authorization
-//! 34  4  length of the content type
-//! 38  .  query string, authorization, content type, then the body to the end
+//!  2  1  what it is: 0 line protocol, 1 Prometheus' remote write,
+//!        2 a statement that makes something, 3 one that destroys
+//!  3  8  FNV-1a of the database's name, 0 for all databases
+//! 11  8  lanes
+//! 19  8  lines
+//! 27  8  time of receipt, ns since 1970
+//! 35  4  length of the query string
+//! 39  4  length of the authorization
+//! 43  4  length of the content type
+//! 47  .  query string, authorization, content type, then the body to the end
 //! ```
 //!
 //! Integers are little-endian. Framing and checksums are the log's.
@@ -24,7 +27,8 @@
 use tandem_seglog::Sequence;
 use thiserror::Error;
 
-use crate::batch::Head;
+use crate::batch::{Head, Target};
+use crate::scope::{Kind, Scope};
 
 const KIND_HINT: u8 = 1;
 const KIND_CANCEL: u8 = 2;
@@ -63,7 +67,15 @@ pub(crate) fn encode_head(head: &Head, sent: bool, out: &mut Vec<u8>) {
             | flag(head.authorization.is_some(), FLAG_AUTHORIZATION)
             | flag(head.content_type.is_some(), FLAG_CONTENT_TYPE),
     );
-    out.extend_from_slice(&head.lanes.to_le_bytes());
+    out.push(match (head.target, head.scope.kind) {
+        (Target::Write, _) => 0,
+        (Target::PromWrite, _) => 1,
+        (Target::Query, Kind::Write | Kind::Make) => 2,
+        (Target::Query, Kind::Destroy) => 3,
+    });
+    let domain = head.scope.domain.unwrap_or_default();
+    out.extend_from_slice(&domain.to_le_bytes());
+    out.extend_from_slice(&head.scope.lanes.to_le_bytes());
     out.extend_from_slice(&head.lines.to_le_bytes());
     out.extend_from_slice(&head.received_ns.to_le_bytes());
     let texts = [head.query.as_bytes(), authorization, content_type];
@@ -93,18 +105,32 @@ pub(crate) fn decode(record: &[u8]) -> Result<Record, BadRecord> {
         }
         KIND_HINT => {
             let flags = input.byte()?;
-            let (lanes, lines) = (input.u64()?, input.u64()?);
+            let (target, kind) = match input.byte()? {
+                0 => (Target::Write, Kind::Write),
+                1 => (Target::PromWrite, Kind::Write),
+                2 => (Target::Query, Kind::Make),
+                3 => (Target::Query, Kind::Destroy),
+                _ => return Err(BadRecord),
+            };
+            let (domain, lanes, lines) = (input.u64()?, input.u64()?, input.u64()?);
+            let domain = Some(domain).filter(|domain| *domain != 0);
+            let scope = Scope {
+                kind,
+                domain,
+                lanes,
+            };
             let received_ns = input.u64()? as i64;
             let (query, authorization, content_type) = (input.u32()?, input.u32()?, input.u32()?);
             let query = String::from_utf8(input.take(query)?.to_vec()).map_err(|_| BadRecord)?;
             let authorization = input.take(authorization)?.to_vec();
             let content_type = input.take(content_type)?.to_vec();
             let head = Head {
+                target,
                 query,
                 authorization: (flags & FLAG_AUTHORIZATION != 0).then_some(authorization),
                 content_type: (flags & FLAG_CONTENT_TYPE != 0).then_some(content_type),
                 gzip: flags & FLAG_GZIP != 0,
-                lanes,
+                scope,
                 lines,
                 received_ns,
             };
@@ -118,25 +144,26 @@ pub(crate) fn decode(record: &[u8]) -> Result<Record, BadRecord> {
     }
 }
 
-struct Input<'a>(&'a [u8]);
+/// Bytes that are read from the front, never past their end.
+pub(crate) struct Input<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Input<'a> {
-    fn take(&mut self, count: u32) -> Result<&'a [u8], BadRecord> {
+    pub(crate) fn take(&mut self, count: u32) -> Result<&'a [u8], BadRecord> {
         let (taken, rest) = self.0.split_at_checked(count as usize).ok_or(BadRecord)?;
         self.0 = rest;
         Ok(taken)
     }
 
-    fn byte(&mut self) -> Result<u8, BadRecord> {
+    pub(crate) fn byte(&mut self) -> Result<u8, BadRecord> {
         self.take(1)?.first().copied().ok_or(BadRecord)
     }
 
-    fn u32(&mut self) -> Result<u32, BadRecord> {
+    pub(crate) fn u32(&mut self) -> Result<u32, BadRecord> {
         let bytes = self.take(4)?.try_into().map_err(|_| BadRecord)?;
         Ok(u32::from_le_bytes(bytes))
     }
 
-    fn u64(&mut self) -> Result<u64, BadRecord> {
+    pub(crate) fn u64(&mut self) -> Result<u64, BadRecord> {
         let bytes = self.take(8)?.try_into().map_err(|_| BadRecord)?;
         Ok(u64::from_le_bytes(bytes))
     }
@@ -156,11 +183,12 @@ mod tests {
 
     fn head() -> Head {
         Head {
+            target: Target::Write,
             query: "db=x&p=secret".into(),
             authorization: Some(b"Basic abc".to_vec()),
             content_type: None,
             gzip: true,
-            lanes: 1 << 63 | 5,
+            scope: Scope::write("x", 1 << 63 | 5),
             lines: 7,
             received_ns: -3,
         }
@@ -181,6 +209,27 @@ mod tests {
             })
         );
         assert_eq!(decode(&encode_cancel(9)), Ok(Record::Cancel(9)));
+    }
+
+    #[test]
+    fn statements_come_back_as_what_they_are() {
+        for (kind, domain) in [(Kind::Make, None), (Kind::Destroy, Some(7))] {
+            let head = Head {
+                target: Target::Query,
+                scope: Scope {
+                    kind,
+                    domain,
+                    lanes: 0,
+                },
+                ..head()
+            };
+            let mut record = Vec::new();
+            encode_head(&head, false, &mut record);
+            let Ok(Record::Hint { head: read, .. }) = decode(&record) else {
+                panic!("no hint");
+            };
+            assert_eq!(read, head);
+        }
     }
 
     #[test]

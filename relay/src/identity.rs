@@ -56,7 +56,7 @@ pub(crate) fn identity(vfs: &dyn Vfs, data_dir: &Path, dir: &Path) -> Result<Str
 
 /// Makes a directory and what is missing above it; the entry of each is synced. That of one that
 /// stands already, too: whoever made it may have been killed before that.
-fn make_dir(vfs: &dyn Vfs, dir: &Path) -> Result<(), QueueError> {
+pub(crate) fn make_dir(vfs: &dyn Vfs, dir: &Path) -> Result<(), QueueError> {
     let above = match dir.parent() {
         Some(above) if above.as_os_str().is_empty() => Some(Path::new(".")),
         above => above,

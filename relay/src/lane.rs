@@ -1,29 +1,36 @@
 //! The lanes of one backend: who may write to it now, and whether live or through the log.
 //!
-//! A lane is a group of series (`tandem_line::scan`). Two batches that share a lane never fly
-//! together to one backend, because pooled connections reorder. Each lane counts
-//! - `flying`: batches on the wire that no hint stands for,
-//! - `staging`: batches about to get their place in the log,
-//! - `spilled`: hints that the backend's durable cursor has not passed.
+//! A lane is a group of series of one database (`tandem_line::scan`). Two requests of which one must
+//! follow the other ([`Scope::follows`]) never fly together to one backend, because pooled
+//! connections reorder. Counted are, for each lane of each database,
+//! - `flying`: requests on the wire that no hint stands for,
+//! - `staging`: requests about to get their place in the log,
+//! - `spilled`: hints that the backend has not durably passed.
 //!
 //! What always holds:
-//! - at most one batch in each lane is flying or staging, and turns are given in order of arrival;
-//! - a batch with a spilled lane goes to the log, behind the hints of that lane;
-//! - a lane is live again only when every hint in it lies below the durable cursor.
+//! - of requests that must keep their order at most one is flying or staging, and turns are given in
+//!   order of arrival;
+//! - a request that must follow a hint goes to the log, behind it;
+//! - a lane is live again only when every hint in it is durably passed.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tandem_line::LANES;
 use tokio::sync::{Notify, oneshot};
 
-/// How a batch goes to the backend.
+use crate::scope::{Domain, Kind, Scope};
+
+/// Databases whose counts are kept although nothing of them is under way.
+const IDLE_DOMAINS_MAX: usize = 64;
+
+/// How a request goes to the backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// On the wire: its lanes are flying until [`Lanes::landed`] or [`Lanes::flown_to_hint`].
+    /// On the wire: it is flying until [`Lanes::landed`] or [`Lanes::flown_to_hint`].
     Live,
-    /// Through the log: its lanes are staging until [`Lanes::staged`] or [`Lanes::unstaged`].
+    /// Through the log: it is staging until [`Lanes::staged`] or [`Lanes::unstaged`].
     Spill,
 }
 
@@ -31,15 +38,15 @@ pub(crate) enum Turn {
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
     state: Mutex<State>,
-    /// Some lane stopped flying.
+    /// Something stopped flying.
     landed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    flying: Counts,
-    staging: Counts,
-    spilled: Counts,
+    flying: Tally,
+    staging: Tally,
+    spilled: Tally,
     waiters: VecDeque<Waiter>,
     next_id: u64,
 }
@@ -55,21 +62,21 @@ pub(crate) struct Place {
 #[derive(Debug)]
 struct Waiter {
     id: u64,
-    mask: u64,
+    scope: Scope,
     turn: oneshot::Sender<Turn>,
 }
 
 impl Lanes {
-    /// Queues up in the lanes of `mask`. Whoever writes to several backends does this for all of
-    /// them before anyone else does it for one, so that all see the same order.
-    pub(crate) fn queue_up(&self, mask: u64) -> Place {
+    /// Queues up. Whoever writes to several backends does this for all of them before anyone else
+    /// does it for one, so that all see the same order.
+    pub(crate) fn queue_up(&self, scope: Scope) -> Place {
         let (sender, turn) = oneshot::channel();
         let mut state = self.lock();
         let id = state.next_id;
         state.next_id += 1;
         state.waiters.push_back(Waiter {
             id,
-            mask,
+            scope,
             turn: sender,
         });
         state.give_turns();
@@ -79,6 +86,10 @@ impl Lanes {
     /// Waits for the turn of one that has queued up; `None` when it does not come within
     /// `wait_max`: the place is given up then.
     pub(crate) async fn turn(&self, mut place: Place, wait_max: Duration) -> Option<Turn> {
+        // Mostly it has its turn already; then no timer is needed.
+        if let Ok(turn) = place.turn.try_recv() {
+            return Some(turn);
+        }
         if let Ok(Ok(turn)) = tokio::time::timeout(wait_max, &mut place.turn).await {
             return Some(turn);
         }
@@ -93,77 +104,75 @@ impl Lanes {
         place.turn.try_recv().ok()
     }
 
-    /// A batch on the wire was answered, and needs no hint.
-    pub(crate) fn landed(&self, mask: u64) {
+    /// A request on the wire was answered, and needs no hint.
+    pub(crate) fn landed(&self, scope: Scope) {
         let mut state = self.lock();
-        state.flying.sub(mask);
+        state.flying.sub(&scope);
         state.give_turns();
         drop(state);
         self.landed.notify_waiters();
     }
 
-    /// A batch on the wire has got its place in the log.
-    pub(crate) fn flown_to_hint(&self, mask: u64) {
+    /// A request on the wire has got its place in the log.
+    pub(crate) fn flown_to_hint(&self, scope: Scope) {
         let mut state = self.lock();
-        state.flying.sub(mask);
-        state.spilled.add(mask);
+        state.flying.sub(&scope);
+        state.spilled.add(&scope);
         state.give_turns();
         drop(state);
         self.landed.notify_waiters();
     }
 
-    /// The hint of a batch on the wire did not become durable: the wire alone counts again.
-    pub(crate) fn hint_to_flown(&self, mask: u64) {
+    /// The hint of a request on the wire did not become durable: the wire alone counts again.
+    pub(crate) fn hint_to_flown(&self, scope: Scope) {
         let mut state = self.lock();
-        state.spilled.sub(mask);
-        state.flying.add(mask);
+        state.spilled.sub(&scope);
+        state.flying.add(&scope);
     }
 
-    /// A batch has got its place in the log.
-    pub(crate) fn staged(&self, mask: u64) {
+    /// A request has got its place in the log.
+    pub(crate) fn staged(&self, scope: Scope) {
         let mut state = self.lock();
-        state.staging.sub(mask);
-        state.spilled.add(mask);
+        state.staging.sub(&scope);
+        state.spilled.add(&scope);
         state.give_turns();
     }
 
-    /// A batch got no place in the log.
-    pub(crate) fn unstaged(&self, mask: u64) {
+    /// A request got no place in the log.
+    pub(crate) fn unstaged(&self, scope: Scope) {
         let mut state = self.lock();
-        state.staging.sub(mask);
+        state.staging.sub(&scope);
         state.give_turns();
     }
 
     /// A hint was found in the log at the start.
-    pub(crate) fn recovered(&self, mask: u64) {
-        self.lock().spilled.add(mask);
+    pub(crate) fn recovered(&self, scope: Scope) {
+        self.lock().spilled.add(&scope);
     }
 
-    /// Hints lie below the durable cursor now, or never became durable.
-    pub(crate) fn drained(&self, masks: impl IntoIterator<Item = u64>) {
+    /// Hints are durably passed now, or never became durable.
+    pub(crate) fn drained(&self, scopes: impl IntoIterator<Item = Scope>) {
         let mut state = self.lock();
-        for mask in masks {
-            state.spilled.sub(mask);
+        for scope in scopes {
+            state.spilled.sub(&scope);
         }
         state.give_turns();
     }
 
-    /// Whether a hint in the lanes of `mask` stands in the log.
-    pub(crate) fn is_spilled(&self, mask: u64) -> bool {
-        self.lock().spilled.mask & mask != 0
+    /// Whether a hint stands in the log that this would have to follow.
+    pub(crate) fn is_spilled(&self, scope: Scope) -> bool {
+        self.lock().spilled.precedes(&scope)
     }
 
-    /// Waits until nothing flies in the lanes of `mask`.
-    pub(crate) async fn clear_of_flights(&self, mask: u64) {
-        loop {
-            let landed = self.landed.notified();
-            let mut landed = std::pin::pin!(landed);
-            landed.as_mut().enable();
-            if self.lock().flying.mask & mask == 0 {
-                return;
-            }
-            landed.await;
-        }
+    /// Whether anything is on the wire that this would have to follow.
+    pub(crate) fn is_behind_a_flight(&self, scope: Scope) -> bool {
+        self.lock().flying.precedes(&scope)
+    }
+
+    /// Waits until something lands after the call of this function; to be called before what it is
+    /// waited for is looked at.
+    pub(crate) fn next_landing(&self) -> tokio::sync::futures::Notified<'_> {
+        self.landed.notified()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -173,40 +182,142 @@ impl Lanes {
 
 impl State {
     fn give_turns(&mut self) {
-        let mut blocked = self.flying.mask | self.staging.mask;
+        let mut ahead = Ahead::default();
         let mut at = 0;
         while let Some(waiter) = self.waiters.get(at) {
-            let mask = waiter.mask;
-            if mask & blocked != 0 {
-                blocked |= mask;
+            let scope = waiter.scope;
+            let blocked = self.flying.precedes(&scope)
+                || self.staging.precedes(&scope)
+                || ahead.precedes(&scope);
+            if blocked {
+                ahead.add(&scope);
                 at += 1;
                 continue;
             }
             let Some(waiter) = self.waiters.remove(at) else {
                 return;
             };
-            let turn = if mask & self.spilled.mask == 0 {
-                Turn::Live
-            } else {
+            let turn = if self.spilled.precedes(&scope) {
                 Turn::Spill
+            } else {
+                Turn::Live
             };
             // One that has gone away takes no turn.
             if waiter.turn.send(turn).is_ok() {
-                blocked |= mask;
                 match turn {
-                    Turn::Live => self.flying.add(mask),
-                    Turn::Spill => self.staging.add(mask),
+                    Turn::Live => self.flying.add(&scope),
+                    Turn::Spill => self.staging.add(&scope),
                 }
             }
         }
     }
 }
 
-/// A number for each lane, and which of them are not zero.
+/// What stands before a request and has not ended: a short list, for there are few databases.
+#[derive(Debug, Default)]
+pub(crate) struct Ahead {
+    scopes: Vec<Scope>,
+}
+
+impl Ahead {
+    pub(crate) fn add(&mut self, scope: &Scope) {
+        let same = self
+            .scopes
+            .iter_mut()
+            .find(|other| other.kind == scope.kind && other.domain == scope.domain);
+        match same {
+            Some(other) => other.lanes |= scope.lanes,
+            None => self.scopes.push(*scope),
+        }
+    }
+
+    pub(crate) fn precedes(&self, scope: &Scope) -> bool {
+        self.scopes.iter().any(|earlier| scope.follows(earlier))
+    }
+}
+
+/// Requests in one condition, counted so that [`Scope::follows`] can be asked of all at once.
+#[derive(Debug, Default)]
+struct Tally {
+    domains: HashMap<Domain, Counts>,
+    /// Writes to any database.
+    writes: u64,
+    statements: u64,
+    /// Statements that concern every database.
+    statements_on_all: u64,
+}
+
+impl Tally {
+    fn precedes(&self, scope: &Scope) -> bool {
+        let counts = || scope.domain.and_then(|domain| self.domains.get(&domain));
+        match scope.kind {
+            Kind::Write => {
+                self.statements_on_all > 0
+                    || counts().is_some_and(|counts| {
+                        counts.statements > 0 || counts.mask & scope.lanes != 0
+                    })
+            }
+            Kind::Make => self.statements > 0,
+            Kind::Destroy => {
+                self.statements > 0
+                    || match scope.domain {
+                        Some(_) => counts().is_some_and(|counts| counts.writes > 0),
+                        None => self.writes > 0,
+                    }
+            }
+        }
+    }
+
+    fn add(&mut self, scope: &Scope) {
+        match (scope.kind, scope.domain) {
+            (Kind::Write, domain) => {
+                self.writes += 1;
+                self.counts(domain.unwrap_or_default()).add(scope.lanes);
+            }
+            (_, domain) => {
+                self.statements += 1;
+                match domain {
+                    Some(domain) => self.counts(domain).statements += 1,
+                    None => self.statements_on_all += 1,
+                }
+            }
+        }
+    }
+
+    fn sub(&mut self, scope: &Scope) {
+        match (scope.kind, scope.domain) {
+            (Kind::Write, domain) => {
+                self.writes = self.writes.saturating_sub(1);
+                self.counts(domain.unwrap_or_default()).sub(scope.lanes);
+            }
+            (_, domain) => {
+                self.statements = self.statements.saturating_sub(1);
+                let of_domain = match domain {
+                    Some(domain) => &mut self.counts(domain).statements,
+                    None => &mut self.statements_on_all,
+                };
+                *of_domain = of_domain.saturating_sub(1);
+            }
+        }
+        let domain = scope.domain.unwrap_or_default();
+        let idle = |counts: &Counts| counts.writes == 0 && counts.statements == 0;
+        if self.domains.len() > IDLE_DOMAINS_MAX && self.domains.get(&domain).is_some_and(idle) {
+            self.domains.remove(&domain);
+        }
+    }
+
+    fn counts(&mut self, domain: Domain) -> &mut Counts {
+        self.domains.entry(domain).or_default()
+    }
+}
+
+/// Of one database: a number for each lane, and which of them are not zero.
 #[derive(Debug)]
 struct Counts {
-    of: [u64; LANES as usize],
+    of: [u32; LANES as usize],
     mask: u64,
+    writes: u64,
+    statements: u64,
 }
 
 impl Default for Counts {
@@ -214,23 +325,26 @@ impl Default for Counts {
         Self {
             of: [0; LANES as usize],
             mask: 0,
+            writes: 0,
+            statements: 0,
         }
     }
 }
 
 impl Counts {
-    fn add(&mut self, mask: u64) {
+    fn add(&mut self, lanes: u64) {
+        self.writes += 1;
         for (lane, count) in self.of.iter_mut().enumerate() {
-            *count += mask >> lane & 1;
+            *count += (lanes >> lane & 1) as u32;
         }
-        self.mask |= mask;
+        self.mask |= lanes;
     }
 
-    fn sub(&mut self, mask: u64) {
+    fn sub(&mut self, lanes: u64) {
+        debug_assert!(self.writes > 0, "a write is counted off twice");
+        self.writes = self.writes.saturating_sub(1);
         for (lane, count) in self.of.iter_mut().enumerate() {
-            let bit = mask >> lane & 1;
-            debug_assert!(*count >= bit, "lane {lane} counted twice");
-            *count = count.saturating_sub(bit);
+            *count = count.saturating_sub((lanes >> lane & 1) as u32);
             if *count == 0 {
                 self.mask &= !(1 << lane);
             }
@@ -247,8 +361,13 @@ mod tests {
 
     impl Lanes {
         async fn enter(&self, mask: u64, wait_max: Duration) -> Option<Turn> {
-            self.turn(self.queue_up(mask), wait_max).await
+            self.turn(self.queue_up(on(mask)), wait_max).await
         }
+    }
+
+    /// Lanes of one database.
+    fn on(lanes: u64) -> Scope {
+        Scope::write("d", lanes)
     }
 
     #[tokio::test]
@@ -265,10 +384,10 @@ mod tests {
             _ = &mut third => panic!("shares a lane with a flight"),
             () = std::future::ready(()) => {}
         }
-        lanes.landed(0b01);
+        lanes.landed(on(0b01));
         assert_eq!(second.await, Some(Turn::Live));
         assert!(tokio::time::timeout(NOW, &mut third).await.is_err());
-        lanes.landed(0b01);
+        lanes.landed(on(0b01));
         assert_eq!(third.await, Some(Turn::Live));
     }
 
@@ -284,7 +403,7 @@ mod tests {
             "behind the one that waits"
         );
         assert_eq!(lanes.enter(0b100, NOW).await, Some(Turn::Live));
-        lanes.landed(0b001);
+        lanes.landed(on(0b001));
         assert_eq!(both.await, Some(Turn::Live));
     }
 
@@ -300,13 +419,13 @@ mod tests {
     async fn a_lane_is_live_again_only_when_its_last_hint_is_drained() {
         let lanes = Lanes::default();
         lanes.enter(0b1, SOON).await;
-        lanes.flown_to_hint(0b1);
+        lanes.flown_to_hint(on(0b1));
         assert_eq!(lanes.enter(0b1, SOON).await, Some(Turn::Spill));
-        lanes.staged(0b1);
-        lanes.drained([0b1]);
+        lanes.staged(on(0b1));
+        lanes.drained([on(0b1)]);
         assert_eq!(lanes.enter(0b1, SOON).await, Some(Turn::Spill));
-        lanes.unstaged(0b1);
-        lanes.drained([0b1]);
+        lanes.unstaged(on(0b1));
+        lanes.drained([on(0b1)]);
         assert_eq!(lanes.enter(0b1, SOON).await, Some(Turn::Live));
     }
 
@@ -314,13 +433,52 @@ mod tests {
     async fn a_hint_that_failed_leaves_its_flight_in_the_way() {
         let lanes = Lanes::default();
         lanes.enter(0b1, SOON).await;
-        lanes.flown_to_hint(0b1);
-        lanes.hint_to_flown(0b1);
+        lanes.flown_to_hint(on(0b1));
+        lanes.hint_to_flown(on(0b1));
         assert_eq!(lanes.enter(0b1, NOW).await, None);
-        let clear = lanes.clear_of_flights(0b1);
-        assert!(tokio::time::timeout(NOW, clear).await.is_err());
-        lanes.landed(0b1);
-        lanes.clear_of_flights(0b1).await;
+        assert!(lanes.is_behind_a_flight(on(0b1)));
+        lanes.landed(on(0b1));
+        assert!(!lanes.is_behind_a_flight(on(0b1)));
         assert_eq!(lanes.enter(0b1, SOON).await, Some(Turn::Live));
+    }
+
+    #[tokio::test]
+    async fn databases_do_not_wait_for_each_other() {
+        let lanes = Lanes::default();
+        assert_eq!(lanes.enter(0b1, SOON).await, Some(Turn::Live));
+        let other = lanes.queue_up(Scope::write("other", 0b1));
+        assert_eq!(lanes.turn(other, NOW).await, Some(Turn::Live));
+        lanes.flown_to_hint(on(0b1));
+        lanes.landed(Scope::write("other", 0b1));
+        let other = lanes.queue_up(Scope::write("other", 0b1));
+        assert_eq!(lanes.turn(other, NOW).await, Some(Turn::Live));
+        assert_eq!(lanes.enter(0b1, SOON).await, Some(Turn::Spill));
+    }
+
+    #[tokio::test]
+    async fn a_statement_that_destroys_comes_behind_the_writes_before_it_and_before_those_behind_it()
+     {
+        let lanes = Lanes::default();
+        let destroy = Scope {
+            kind: Kind::Destroy,
+            domain: Some(crate::scope::domain("d")),
+            lanes: 0,
+        };
+        let make = Scope {
+            kind: Kind::Make,
+            ..destroy
+        };
+        assert_eq!(lanes.enter(0b1, SOON).await, Some(Turn::Live));
+        let place = lanes.queue_up(destroy);
+        assert_eq!(lanes.enter(0b10, NOW).await, None);
+        lanes.landed(on(0b1));
+        assert_eq!(lanes.turn(place, SOON).await, Some(Turn::Live));
+        lanes.flown_to_hint(destroy);
+        assert_eq!(lanes.enter(0b10, SOON).await, Some(Turn::Spill));
+        lanes.staged(on(0b10));
+        lanes.drained([destroy]);
+        // One that makes something does not wait for writes in the log.
+        let place = lanes.queue_up(make);
+        assert_eq!(lanes.turn(place, SOON).await, Some(Turn::Live));
     }
 }

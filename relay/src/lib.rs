@@ -15,7 +15,9 @@
 //! - The bytes that came in go out, the same to all: nothing is parsed, and lines without a time
 //!   get one, the same one for a request, as slices between those of the body.
 //! - Batches that share a series reach a backend in the order in which they came, live, spilled or
-//!   drained.
+//!   drained; statements that destroy something keep their place between them.
+//! - What a backend refuses until an operator mends something waits apart (`held`): other databases
+//!   go on.
 //! - A slow backend costs a client one fsync. A failing one costs the others nothing.
 //! - Nothing is dropped in silence: what a backend refuses for good after its client had a 204 lies
 //!   among its dead letters.
@@ -25,22 +27,44 @@
 //! waits for [`Config::write_timeout`]. That is not known of writes that were under way when the
 //! relay itself was killed; only those with a hint are waited for at the next start.
 
+// What comes in.
+mod api;
+mod query;
+mod receive;
+mod service;
+mod udp;
+mod unix;
+// What goes out, and what the client is told.
 mod answer;
 mod backend;
 mod batch;
-mod config;
-mod drain;
+mod lane;
+mod route;
+mod scope;
+mod verdict;
+mod write;
+// What is kept on disk.
+mod backlog;
+mod dead;
+mod gap;
+mod held;
 mod hint;
 mod identity;
-mod lane;
+mod marks;
 mod queue;
-mod receive;
+// How that is delivered.
+mod drain;
+mod parcel;
+mod window;
+// The whole.
+mod config;
+mod metrics;
+pub mod offline;
 mod relay;
 mod report;
-mod service;
-mod verdict;
 
-pub use config::{BackendConfig, Config};
+pub use config::{BackendConfig, Config, Overflow, Route, UdpConfig};
+pub use gap::Gap;
 pub use queue::QueueError;
 pub use relay::{Relay, StartError};
-pub use report::{BackendStatus, Condition};
+pub use report::{BackendStatus, Condition, HeldStatus};

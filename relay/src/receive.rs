@@ -12,14 +12,16 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tandem_http::{BodyError, HeaderMap, HttpBody, Incoming, Params, StatusCode, gunzip, header};
+use tandem_http::{BodyError, HeaderMap, HttpBody, Incoming, StatusCode, gunzip, header};
 use tandem_line::Scan;
 use tandem_model::Precision;
 use tandem_vfs::Clock;
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::batch::{Batch, Head};
+use crate::api::{Ask, guess_precision};
+use crate::batch::{Batch, Head, Target};
+use crate::scope::Scope;
 
 /// The unit in which memory is charged.
 const CHARGE_BYTES: usize = 1024;
@@ -31,8 +33,6 @@ const INLINE_BYTES_MAX: usize = 64 << 10;
 /// Why a request does not become a batch.
 #[derive(Debug, Error)]
 pub(crate) enum ReceiveError {
-    #[error("database is required")]
-    NoDatabase,
     #[error("Request Entity Too Large")]
     TooLarge,
     #[error("{0}")]
@@ -47,7 +47,7 @@ impl ReceiveError {
     /// The status of the answer.
     pub(crate) const fn status(&self) -> StatusCode {
         match self {
-            Self::NoDatabase | Self::Gzip(_) | Self::Broken(_) => StatusCode::BAD_REQUEST,
+            Self::Gzip(_) | Self::Broken(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -77,17 +77,14 @@ impl Receiver {
     /// Reads one write request.
     pub(crate) async fn receive(
         &self,
-        query: &str,
+        ask: Ask,
         headers: &HeaderMap,
         body: &mut Incoming,
     ) -> Result<Batch, ReceiveError> {
-        let params = Params::parse(query);
-        if params.get_filled("db").is_none() {
-            return Err(ReceiveError::NoDatabase);
-        }
-        let gzip = headers
-            .get(header::CONTENT_ENCODING)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"gzip"));
+        let gzip = ask.target == Target::Write
+            && headers
+                .get(header::CONTENT_ENCODING)
+                .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"gzip"));
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         if announced > self.body_bytes_max {
             return Err(ReceiveError::TooLarge);
@@ -98,26 +95,52 @@ impl Receiver {
             let inflated = body.len().saturating_mul(INFLATION);
             memory.merge(self.charge(inflated.min(self.inflated_bytes_max)).await?);
         }
-        let received_ns = self.now_ns();
         let mut head = Head {
-            query: query.to_owned(),
+            target: ask.target,
             gzip,
-            received_ns,
+            received_ns: self.now_ns(),
             ..Head::default()
         };
         head.take_headers(headers);
-        // InfluxDB takes an unknown unit for nanoseconds, or refuses it; either way these fit.
-        let precision = params.get("precision").and_then(Precision::parse_v1);
-        let inflated_bytes_max = self.inflated_bytes_max;
-        let prepare = move || {
-            prepare(
-                head,
-                body,
-                precision.unwrap_or_default(),
-                inflated_bytes_max,
-            )
+        self.batch(ask, head, body, memory).await
+    }
+
+    /// Takes lines in that came without a request.
+    pub(crate) async fn lines(&self, ask: Ask, body: Bytes) -> Result<Batch, ReceiveError> {
+        let memory = self.charge(body.len()).await?;
+        let head = Head {
+            received_ns: self.now_ns(),
+            ..Head::default()
         };
-        let (head, body) = if announced <= INLINE_BYTES_MAX {
+        self.batch(ask, head, body, memory).await
+    }
+
+    /// Takes a statement in, which comes with the request that each backend gets.
+    pub(crate) async fn statement(
+        &self,
+        mut head: Head,
+        form: Bytes,
+    ) -> Result<Batch, ReceiveError> {
+        let memory = self.charge(form.len()).await?;
+        head.received_ns = self.now_ns();
+        Ok(Batch {
+            head,
+            body: vec![form],
+            _memory: Some(memory),
+        })
+    }
+
+    async fn batch(
+        &self,
+        ask: Ask,
+        head: Head,
+        body: Bytes,
+        mut memory: OwnedSemaphorePermit,
+    ) -> Result<Batch, ReceiveError> {
+        let inflated_bytes_max = self.inflated_bytes_max;
+        let is_small = body.len() <= INLINE_BYTES_MAX;
+        let prepare = move || prepare(ask, head, body, inflated_bytes_max);
+        let (head, body) = if is_small {
             prepare()?
         } else {
             match tokio::task::spawn_blocking(prepare).await {
@@ -190,11 +213,17 @@ const fn charges(bytes: usize) -> usize {
 
 /// Scans a body and fills in the time of receipt where a line has none.
 fn prepare(
+    mut ask: Ask,
     mut head: Head,
     body: Bytes,
-    precision: Precision,
     inflated_bytes_max: usize,
 ) -> Result<(Head, Vec<Bytes>), ReceiveError> {
+    if head.target == Target::PromWrite {
+        // Not looked into: it may touch every lane.
+        head.scope = Scope::write(&ask.database, u64::MAX);
+        head.query = ask.query;
+        return Ok((head, vec![body]));
+    }
     let plain = if head.gzip {
         let inflated = gunzip(std::slice::from_ref(&body), inflated_bytes_max);
         let inflated = inflated.map_err(|error| match error {
@@ -206,8 +235,17 @@ fn prepare(
         None
     };
     let scanned = plain.as_ref().unwrap_or(&body);
+    let precision = ask.precision.take().unwrap_or_else(|| {
+        let guessed = guess_precision(scanned);
+        ask.query.push_str("&precision=");
+        ask.query.push_str(guessed);
+        guessed.to_owned()
+    });
+    // InfluxDB takes an unknown unit for nanoseconds, or refuses it; either way these fit.
+    let precision = Precision::parse_v1(&precision).unwrap_or_default();
     let scan = tandem_line::scan(scanned);
-    head.lanes = scan.lanes;
+    head.query = ask.query;
+    head.scope = Scope::write(&ask.database, scan.lanes);
     head.lines = scan.lines;
     if scan.missing_time.is_empty() {
         return Ok((head, vec![body]));
@@ -296,24 +334,20 @@ mod tests {
             ..Head::default()
         };
         let whole = gzip("m v=1 7\n");
-        let (kept, body) = prepare(head(), whole.clone(), Precision::Nanosecond, 1000).unwrap();
-        assert!(kept.gzip && kept.lanes != 0 && kept.lines == 1);
+        let ask = || crate::api::Api::V1.ask("db=d", "").unwrap();
+        let (kept, body) = prepare(ask(), head(), whole.clone(), 1000).unwrap();
+        assert!(kept.gzip && kept.scope.lanes != 0 && kept.lines == 1);
         assert_eq!(body[0].as_ptr(), whole.as_ptr());
 
         let lacking = gzip("m v=1\n");
-        let (rewritten, body) = prepare(head(), lacking, Precision::Nanosecond, 1000).unwrap();
+        let (rewritten, body) = prepare(ask(), head(), lacking, 1000).unwrap();
         assert!(!rewritten.gzip);
         assert_eq!(body.concat(), b"m v=1 5\n");
 
         let bomb = gzip(&" ".repeat(2000));
-        let error = prepare(head(), bomb, Precision::Nanosecond, 1000).unwrap_err();
+        let error = prepare(ask(), head(), bomb, 1000).unwrap_err();
         assert_eq!(error.status(), StatusCode::PAYLOAD_TOO_LARGE);
-        let error = prepare(
-            head(),
-            Bytes::from_static(b"x"),
-            Precision::Nanosecond,
-            1000,
-        );
+        let error = prepare(ask(), head(), Bytes::from_static(b"x"), 1000);
         assert_eq!(error.unwrap_err().status(), StatusCode::BAD_REQUEST);
     }
 }

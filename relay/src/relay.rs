@@ -1,30 +1,34 @@
 //! A relay from start to stop.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use tandem_http::{Client, ClientConfig, Drained, RequestIds, serve};
+use tandem_http::{
+    BindError, Client, ClientConfig, ClientTls, Drained, Listener, RequestIds, TlsError, bind_udp,
+    serve,
+};
 use tandem_vfs::{Clock, Vfs};
 use thiserror::Error;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Link, joined};
 use crate::config::{BackendConfig, Config};
-use crate::drain::{Pauses, drain};
+use crate::drain::{Manner, Source, drain};
 use crate::identity::warn_of_strangers;
 use crate::lane::Lanes;
-use crate::queue::{Queue, QueueError};
+use crate::queue::{Bounds, Queue, QueueError};
 use crate::receive::Receiver;
-use crate::report::{BackendStatus, Report, log_status};
+use crate::report::{BackendStatus, Condition, Report, log_status};
 use crate::service::Service;
+use crate::{query, udp, unix};
 
 /// What a drainer, and writes that no client waits for, may still take after the stop.
 const STOP_DEADLINE: Duration = Duration::from_secs(2);
@@ -48,9 +52,28 @@ pub enum StartError {
         /// Why.
         source: QueueError,
     },
+    /// The certificates for a backend cannot be used.
+    #[error("set up TLS to backend {name:?}")]
+    Tls {
+        /// The backend.
+        name: String,
+        /// Why.
+        source: TlsError,
+    },
     /// The listener has no address.
     #[error("ask the listener for its address")]
     Listener(#[source] std::io::Error),
+    /// A port for datagrams cannot be opened.
+    #[error(transparent)]
+    Udp(#[from] BindError),
+    /// The Unix socket cannot be opened.
+    #[error("listen on the Unix socket {}", path.display())]
+    Unix {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
 }
 
 /// A relay that runs. Dropping it is like killing the process: what was acknowledged is safe, what
@@ -58,13 +81,23 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Relay {
     addr: SocketAddr,
+    udp_addrs: Vec<SocketAddr>,
     service: Arc<Service>,
     serving: JoinHandle<Drained>,
-    drainers: Vec<JoinHandle<()>>,
-    reporter: JoinHandle<()>,
-    /// Told when requests are over, to end the drainers.
+    drainers: Mutex<HashMap<String, Drainer>>,
+    /// Listeners beside HTTP, and the reporter.
+    helpers: Vec<JoinHandle<()>>,
+    /// Told when requests are over, to end the drainers and listeners.
     stopping: watch::Sender<bool>,
     busy: watch::Sender<()>,
+    vfs: Arc<dyn Vfs>,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug)]
+struct Drainer {
+    task: JoinHandle<()>,
+    stop: watch::Sender<bool>,
 }
 
 impl Relay {
@@ -77,62 +110,85 @@ impl Relay {
         config: Config,
         vfs: Arc<dyn Vfs>,
         clock: Arc<dyn Clock>,
-        listener: TcpListener,
+        listener: impl Into<Listener>,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Self, StartError> {
-        let addr = listener.local_addr().map_err(StartError::Listener)?;
-        if config.backends.is_empty() {
-            return Err(StartError::NoBackend);
-        }
+        let listener = listener.into();
+        let addr = listener.tcp().local_addr().map_err(StartError::Listener)?;
+        check(&config)?;
         let names: Vec<&str> = config.backends.iter().map(|b| b.name.as_str()).collect();
-        if let Some(at) = (1..names.len()).find(|&at| names[..at].contains(&names[at])) {
-            return Err(StartError::SameName(names[at].to_owned()));
-        }
         warn_of_strangers(&*vfs, &config.data_dir, &names);
+        let mut sockets = Vec::new();
+        let mut udp_addrs = Vec::new();
+        for udp in &config.udp {
+            let socket = bind_udp(&udp.addr.to_string()).await?;
+            udp_addrs.push(socket.local_addr().map_err(StartError::Listener)?);
+            sockets.push((socket, udp.clone()));
+        }
+        let unix = match &config.unix_socket {
+            Some(path) => {
+                let bound = unix::bind(path).await;
+                let path = path.clone();
+                Some(bound.map_err(|source| StartError::Unix { path, source })?)
+            }
+            None => None,
+        };
         let busy = watch::Sender::new(());
         let mut backends = Vec::with_capacity(config.backends.len());
         for backend in &config.backends {
-            let opened = open(&config, backend, &vfs, &*clock, &busy).await?;
+            let opened = open(&config, backend, &vfs, &clock, &busy).await?;
             backends.push(Arc::new(opened));
         }
-        let (stopping, stopped) = watch::channel(false);
-        let pauses = Pauses {
-            min: config.retry_delay_min,
-            max: config.retry_delay_max,
-        };
-        let drainers = backends
-            .iter()
-            .map(|backend| {
-                let drainer = drain(backend.clone(), pauses, stopped.clone(), STOP_DEADLINE);
-                tokio::spawn(drainer)
-            })
-            .collect();
+        let mut drainers = HashMap::new();
+        for backend in &backends {
+            drainers.insert(backend.name.clone(), start_drainer(&config, backend));
+        }
         let service = Arc::new(Service {
-            backends,
+            backends: RwLock::new(Arc::new(backends)),
             receiver: Receiver {
                 body_bytes_max: config.body_bytes_max,
                 inflated_bytes_max: config.inflated_bytes_max,
                 body_stall_max: config.body_stall_max,
                 memory: Receiver::budget(config.memory_bytes_max),
                 memory_wait: config.limits.request_wait,
-                clock,
+                clock: clock.clone(),
                 latest_ns: AtomicI64::new(i64::MIN),
             },
+            default_retention_policy: config.default_retention_policy.clone(),
             ids: RequestIds::new(),
             order: Mutex::new(()),
+            received_bytes: AtomicU64::new(0),
+            received_bytes_per_s: AtomicU64::new(0),
+            left_out: AtomicU64::new(0),
+            udp_failed: AtomicU64::new(0),
         });
+        let (stopping, stopped) = watch::channel(false);
+        let mut helpers = vec![tokio::spawn(report(
+            service.clone(),
+            config.report_interval,
+        ))];
+        for (socket, udp) in sockets {
+            helpers.push(tokio::spawn(udp::listen(service.clone(), socket, udp)));
+        }
+        if let Some(listener) = unix {
+            let limits = config.limits.clone();
+            let listening = unix::listen(service.clone(), listener, limits, stopped);
+            helpers.push(tokio::spawn(listening));
+        }
         let answering = service.clone();
         let handler = move |request, _peer| answering.clone().answer(request);
         let serving = tokio::spawn(serve(listener, handler, config.limits.clone(), stop));
-        let reporter = tokio::spawn(report(service.clone(), config.report_interval));
         Ok(Self {
             addr,
+            udp_addrs,
             service,
             serving,
-            drainers,
-            reporter,
+            drainers: Mutex::new(drainers),
+            helpers,
             stopping,
             busy,
+            vfs,
+            clock,
         })
     }
 
@@ -142,10 +198,61 @@ impl Relay {
         self.addr
     }
 
+    /// Where it takes datagrams, in the configured order.
+    #[must_use]
+    pub fn udp_addrs(&self) -> &[SocketAddr] {
+        &self.udp_addrs
+    }
+
     /// How each backend is doing, in the configured order.
     #[must_use]
     pub fn status(&self) -> Vec<BackendStatus> {
         self.service.status()
+    }
+
+    /// Takes over the backends of `config`, without a request being dropped: those that stay keep
+    /// their queues and get their new address, credentials, times and routes; new ones are opened;
+    /// those that are gone are not written to any more, and their queues stay on disk. Listeners,
+    /// bounds of memory and of queues stay as they were at the start.
+    ///
+    /// # Errors
+    /// See [`StartError`]; then nothing has changed but that some backends may have been relinked.
+    pub async fn reload(&self, config: &Config) -> Result<(), StartError> {
+        check(config)?;
+        let before = self.service.backends();
+        let mut after = Vec::with_capacity(config.backends.len());
+        for wanted in &config.backends {
+            if let Some(known) = before.iter().find(|known| known.name == wanted.name) {
+                known.relink(link(config, wanted)?);
+                after.push(known.clone());
+            } else {
+                let opened = open(config, wanted, &self.vfs, &self.clock, &self.busy).await?;
+                let opened = Arc::new(opened);
+                let drainer = start_drainer(config, &opened);
+                self.lock_drainers().insert(wanted.name.clone(), drainer);
+                after.push(opened);
+            }
+        }
+        let names: Vec<String> = after.iter().map(|backend| backend.name.clone()).collect();
+        let backends = &self.service.backends;
+        *backends.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(after);
+        let gone: Vec<Drainer> = {
+            let mut drainers = self.lock_drainers();
+            let gone: Vec<String> = drainers
+                .keys()
+                .filter(|name| !names.contains(name))
+                .cloned()
+                .collect();
+            gone.iter()
+                .filter_map(|name| drainers.remove(name))
+                .collect()
+        };
+        for drainer in gone {
+            drainer.stop.send_replace(true);
+            joined(drainer.task.await);
+        }
+        info!(backends = names.join(" "), "the backends were read again");
+        Ok(())
     }
 
     /// Waits until `stop` has completed and everything has come to its end: requests in flight are
@@ -159,41 +266,105 @@ impl Relay {
         if drained.cut_off > 0 {
             warn!(cut_off = drained.cut_off, "requests were cut off");
         }
+        self.stopping.send_replace(true);
         if timeout(STOP_DEADLINE, self.busy.closed()).await.is_err() {
             warn!("writes to a slow backend were cut off; their batches are in its queue");
         }
-        self.stopping.send_replace(true);
-        for drainer in std::mem::take(&mut self.drainers) {
-            joined(drainer.await);
+        let drainers = std::mem::take(&mut *self.lock_drainers());
+        for drainer in drainers.values() {
+            drainer.stop.send_replace(true);
+        }
+        for drainer in drainers.into_values() {
+            joined(drainer.task.await);
         }
         for status in self.status() {
             log_status(&status);
         }
         info!("relay stopped");
     }
+
+    fn lock_drainers(&self) -> std::sync::MutexGuard<'_, HashMap<String, Drainer>> {
+        self.drainers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Relay {
     fn drop(&mut self) {
         self.serving.abort();
-        self.reporter.abort();
-        for drainer in &self.drainers {
-            drainer.abort();
+        for helper in &self.helpers {
+            helper.abort();
+        }
+        for drainer in self.lock_drainers().values() {
+            drainer.task.abort();
         }
     }
+}
+
+fn check(config: &Config) -> Result<(), StartError> {
+    if config.backends.is_empty() {
+        return Err(StartError::NoBackend);
+    }
+    let names: Vec<&str> = config.backends.iter().map(|b| b.name.as_str()).collect();
+    match (1..names.len()).find(|&at| names[..at].contains(&names[at])) {
+        Some(at) => Err(StartError::SameName(names[at].to_owned())),
+        None => Ok(()),
+    }
+}
+
+fn start_drainer(config: &Config, backend: &Arc<Backend>) -> Drainer {
+    let (stop, stopped) = watch::channel(false);
+    let manner = Manner {
+        pause_min: config.retry_delay_min,
+        pause_max: config.retry_delay_max,
+        flights_max: config.drain_flights_max.max(1),
+        stop: stopped,
+        stop_deadline: STOP_DEADLINE,
+    };
+    let task = tokio::spawn(drain(backend.clone(), Source::Main, manner));
+    Drainer { task, stop }
+}
+
+fn link(config: &Config, backend: &BackendConfig) -> Result<Link, StartError> {
+    let tls = ClientTls::load(backend.tls.clone()).map_err(|source| StartError::Tls {
+        name: backend.name.clone(),
+        source,
+    })?;
+    let mut route = backend.route.clone();
+    route.forget_credentials |= backend.url.credentials().is_some();
+    let write_timeout = backend.write_timeout.unwrap_or(config.write_timeout);
+    Ok(Link {
+        url: backend.url.clone(),
+        reader: query::reader(config, tls.clone()),
+        client: Client::new(ClientConfig {
+            connections_max: config.connections_max,
+            connect_timeout: config.connect_timeout,
+            request_timeout: write_timeout,
+            tls,
+            ..ClientConfig::default()
+        }),
+        route,
+        hedge_delay: config.hedge_delay,
+        write_timeout,
+        turn_wait_max: write_timeout + write_timeout,
+    })
 }
 
 async fn open(
     config: &Config,
     backend: &BackendConfig,
     vfs: &Arc<dyn Vfs>,
-    clock: &dyn Clock,
+    clock: &Arc<dyn Clock>,
     busy: &watch::Sender<()>,
 ) -> Result<Backend, StartError> {
+    let link = link(config, backend)?;
     let lanes = Arc::new(Lanes::default());
     let (vfs, dir, name) = (vfs.clone(), config.data_dir.clone(), backend.name.clone());
-    let bounds = (config.queue_bytes_max, config.dead_bytes_max);
-    let now = (clock.now_ns(), config.write_timeout);
+    let bounds = Bounds {
+        bytes_max: config.queue_bytes_max,
+        dead_bytes_max: config.dead_bytes_max,
+        overflow: backend.overflow,
+    };
+    let now = (clock.now_ns(), link.write_timeout);
     let (opening, open_name) = (lanes.clone(), name.clone());
     let opened = tokio::task::spawn_blocking(move || {
         Queue::open(&vfs, &dir, &open_name, bounds, now, opening)
@@ -212,42 +383,34 @@ async fn open(
             "{} batches of the last run are in its queue",
             recovered.hints
         );
-        report.now(crate::report::Condition::Spilling, &why);
+        report.now(Condition::Spilling, &why);
     }
     Ok(Backend {
         name,
-        url: backend.url.clone(),
-        client: Client::new(ClientConfig {
-            connections_max: config.connections_max,
-            connect_timeout: config.connect_timeout,
-            request_timeout: config.write_timeout,
-            ..ClientConfig::default()
-        }),
+        link: RwLock::new(Arc::new(link)),
         lanes,
         queue,
         report,
-        hedge_delay: config.hedge_delay,
-        write_timeout: config.write_timeout,
-        turn_wait_max: config.write_timeout + config.write_timeout,
+        clock: clock.clone(),
         busy: busy.clone(),
     })
 }
 
-/// One line a backend, at every interval.
+/// One line a backend, at every interval; and how much comes in.
 async fn report(service: Arc<Service>, interval: Duration) {
     let mut ticks = tokio::time::interval(interval);
     ticks.tick().await;
+    let mut before = 0;
     loop {
         ticks.tick().await;
+        let received = service.received_bytes.load(Ordering::Relaxed);
+        let per_s = (received - before) as f64 / interval.as_secs_f64();
+        service
+            .received_bytes_per_s
+            .store(per_s.ceil() as u64, Ordering::Relaxed);
+        before = received;
         for status in service.status() {
             log_status(&status);
         }
-    }
-}
-
-fn joined<T>(result: Result<T, tokio::task::JoinError>) -> T {
-    match result {
-        Ok(value) => value,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

@@ -3,12 +3,15 @@
 //!
 //! No line holds a query string or a header: passwords travel in them.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use tracing::{error, info, warn};
+
+use crate::queue::Queue;
 
 /// Texts of backends are cut here before they are kept or logged.
 const TEXT_BYTES_MAX: usize = 300;
@@ -24,7 +27,7 @@ pub enum Condition {
     Spilling,
     /// It takes what is in its log.
     Draining,
-    /// It refuses what is at the head of its log; an operator has to mend something.
+    /// It takes batches, but refuses those for some database; an operator has to mend something.
     Holding,
 }
 
@@ -49,16 +52,43 @@ pub struct BackendStatus {
     pub dead_batches: u64,
     /// Batches that neither it nor its log took; their clients were told.
     pub refused_batches: u64,
+    /// Batches dropped because its queue was full, as the operator chose; they are in the gap list.
+    pub dropped_batches: u64,
+    /// Lines in them.
+    pub dropped_lines: u64,
     /// Places of its log that were damaged.
     pub corruptions: u64,
     /// Batches in its log.
     pub queued_batches: u64,
     /// Bytes of them.
     pub queued_bytes: u64,
-    /// Age of the batch at the head of its log, in milliseconds; 0 without one.
+    /// The bound of the queue's bytes on disk.
+    pub queue_bytes_max: u64,
+    /// Bytes of it that are taken.
+    pub queue_bytes: u64,
+    /// Age of the oldest batch in its log, in milliseconds; 0 without one.
     pub queued_age_ms: u64,
+    /// For how long the queue takes what comes in at present, in seconds; none while nothing comes.
+    pub tolerable_outage_s: Option<u64>,
+    /// Databases that it refuses until an operator mends something, with what waits for that.
+    pub held: Vec<HeldStatus>,
+    /// Bytes on disk of the dead letters.
+    pub dead_bytes: u64,
+    /// Points in the gap list.
+    pub gap_points: u64,
     /// The last thing it, or the network, said.
     pub last_answer: String,
+}
+
+/// What waits for an operator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HeldStatus {
+    /// The database.
+    pub database: String,
+    /// Batches for it.
+    pub batches: u64,
+    /// Bytes of them.
+    pub bytes: u64,
 }
 
 /// The figures of one backend.
@@ -74,9 +104,11 @@ pub(crate) struct Report {
     partial_batches: AtomicU64,
     dead_batches: AtomicU64,
     refused_batches: AtomicU64,
+    dropped_batches: AtomicU64,
+    dropped_lines: AtomicU64,
     corruptions: AtomicU64,
-    /// Time of receipt of the batch at the head of the log; 0 without one.
-    head_received_ns: AtomicU64,
+    /// Databases of which the operator has been told.
+    holding: Mutex<BTreeSet<String>>,
 }
 
 impl Report {
@@ -92,8 +124,10 @@ impl Report {
             partial_batches: AtomicU64::default(),
             dead_batches: AtomicU64::default(),
             refused_batches: AtomicU64::default(),
+            dropped_batches: AtomicU64::default(),
+            dropped_lines: AtomicU64::default(),
             corruptions: AtomicU64::default(),
-            head_received_ns: AtomicU64::default(),
+            holding: Mutex::default(),
         }
     }
 
@@ -124,7 +158,7 @@ impl Report {
     /// A batch that had been acknowledged was refused for good.
     pub(crate) fn dead(&self, text: &str) {
         add(&self.dead_batches, 1);
-        error!(backend = %self.name, answer = cut(text), "an acknowledged batch is refused for good; it is kept in the directory 'dead' of the queue");
+        error!(backend = %self.name, answer = cut(text), "a batch is refused for good; it is kept among the dead letters of the queue");
     }
 
     pub(crate) fn corrupt(&self, why: &impl Display) {
@@ -143,9 +177,26 @@ impl Report {
         }
     }
 
-    pub(crate) fn head_received(&self, received_ns: i64) {
-        let received_ns = u64::try_from(received_ns).unwrap_or(0);
-        self.head_received_ns.store(received_ns, Ordering::Relaxed);
+    /// A batch was dropped because the queue was full, as the operator chose.
+    pub(crate) fn dropped(&self, lines: u64) {
+        add(&self.dropped_lines, lines);
+        if add(&self.dropped_batches, 1) == 0 {
+            error!(backend = %self.name, "the queue is full and drops batches; they are in the gap list, more of this is counted only");
+        }
+    }
+
+    /// A database is refused until an operator mends something.
+    pub(crate) fn holds(&self, database: &str, why: &str) {
+        if lock(&self.holding).insert(database.to_owned()) {
+            error!(backend = %self.name, database, why = cut(why), "holding: it refuses batches for this database; mend what it says");
+        }
+    }
+
+    /// Nothing is held of a database any more.
+    pub(crate) fn released(&self, database: &str) {
+        if lock(&self.holding).remove(database.trim()) {
+            info!(backend = %self.name, database = database.trim(), "what was held of this database is delivered");
+        }
     }
 
     /// Sets the condition; a change is a line in the log.
@@ -178,16 +229,13 @@ impl Report {
             Condition::Spilling => {
                 warn!(backend = %self.name, why, "spilling: batches go to its queue");
             }
-            Condition::Holding => {
-                error!(backend = %self.name, why, "holding: it refuses the batch at the head of its queue; mend what it says");
-            }
+            Condition::Holding => {}
         }
     }
 
-    pub(crate) fn status(&self, now_ns: i64, (batches, bytes): (u64, u64)) -> BackendStatus {
+    /// The figures that the report itself has.
+    pub(crate) fn status(&self) -> BackendStatus {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let head = get(&self.head_received_ns);
-        let age_ns = u64::try_from(now_ns).unwrap_or(0).saturating_sub(head);
         BackendStatus {
             name: self.name.clone(),
             condition: *lock(&self.condition),
@@ -198,16 +246,54 @@ impl Report {
             partial_batches: get(&self.partial_batches),
             dead_batches: get(&self.dead_batches),
             refused_batches: get(&self.refused_batches),
+            dropped_batches: get(&self.dropped_batches),
+            dropped_lines: get(&self.dropped_lines),
             corruptions: get(&self.corruptions),
-            queued_batches: batches,
-            queued_bytes: bytes,
-            queued_age_ms: if head == 0 || batches == 0 {
-                0
-            } else {
-                age_ns / 1_000_000
-            },
+            queued_batches: 0,
+            queued_bytes: 0,
+            queue_bytes_max: 0,
+            queue_bytes: 0,
+            queued_age_ms: 0,
+            tolerable_outage_s: None,
+            held: Vec::new(),
+            dead_bytes: 0,
+            gap_points: 0,
             last_answer: lock(&self.last_answer).clone(),
         }
+    }
+}
+
+impl BackendStatus {
+    /// Adds what the queue says of itself; so much comes in a second.
+    pub(crate) fn with_queue(mut self, queue: &Queue, now_ns: i64, bytes_per_s: u64) -> Self {
+        let (batches, bytes, oldest_ns) = queue.pending();
+        let age_ns = u64::try_from(now_ns).unwrap_or(0).saturating_sub(oldest_ns);
+        self.queued_batches = batches;
+        self.queued_bytes = bytes;
+        self.queued_age_ms = if oldest_ns == 0 || batches == 0 {
+            0
+        } else {
+            age_ns / 1_000_000
+        };
+        self.queue_bytes_max = queue.bytes_max();
+        self.queue_bytes = queue.bytes_total();
+        let room = self.queue_bytes_max.saturating_sub(self.queue_bytes);
+        self.tolerable_outage_s = room.checked_div(bytes_per_s);
+        let held = queue.held.figures();
+        self.held = held
+            .into_iter()
+            .map(|(database, batches, bytes)| HeldStatus {
+                database,
+                batches,
+                bytes,
+            })
+            .collect();
+        if !self.held.is_empty() && self.condition != Condition::Spilling {
+            self.condition = Condition::Holding;
+        }
+        self.dead_bytes = queue.dead.bytes_total();
+        self.gap_points = queue.gaps.points();
+        self
     }
 }
 
@@ -222,6 +308,8 @@ pub(crate) fn log_status(status: &BackendStatus) {
         partial_batches = status.partial_batches,
         dead_batches = status.dead_batches,
         refused_batches = status.refused_batches,
+        dropped_batches = status.dropped_batches,
+        held_databases = status.held.len(),
         queued_batches = status.queued_batches,
         queued_bytes = status.queued_bytes,
         queued_age_ms = status.queued_age_ms,

@@ -1,20 +1,22 @@
-//! The HTTP side: what a client of InfluxDB's `/write` and `/ping` expects, and `/health` and
-//! `/status` for operators.
+//! The HTTP side: what a client of InfluxDB's writes, `/query` and `/ping` expects, and `/health`,
+//! `/ready`, `/status`, `/gaps` and `/metrics` for operators.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tandem_http::{
-    Answer, Body, HeaderMap, HeaderName, HeaderValue, Incoming, Method, Request, RequestIds,
+    Body, HeaderMap, HeaderName, HeaderValue, Incoming, Method, Params, Request, RequestIds,
     Response, StatusCode, discard_body, empty, error_json, full, header,
 };
 
-use crate::answer::{Decision, Outcome, Reply, decide};
-use crate::backend::{Attempt, Backend};
-use crate::batch::Batch;
-use crate::lane::Place;
+use crate::answer::Level;
+use crate::api::Api;
+use crate::backend::Backend;
+use crate::metrics;
 use crate::receive::{ReceiveError, Receiver};
-use crate::report::BackendStatus;
+use crate::report::{BackendStatus, Condition};
+use crate::write::unavailable;
 
 /// The version of InfluxDB that clients are told.
 const INFLUXDB_VERSION: HeaderValue = HeaderValue::from_static("1.8.10");
@@ -23,9 +25,6 @@ const X_INFLUXDB_VERSION: HeaderName = HeaderName::from_static("x-influxdb-versi
 const X_INFLUXDB_BUILD: HeaderName = HeaderName::from_static("x-influxdb-build");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const X_INFLUXDB_ERROR: HeaderName = HeaderName::from_static("x-influxdb-error");
-/// Seconds after which a client that got 503 should come again.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// How much of an unwanted body is read, so that its sender gets to see the answer.
 const DISCARD_BYTES_MAX: usize = 64 << 20;
@@ -35,11 +34,21 @@ const DISCARD_TIME_MAX: Duration = Duration::from_secs(5);
 /// Answers requests.
 #[derive(Debug)]
 pub(crate) struct Service {
-    pub(crate) backends: Vec<Arc<Backend>>,
+    pub(crate) backends: RwLock<Arc<Vec<Arc<Backend>>>>,
     pub(crate) receiver: Receiver,
+    /// Goes to writes that name none; empty for the backend's default one.
+    pub(crate) default_retention_policy: String,
     pub(crate) ids: RequestIds,
     /// Held while a batch queues up at all backends.
     pub(crate) order: Mutex<()>,
+    /// Bytes of bodies that were relayed.
+    pub(crate) received_bytes: AtomicU64,
+    /// How many of them in a second, lately.
+    pub(crate) received_bytes_per_s: AtomicU64,
+    /// Lines that no backend wants.
+    pub(crate) left_out: AtomicU64,
+    /// Lines that came in datagrams and were refused.
+    pub(crate) udp_failed: AtomicU64,
 }
 
 impl Service {
@@ -60,32 +69,64 @@ impl Service {
         response
     }
 
+    /// Who gets batches now.
+    pub(crate) fn backends(&self) -> Arc<Vec<Arc<Backend>>> {
+        self.backends
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Lines that came in datagrams were refused by a backend, or found no room.
+    pub(crate) fn udp_failed(&self, lines: u64) {
+        self.udp_failed.fetch_add(lines, Ordering::Relaxed);
+    }
+
     /// How each backend is doing.
     pub(crate) fn status(&self) -> Vec<BackendStatus> {
         let now_ns = self.receiver.clock.now_ns();
+        let bytes_per_s = self.received_bytes_per_s.load(Ordering::Relaxed);
         let status = |backend: &Arc<Backend>| {
-            let queued = backend.queue.pending.get();
-            backend.report.status(now_ns, queued)
+            let report = backend.report.status();
+            report.with_queue(&backend.queue, now_ns, bytes_per_s)
         };
-        self.backends.iter().map(status).collect()
+        self.backends().iter().map(status).collect()
     }
 
     async fn route(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let get = matches!(*request.method(), Method::GET | Method::HEAD);
-        match request.uri().path() {
-            "/write" if request.method() == Method::POST => self.write(request).await,
-            "/write" if request.method() == Method::OPTIONS => empty(StatusCode::NO_CONTENT),
-            "/ping" if get => ping(request.uri().query().unwrap_or_default()),
-            "/health" if get => full(
-                StatusCode::OK,
-                "application/json",
-                r#"{"checks":[],"message":"ready for writes","name":"tandem-relay","status":"pass","version":"1.8.10"}"#,
-            ),
-            "/status" if get => match serde_json::to_vec(&self.status()) {
-                Ok(body) => full(StatusCode::OK, "application/json", body),
-                Err(error) => error_json(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
-            },
-            "/write" | "/ping" | "/health" | "/status" => not_allowed(request.uri().path()),
+        let post = request.method() == Method::POST;
+        let path = request.uri().path();
+        if let Some(api) = Api::of_path(path) {
+            return match *request.method() {
+                Method::POST => self.write(api, request).await,
+                Method::OPTIONS => empty(StatusCode::NO_CONTENT),
+                _ => not_allowed("OPTIONS, POST"),
+            };
+        }
+        match path {
+            "/query" if get || post => self.query(request).await,
+            "/query" if request.method() == Method::OPTIONS => empty(StatusCode::NO_CONTENT),
+            "/query" => not_allowed("GET, HEAD, OPTIONS, POST"),
+            "/ping" | "/health" | "/ready" | "/status" | "/gaps" | "/metrics" if !get => {
+                not_allowed("GET, HEAD")
+            }
+            "/ping" => ping(request.uri().query().unwrap_or_default()),
+            "/health" => self.health(),
+            "/ready" => self.ready(),
+            "/status" => json(&self.status()),
+            "/gaps" => {
+                let backends = self.backends();
+                let gaps = |backend: &Arc<Backend>| serde_json::json!({"name": backend.name, "gaps": backend.queue.gaps.list()});
+                json(&backends.iter().map(gaps).collect::<Vec<_>>())
+            }
+            "/metrics" => {
+                let received = self.received_bytes.load(Ordering::Relaxed);
+                let left_out = self.left_out.load(Ordering::Relaxed);
+                let udp_failed = self.udp_failed.load(Ordering::Relaxed);
+                let text = metrics::text(&self.status(), [received, left_out, udp_failed]);
+                full(StatusCode::OK, metrics::CONTENT_TYPE, text)
+            }
             _ => full(
                 StatusCode::NOT_FOUND,
                 "text/plain; charset=utf-8",
@@ -94,77 +135,66 @@ impl Service {
         }
     }
 
-    async fn write(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+    async fn write(self: &Arc<Self>, api: Api, request: Request<Incoming>) -> Response<Body> {
         let (head, mut body) = request.into_parts();
         let query = head.uri.query().unwrap_or_default();
-        let batch = match self.receiver.receive(query, &head.headers, &mut body).await {
-            Ok(batch) => Arc::new(batch),
-            Err(error) => {
+        let level = Level::parse(Params::parse(query).get("consistency"));
+        let ask = api.ask(query, &self.default_retention_policy);
+        let (level, ask) = match (level, ask) {
+            (Some(level), Ok(ask)) => (level, ask),
+            (level, ask) => {
                 let whole = discard_body(&mut body, DISCARD_BYTES_MAX, DISCARD_TIME_MAX).await;
-                return refusal(&error, whole);
+                let text = match (level, ask) {
+                    (_, Err(text)) => text,
+                    _ => "invalid consistency level".to_owned(),
+                };
+                return closing(error_json(StatusCode::BAD_REQUEST, &text), whole);
             }
         };
-        // A client that goes away must not leave the batch at one backend only.
-        let service = self.clone();
-        let fan_out = tokio::spawn(async move { service.fan_out(batch).await });
-        match fan_out.await {
-            Ok(response) => response,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        match self.receiver.receive(ask, &head.headers, &mut body).await {
+            Ok(batch) => self.relay(batch, level).await,
+            Err(error) => {
+                let whole = discard_body(&mut body, DISCARD_BYTES_MAX, DISCARD_TIME_MAX).await;
+                refusal(&error, whole)
+            }
         }
     }
 
-    /// Brings a batch to every backend at once and decides what the client is told.
-    async fn fan_out(&self, batch: Arc<Batch>) -> Response<Body> {
-        let places: Vec<_> = {
-            // Two batches that share a series have the same order everywhere, or the stores differ.
-            let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-            let lanes = batch.head.lanes;
-            let queue_up = |backend: &Arc<Backend>| backend.lanes.queue_up(lanes);
-            self.backends.iter().map(queue_up).collect()
+    /// Whether it does its work: 503 when no backend takes anything, live or through its log.
+    fn health(&self) -> Response<Body> {
+        let broken: Vec<String> = self
+            .backends()
+            .iter()
+            .filter_map(|backend| {
+                let failed = backend.queue.main.check().err()?;
+                Some(format!("{}: {failed}", backend.name))
+            })
+            .collect();
+        let (status, message, word) = if broken.is_empty() {
+            (StatusCode::OK, "ready for writes".to_owned(), "pass")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, broken.join("; "), "fail")
         };
-        let write = |(backend, place): (&Arc<Backend>, Place)| {
-            tokio::spawn(backend.clone().write(batch.clone(), place))
-        };
-        let tasks: Vec<_> = self.backends.iter().zip(places).map(write).collect();
-        let mut attempts = Vec::with_capacity(tasks.len());
-        for task in tasks {
-            match task.await {
-                Ok(attempt) => attempts.push(attempt),
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            }
+        let body = serde_json::json!({
+            "checks": [], "message": message, "name": "tandem-relay", "status": word, "version": "1.8.10",
+        });
+        full(status, "application/json", format!("{body}\n"))
+    }
+
+    /// Whether a load balancer should send writes here: as health; a backend that is away is no
+    /// reason to go elsewhere.
+    fn ready(&self) -> Response<Body> {
+        let health = self.health();
+        if health.status() != StatusCode::OK {
+            return health;
         }
-        let outcomes: Vec<Outcome> = attempts.iter().map(Attempt::outcome).collect();
-        let Decision {
-            reply,
-            keep_held,
-            cancel_hints,
-        } = decide(&outcomes);
-        let mut lost = Vec::new();
-        for (backend, attempt) in self.backends.iter().zip(&attempts) {
-            match attempt {
-                Attempt::Refused(_, answer) if keep_held => {
-                    let text =
-                        String::from_utf8_lossy(&answer.body.clone().into_bytes()).into_owned();
-                    if let Err(error) = backend.keep(&batch, text.trim()).await {
-                        lost.push(format!("{}: {}; {error}", backend.name, text.trim()));
-                    }
-                }
-                Attempt::Refused(..) => backend.let_go(&batch),
-                Attempt::Hinted(sequence) if cancel_hints => backend.cancel(*sequence, false).await,
-                Attempt::Failed(why) => lost.push(format!("{}: {why}", backend.name)),
-                Attempt::Stored | Attempt::Partial(_) | Attempt::Hinted(_) => {}
-            }
-        }
-        let passed = match reply {
-            Reply::Pass(index) => attempts.get(index),
-            Reply::NoContent if lost.is_empty() => return empty(StatusCode::NO_CONTENT),
-            Reply::NoContent | Reply::Unavailable => None,
-        };
-        match passed {
-            Some(Attempt::Refused(_, answer)) => pass(answer),
-            Some(Attempt::Partial(answer)) if lost.is_empty() => pass(answer),
-            _ => unavailable(&format!("tandem relay: {}", lost.join("; "))),
-        }
+        let live = self
+            .status()
+            .iter()
+            .filter(|s| s.condition == Condition::Live)
+            .count();
+        let body = serde_json::json!({"status": "ready", "live_backends": live});
+        full(StatusCode::OK, "application/json", format!("{body}\n"))
     }
 
     fn request_id(&self, headers: &HeaderMap) -> Option<HeaderValue> {
@@ -176,37 +206,25 @@ impl Service {
     }
 }
 
-/// A backend's answer, with the headers that mean something to a client.
-fn pass(answer: &Answer) -> Response<Body> {
-    let mut response = Response::new(Body::frames(answer.body.chunks().iter().cloned()));
-    *response.status_mut() = answer.status;
-    for name in [
-        header::CONTENT_TYPE,
-        header::WWW_AUTHENTICATE,
-        header::RETRY_AFTER,
-        X_INFLUXDB_ERROR,
-    ] {
-        if let Some(value) = answer.headers.get(&name) {
-            response.headers_mut().insert(name, value.clone());
-        }
+fn json(value: &impl serde::Serialize) -> Response<Body> {
+    match serde_json::to_vec(value) {
+        Ok(body) => full(StatusCode::OK, "application/json", body),
+        Err(error) => error_json(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
-    response
-}
-
-fn unavailable(text: &str) -> Response<Body> {
-    let mut response = error_json(StatusCode::SERVICE_UNAVAILABLE, text);
-    let headers = response.headers_mut();
-    headers.insert(header::RETRY_AFTER, RETRY_AFTER);
-    response
 }
 
 /// The answer to a request that is no batch; `whole` when its body has been read to the end.
 fn refusal(error: &ReceiveError, whole: bool) -> Response<Body> {
     let text = error.to_string();
-    let mut response = match error.status() {
+    let response = match error.status() {
         StatusCode::SERVICE_UNAVAILABLE => unavailable(&text),
         status => error_json(status, &text),
     };
+    closing(response, whole)
+}
+
+/// Closes the connection, unless the `whole` body has been read.
+fn closing(mut response: Response<Body>, whole: bool) -> Response<Body> {
     if !whole {
         let headers = response.headers_mut();
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -214,17 +232,12 @@ fn refusal(error: &ReceiveError, whole: bool) -> Response<Body> {
     response
 }
 
-fn not_allowed(path: &str) -> Response<Body> {
+fn not_allowed(allowed: &'static str) -> Response<Body> {
     let mut response = full(
         StatusCode::METHOD_NOT_ALLOWED,
         "text/plain; charset=utf-8",
         "Method Not Allowed\n",
     );
-    let allowed = if path == "/write" {
-        "OPTIONS, POST"
-    } else {
-        "GET, HEAD"
-    };
     response
         .headers_mut()
         .insert(header::ALLOW, HeaderValue::from_static(allowed));
@@ -233,7 +246,7 @@ fn not_allowed(path: &str) -> Response<Body> {
 
 /// InfluxDB's `/ping`: 204, or with `verbose` the version.
 fn ping(query: &str) -> Response<Body> {
-    let params = tandem_http::Params::parse(query);
+    let params = Params::parse(query);
     match params.get("verbose").unwrap_or_default() {
         "" | "0" | "false" => empty(StatusCode::NO_CONTENT),
         _ => full(

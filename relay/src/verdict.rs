@@ -13,23 +13,38 @@ pub(crate) enum Verdict {
     Stored,
     /// The good lines are stored; the rest is lost and the answer says so.
     Partial,
-    /// Nothing is stored, and the same batch may pass once somebody has made a database or a
-    /// retention policy, or mended a password.
-    Hold,
+    /// Nothing is stored, and the same batch may pass once an operator has mended something.
+    Hold(Lack),
+    /// Nothing is stored; a part of the batch may pass.
+    TooLarge,
     /// Nothing is stored, and the same batch will never pass.
     Dead,
     /// Nothing can be said of it; it is to be sent again.
     Retry,
 }
 
+/// What a backend lacks, and so which other batches it will refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// The database: all for that database.
+    Database,
+    /// The retention policy: all for that policy.
+    Policy,
+    /// A right, or something else that is not known: perhaps only batches of this client.
+    Right,
+}
+
 /// The verdict of an answer.
 pub(crate) fn verdict(status: StatusCode, body: &[u8]) -> Verdict {
+    let says = |text: &str| contains(body, text.as_bytes());
     match status.as_u16() {
         200..=299 => Verdict::Stored,
-        400 if contains(body, b"partial write") => Verdict::Partial,
-        401 | 403 | 404 => Verdict::Hold,
-        500 if contains(body, b"retention policy not found") => Verdict::Hold,
-        408 | 429 => Verdict::Retry,
+        400 if says("partial write") => Verdict::Partial,
+        404 if says("database not found") || says("bucket") => Verdict::Hold(Lack::Database),
+        401 | 403 | 404 | 405 | 407 => Verdict::Hold(Lack::Right),
+        500 if says("retention policy not found") => Verdict::Hold(Lack::Policy),
+        413 => Verdict::TooLarge,
+        408 | 425 | 429 => Verdict::Retry,
         400..=499 => Verdict::Dead,
         _ => Verdict::Retry,
     }
@@ -60,13 +75,31 @@ mod tests {
                 Dead,
             ),
             (400, r#"{"error":"field type conflict"}"#, Dead),
-            (401, r#"{"error":"authorization failed"}"#, Hold),
-            (403, "", Hold),
-            (404, r#"{"error":"database not found: \"x\""}"#, Hold),
-            (413, "", Dead),
+            (
+                401,
+                r#"{"error":"authorization failed"}"#,
+                Hold(Lack::Right),
+            ),
+            (403, "", Hold(Lack::Right)),
+            (
+                404,
+                r#"{"error":"database not found: \"x\""}"#,
+                Hold(Lack::Database),
+            ),
+            (
+                404,
+                r#"{"code":"not found","message":"bucket \"x\" not found"}"#,
+                Hold(Lack::Database),
+            ),
+            (404, "404 page not found", Hold(Lack::Right)),
+            (413, "", TooLarge),
             (422, "", Dead),
             (429, "", Retry),
-            (500, r#"{"error":"retention policy not found: x"}"#, Hold),
+            (
+                500,
+                r#"{"error":"retention policy not found: x"}"#,
+                Hold(Lack::Policy),
+            ),
             (500, r#"{"error":"timeout"}"#, Retry),
             (503, "", Retry),
             (302, "", Retry),

@@ -1,11 +1,9 @@
 //! A slow backend costs a client one fsync, not its latency, and never the order.
 
-mod support;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use support::{Fake, Mode, Running, SOON, until};
+use crate::support::{Fake, Mode, Running, SOON, until};
 use tandem_relay::{Condition, Config};
 
 const HEDGE: Duration = Duration::from_millis(30);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tandem_http::{
     Answer, Body, Call, Client, ClientConfig, HeaderValue, Incoming, Limits, Request, Response,
-    StatusCode, Url, empty, error_json, header, read_body, serve,
+    StatusCode, Url, empty, error_json, full, header, read_body, serve,
 };
 use tandem_relay::{BackendConfig, Config, Relay};
 use tandem_testkit::ManualClock;
@@ -32,11 +32,18 @@ pub(crate) enum Mode {
     Partial,
     /// Neither stores nor answers until the mode changes; then stores, 204.
     Hang,
+    /// Refuses writes whose query string holds the first text with a status and a text.
+    RefuseQuery(&'static str, u16, &'static str),
+    /// Refuses bodies that hold the text, 400.
+    RefuseText(&'static str),
+    /// Refuses bodies with more bytes, 413.
+    TooLarge(usize),
 }
 
 /// A write as a backend got it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Write {
+    pub(crate) path: String,
     pub(crate) query: String,
     pub(crate) authorization: Option<HeaderValue>,
     pub(crate) content_type: Option<HeaderValue>,
@@ -141,13 +148,15 @@ impl Fake {
 }
 
 async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
-    assert_eq!(request.uri().path(), "/write");
+    let path = request.uri().path().to_owned();
     let (head, body) = request.into_parts();
     let Ok(payload) = read_body(body, 64 << 20, SOON).await else {
         return empty(StatusCode::BAD_REQUEST);
     };
     let header = |name| head.headers.get(name).cloned();
+    let is_query = path == "/query";
     let write = Write {
+        path,
         query: head.uri.query().unwrap_or_default().to_owned(),
         authorization: header(header::AUTHORIZATION),
         content_type: header(header::CONTENT_TYPE),
@@ -169,18 +178,33 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Bod
         let _ = answer.await;
         return empty(StatusCode::NO_CONTENT);
     }
-    match mode {
-        Mode::Store | Mode::Hang => {
-            shared.stored.lock().unwrap().push(write);
-            empty(StatusCode::NO_CONTENT)
+    let refused = match &mode {
+        Mode::Refuse(status, text) => Some((*status, *text)),
+        Mode::RefuseQuery(word, status, text) if write.query.contains(word) => {
+            Some((*status, *text))
         }
-        Mode::Partial => {
-            shared.stored.lock().unwrap().push(write);
-            let text = "partial write: field type conflict dropped=1";
-            error_json(StatusCode::BAD_REQUEST, text)
-        }
-        Mode::Refuse(status, text) => error_json(StatusCode::from_u16(status).unwrap(), text),
+        Mode::RefuseText(word) if contains(&write.body, word) => Some((400, "unable to parse")),
+        Mode::TooLarge(bytes_max) if write.body.len() > *bytes_max => Some((413, "too large")),
+        _ => None,
+    };
+    if let Some((status, text)) = refused {
+        return error_json(StatusCode::from_u16(status).unwrap(), text);
     }
+    shared.stored.lock().unwrap().push(write);
+    if let Mode::Partial = mode {
+        let text = "partial write: field type conflict dropped=1";
+        return error_json(StatusCode::BAD_REQUEST, text);
+    }
+    if is_query {
+        let body = r#"{"results":[{"statement_id":0}]}"#;
+        return full(StatusCode::OK, "application/json", body);
+    }
+    empty(StatusCode::NO_CONTENT)
+}
+
+fn contains(body: &[u8], word: &str) -> bool {
+    body.windows(word.len())
+        .any(|window| window == word.as_bytes())
 }
 
 /// Waits for a condition, and says which one if it never comes.
@@ -237,10 +261,7 @@ impl Running {
 
     fn config(dir: &Path, urls: &[Url]) -> Config {
         let backends = urls.iter().zip(["a", "b", "c"]);
-        let backends = backends.map(|(url, name)| BackendConfig {
-            name: name.into(),
-            url: url.clone(),
-        });
+        let backends = backends.map(|(url, name)| BackendConfig::new(name, url.clone()));
         Config::new(backends.collect(), dir)
     }
 

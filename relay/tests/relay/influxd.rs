@@ -1,15 +1,13 @@
 //! Two real InfluxDB behind a relay: one is killed and comes back, and both answer the same.
 //! Needs Debian's package `influxdb`; says so where it is missing.
 
-mod support;
-
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use support::{Running, text};
+use crate::support::{Running, text};
 use tandem_http::{Call, Client, ClientConfig, Url};
 use tandem_relay::Condition;
 
@@ -116,7 +114,7 @@ async fn two_real_stores_hold_the_same_after_one_was_killed() {
         relay.write("m,host=a v=1,s=\"x\ny\"\nm,host=b v=2").await,
         204
     );
-    support::until("the copy waits for the database", || {
+    crate::support::until("the copy waits for the database", || {
         relay.condition(1) == Condition::Holding
     })
     .await;

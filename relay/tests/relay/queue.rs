@@ -1,13 +1,11 @@
 //! The queue on disk: whose it is, and what damage does to it.
 
-mod support;
-
 use std::fs;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::{Fake, Running, until};
+use crate::support::{Fake, Running, until};
 use tandem_http::Url;
 use tandem_relay::{BackendConfig, Config, Relay};
 use tandem_vfs::{RealFs, SystemClock};
@@ -49,10 +47,10 @@ async fn a_queue_belongs_to_the_name_whatever_address_and_order() {
 async fn names_that_are_no_identity_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     for names in [&["../x"][..], &["a", "a"], &[""], &[".x"], &[]] {
-        let backends = names.iter().map(|name| BackendConfig {
-            name: (*name).into(),
-            url: Url::parse("http://127.0.0.1:1").unwrap(),
-        });
+        let url = Url::parse("http://127.0.0.1:1").unwrap();
+        let backends = names
+            .iter()
+            .map(|name| BackendConfig::new(*name, url.clone()));
         let config = Config::new(backends.collect(), dir.path());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (vfs, clock) = (Arc::new(RealFs), Arc::new(SystemClock));
@@ -71,10 +69,10 @@ async fn a_queue_of_another_identity_is_refused() {
         .await;
     fs::copy(dir.path().join("a/id"), dir.path().join("b/id")).unwrap();
     let config = Config::new(
-        vec![BackendConfig {
-            name: "b".into(),
-            url: Url::parse("http://127.0.0.1:1").unwrap(),
-        }],
+        vec![BackendConfig::new(
+            "b",
+            Url::parse("http://127.0.0.1:1").unwrap(),
+        )],
         dir.path(),
     );
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -3,15 +3,13 @@
 //!
 //! All points of a series have one time, so that a single write out of order shows.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use support::{Fake, Mode, Running, try_write};
+use crate::support::{Fake, Mode, Running, try_write};
 use tandem_http::{Client, ClientConfig};
 use tandem_testkit::Rng;
 use tokio::sync::watch;

@@ -1,10 +1,8 @@
 //! While a backend is away, and when it comes back: nothing is lost, the order stays.
 
-mod support;
-
 use std::time::Duration;
 
-use support::{Fake, Mode, Running, text, until};
+use crate::support::{Fake, Mode, Running, text, until};
 use tandem_http::{Call, HeaderValue, header};
 use tandem_relay::Condition;
 

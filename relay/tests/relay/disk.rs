@@ -1,13 +1,11 @@
 //! When the disk fails: what was acknowledged is safe, what is not is told, and nothing sticks.
 
-mod support;
-
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::{Fake, Mode, Running};
+use crate::support::{Fake, Mode, Running};
 use tandem_relay::Config;
 use tandem_testkit::{Rng, SimFs};
 use tandem_vfs::SystemClock;
@@ -56,7 +54,7 @@ async fn with_a_slow_backend_and_a_full_disk_the_client_waits_for_the_backend() 
     let (a, b) = (Fake::start().await, Fake::start().await);
     let relay = start(&fs, &[&a, &b], |config| {
         config.hedge_delay = Duration::from_millis(10);
-        config.write_timeout = support::SOON;
+        config.write_timeout = crate::support::SOON;
     })
     .await;
     fs.set_capacity(Some(fs.used_bytes()));
@@ -64,7 +62,7 @@ async fn with_a_slow_backend_and_a_full_disk_the_client_waits_for_the_backend() 
     let first = body(1);
     let (status, ()) = tokio::join!(relay.write(&first), async {
         b.gets(1).await;
-        support::until("the log was tried", || {
+        crate::support::until("the log was tried", || {
             relay.relay.status()[1].refused_batches == 1
         })
         .await;

@@ -1,12 +1,10 @@
 //! While all backends are well: the same bytes to each, and InfluxDB's answers.
 
-mod support;
-
 use std::io::Write as _;
 use std::sync::Arc;
 
+use crate::support::{Fake, Mode, Running, manual_clock, text};
 use bytes::Bytes;
-use support::{Fake, Mode, Running, manual_clock, text};
 use tandem_http::{Call, HeaderValue, Method, header};
 use tandem_vfs::RealFs;
 use tokio::io::AsyncWriteExt;

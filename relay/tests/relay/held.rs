@@ -1,0 +1,170 @@
+//! What a backend refuses until an operator mends something waits apart: nothing else waits for it.
+
+use std::time::Duration;
+
+use crate::support::{Fake, Mode, Running, until};
+use tandem_relay::Condition;
+
+const MISSING: Mode = Mode::RefuseQuery("db=lost", 404, "database not found: \"lost\"");
+
+async fn write_both(relay: &Running, range: std::ops::Range<usize>) {
+    for n in range {
+        // One series: only the database tells them apart.
+        for database in ["db=lost", "db=kept"] {
+            let answer = relay.write_to(database, &format!("m v={n} 1")).await;
+            assert_eq!(answer.status, 204);
+        }
+    }
+}
+
+fn bodies(fake: &Fake, query: &str) -> Vec<String> {
+    let stored = fake.stored();
+    let of_query = stored.iter().filter(|write| write.query == query);
+    of_query
+        .map(|write| String::from_utf8(write.body.to_vec()).unwrap())
+        .collect()
+}
+
+fn numbered(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|n| format!("m v={n} 1")).collect()
+}
+
+/// influxdb-relay keeps one queue for all, so that one database that is missing stops every other
+/// one; veepee's drops what it cannot write. Here it waits by itself, and comes in order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_database_holds_up_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, mut b) = (Fake::start().await, Fake::start().await);
+    let relay = Running::start(dir.path(), &[&a, &b], |_| {}).await;
+    b.down().await;
+    write_both(&relay, 0..20).await;
+    b.mode(MISSING);
+    b.up().await;
+    until("the other database is whole", || {
+        bodies(&b, "db=kept") == numbered(0..20)
+    })
+    .await;
+    until("the missing one is held", || {
+        let status = &relay.relay.status()[1];
+        status.condition == Condition::Holding && status.held.len() == 1
+    })
+    .await;
+    assert_eq!(relay.relay.status()[1].held[0].database, "lost");
+    // The other database is live again: what is written to it is there when 204 comes.
+    until("the other database is live", || {
+        relay.relay.status()[1].held[0].batches == 20
+            && relay.relay.status()[1].queued_batches == 20
+    })
+    .await;
+    write_both(&relay, 20..25).await;
+    assert_eq!(bodies(&b, "db=kept"), numbered(0..25));
+    assert_eq!(bodies(&b, "db=lost"), [""; 0]);
+    b.mode(Mode::Store);
+    relay.is_live(1).await;
+    assert_eq!(bodies(&b, "db=lost"), numbered(0..25));
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_outlives_a_killed_relay_and_keeps_its_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (Fake::start().await, Fake::start().await);
+    b.mode(MISSING);
+    for part in 0..3 {
+        let relay = Running::start(dir.path(), &[&a, &b], |config| {
+            config.write_timeout = Duration::from_millis(50);
+        })
+        .await;
+        write_both(&relay, part * 10..part * 10 + 10).await;
+        until("all of the other database is there", || {
+            bodies(&b, "db=kept").ends_with(&numbered(part * 10..part * 10 + 10))
+        })
+        .await;
+        relay.kill();
+    }
+    b.mode(Mode::Store);
+    let relay = Running::start(dir.path(), &[&a, &b], |config| {
+        config.write_timeout = Duration::from_millis(50);
+    })
+    .await;
+    relay.is_live(1).await;
+    // Some may have come twice, each time in order, and the last one last.
+    let lost = bodies(&b, "db=lost");
+    assert!(lost.ends_with(&numbered(29..30)), "{lost:?}");
+    for body in numbered(0..30) {
+        assert!(lost.contains(&body), "{body} is missing");
+    }
+    relay.stop().await;
+}
+
+/// influxdb-relay #71: one client that names a retention policy which does not exist stops all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_retention_policy_holds_up_no_other_policy_of_its_database() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, mut b) = (Fake::start().await, Fake::start().await);
+    let relay = Running::start(dir.path(), &[&a, &b], |_| {}).await;
+    b.down().await;
+    for n in 0..5 {
+        let body = format!("m v={n} 1");
+        assert_eq!(relay.write_to("db=d&rp=x", &body).await.status, 204);
+        assert_eq!(relay.write_to("db=d", &body).await.status, 204);
+    }
+    b.mode(Mode::RefuseQuery(
+        "rp=x",
+        500,
+        "retention policy not found: x",
+    ));
+    b.up().await;
+    until("the default policy is whole", || {
+        bodies(&b, "db=d") == numbered(0..5)
+    })
+    .await;
+    b.mode(Mode::Store);
+    relay.is_live(1).await;
+    assert_eq!(bodies(&b, "db=d&rp=x"), numbered(0..5));
+    relay.stop().await;
+}
+
+/// A client whose password is wrong at one backend holds up its own series there, no others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_right_holds_up_the_series_concerned_and_no_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, mut b) = (Fake::start().await, Fake::start().await);
+    let relay = Running::start(dir.path(), &[&a, &b], |_| {}).await;
+    let (mine, other) = ("m,host=a v=1 1", "m,host=b v=1 1");
+    let lanes = |body: &str| tandem_line::scan(body.as_bytes()).lanes;
+    assert_eq!(lanes(mine) & lanes(other), 0, "choose other hosts");
+    b.down().await;
+    assert_eq!(relay.write_to("db=d&u=bad", mine).await.status, 204);
+    assert_eq!(relay.write_to("db=d&u=good", other).await.status, 204);
+    // Behind the first one in its series, so it has to wait with it.
+    assert_eq!(relay.write_to("db=d&u=good", mine).await.status, 204);
+    b.mode(Mode::RefuseQuery("u=bad", 401, "authorization failed"));
+    b.up().await;
+    until("two are held", || {
+        let held = &relay.relay.status()[1].held;
+        held.len() == 1 && held[0].batches == 2
+    })
+    .await;
+    assert_eq!(b.stored_bodies(), [other]);
+    b.mode(Mode::Store);
+    relay.is_live(1).await;
+    assert_eq!(b.stored_bodies(), [other, mine, mine]);
+    relay.stop().await;
+}
+
+/// Operators send CREATE DATABASE through the relay: it must not wait behind what waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_makes_the_database_overtakes_what_waits_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (Fake::start().await, Fake::start().await);
+    let relay = Running::start(dir.path(), &[&a, &b], |_| {}).await;
+    b.mode(MISSING);
+    write_both(&relay, 0..1).await;
+    let query = tandem_http::Call::post("/query?q=CREATE+DATABASE+lost", Vec::new(), false);
+    assert_eq!(relay.send(query).await.status, 200);
+    assert!(b.stored().iter().any(|write| write.path == "/query"));
+    b.mode(Mode::Store);
+    relay.is_live(1).await;
+    relay.stop().await;
+}
