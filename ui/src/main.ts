@@ -2,7 +2,10 @@
 // another only through what is passed here.
 
 import { need } from './view/dom';
-import { LinkDialog, readHash } from './view/link';
+import { BoardView } from './view/board';
+import { CONTAINERS, HOSTS } from './view/boards';
+import { ExploreView } from './view/explore';
+import { LinkDialog, pageHash, readHash } from './view/link';
 import { templateMenu } from './view/menu';
 import { Prompt } from './view/prompt';
 import { Results } from './view/results';
@@ -10,6 +13,7 @@ import { Runner } from './view/runner';
 import { Source } from './view/source';
 import { Standing } from './view/standing';
 import { ThemeSwitch } from './view/theme';
+import { type View, Views } from './view/views';
 import { WriteDialog } from './view/writer';
 
 new ThemeSwitch(need('theme', HTMLButtonElement));
@@ -41,4 +45,23 @@ const writeDialog = new WriteDialog();
 need('write', HTMLButtonElement).addEventListener('click', () => writeDialog.open(source.value));
 
 prompt.set(linked.q);
-void source.refresh();
+
+const place = (name: string): HTMLElement => need(`view-${name}`, HTMLElement);
+const explore = new ExploreView(place('explore'), source, standing.heard, (text) => {
+  history.pushState(null, '', pageHash(source.value, text));
+  views.follow();
+  prompt.set(text);
+});
+const views: Views = new Views(
+  need('views', HTMLElement),
+  new Map<string, { place: HTMLElement; view?: View }>([
+    ['query', { place: place('query') }],
+    ['explore', { place: place('explore'), view: explore }],
+    ['hosts', { place: place('hosts'), view: new BoardView(place('hosts'), HOSTS, source, standing.heard) }],
+    ['containers', { place: place('containers'), view: new BoardView(place('containers'), CONTAINERS, source, standing.heard) }],
+  ]),
+);
+void source.refresh().then(() => {
+  views.follow();
+  source.changed(() => views.again());
+});

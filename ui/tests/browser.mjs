@@ -109,6 +109,14 @@ try {
   say('two statements give their results in order, a series each with its tags');
   await shot('statements-light');
 
+  await run('select mean(usage_user) from cpu where time > now() - 1m group by time(1s) fill(none)');
+  await results.locator('summary', { hasText: 'Chart' }).click();
+  await results.getByRole('img', { name: /last: cpu mean/ }).waitFor();
+  assert.ok((await results.locator('canvas').count()) === 1);
+  say('numbers over time can be drawn');
+  await shot('chart-light');
+  await page.keyboard.press('/');
+
   await run('select from cpu');
   const alert = results.getByRole('alert');
   await alert.waitFor();
@@ -116,6 +124,32 @@ try {
   assert.equal(await alert.locator('mark').innerText(), 'from');
   say("a query that does not parse shows the server's text and marks the place");
   await shot('error-light');
+
+  await page.getByRole('link', { name: 'Hosts' }).click();
+  const hosts = page.getByRole('table', { name: 'Hosts' });
+  await hosts.locator('tbody tr').first().waitFor();
+  const first = (await rowsOf(hosts)).find((row) => /^\d+ s ago$/.test(row.at(-1)));
+  assert.ok(first !== undefined, 'no host was heard within a minute');
+  assert.match(first[1], /%$/);
+  await page.getByRole('img', { name: /^CPU by state, last: user \d/ }).waitFor();
+  await page.getByRole('img', { name: /^Memory, last: used .*B/ }).waitFor();
+  say(`the board of hosts lists ${first[0]}, heard ${first.at(-1)}, with charts`);
+  await shot('hosts-light');
+  await page.getByRole('link', { name: 'Containers' }).click();
+  await page.locator('#view-containers .note, #view-containers tbody tr').first().waitFor();
+  await shot('containers-light');
+  await page.getByRole('link', { name: 'Explore' }).click();
+  await page.getByRole('button', { name: 'cpu', exact: true }).click();
+  const fields = page.getByRole('table', { name: 'Fields' });
+  await fields.waitFor();
+  assert.ok((await rowsOf(fields)).some(([field, type]) => field === 'usage_user' && type === 'float'));
+  const tags = await rowsOf(page.getByRole('table', { name: 'Tags' }));
+  assert.ok(tags.some(([key, values]) => key === 'host' && Number(values) >= 1));
+  say('Explore shows the fields and tags of cpu');
+  await shot('explore-light');
+  await page.getByRole('link', { name: 'Last 100 points' }).click();
+  assert.match(await page.getByLabel('Query', { exact: true }).inputValue(), /^select \* from cpu order by time desc limit 100$/);
+  say('a measurement leads back to the Query');
 
   await page.route('**/query?*held*', () => undefined);
   await page.keyboard.press('Control+a');
@@ -139,7 +173,7 @@ try {
   for (let step = 0; step < 4; step += 1) await page.keyboard.press('ArrowUp');
   assert.equal(
     await page.getByLabel('Query', { exact: true }).inputValue(),
-    'select mean(usage_user) from cpu group by cpu; show databases',
+    'select mean(usage_user) from cpu where time > now() - 1m group by time(1s) fill(none)',
   );
   say('Up walks the history');
 

@@ -23,6 +23,8 @@ export interface Outcome {
   ended?: 'cancelled' | 'full';
   /** What the server calls its version, once it answered. */
   version?: string;
+  /** The server's clock when it answered, in seconds since 1970. */
+  server_s?: number;
 }
 
 /** Runs `q` against the database `db` (may be empty); `progress` hears the rows so far. */
@@ -45,6 +47,8 @@ export async function runQuery(
     outcome.answered = true;
     const version = response.headers.get('X-Influxdb-Version');
     if (version !== null) outcome.version = version;
+    const date_ms = Date.parse(response.headers.get('Date') ?? '');
+    if (!Number.isNaN(date_ms)) outcome.server_s = date_ms / 1_000;
     if (!response.ok || response.body === null) {
       outcome.failure = statusError(response.status, response.statusText, await response.text());
     } else {

@@ -5,6 +5,11 @@ export function identifier(name: string): string {
   return `"${name.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n')}"`;
 }
 
+/** A text as a string literal. */
+export function literal(text: string): string {
+  return `'${text.replace(/\\/g, '\\\\').replace(/'/g, "\\'").replace(/\n/g, '\\n')}'`;
+}
+
 /** The guide's second query for a measurement: its last 100 points. */
 export function lastPoints(measurement: string): string {
   const plain = /^[A-Za-z_]\w*$/.test(measurement) && !KEYWORD.test(measurement);

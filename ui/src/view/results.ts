@@ -4,7 +4,9 @@
 import type { Result } from '../api/answer';
 import { serverError } from '../api/failure';
 import type { Outcome } from '../api/query';
+import { pointsOf } from '../boards/points';
 import { statements } from '../language/statement';
+import { Chart } from './chart';
 import { button, make } from './dom';
 import { count } from './format';
 import { failureView } from './notice';
@@ -53,6 +55,8 @@ export class Results {
     for (const message of result.messages) view.append(make('p', { class: 'note' }, message.text));
     if (result.error !== undefined) view.append(failureView(serverError(result.error)));
     else if (result.series.length === 0) view.append(emptyView());
+    const chart = chartView(result);
+    if (chart !== undefined) view.append(chart);
     this.addSeries(view, result, text === undefined ? 'h2' : 'h3', 0);
     return view;
   }
@@ -78,4 +82,21 @@ export class Results {
 
 function emptyView(): HTMLElement {
   return make('p', { class: 'empty' }, 'Success! (no results to display)');
+}
+
+/** The numbers of a result over time, drawn once it is opened; undefined when there is no line in them. */
+function chartView(result: Result): HTMLElement | undefined {
+  const points = pointsOf(result.series);
+  if (points.times.length < 2 || points.lines.length === 0) return undefined;
+  const view = make('details', { class: 'result-chart' }, make('summary', {}, 'Chart'));
+  view.addEventListener(
+    'toggle',
+    () => {
+      const chart = new Chart({ title: 'Numbers over time', unit: 'plain' });
+      view.append(chart.element);
+      chart.show(points);
+    },
+    { once: true },
+  );
+  return view;
 }

@@ -28,6 +28,11 @@ export class Source {
     return this.select.value;
   }
 
+  /** `hear` is called when a person chooses another one. */
+  changed(hear: () => void): void {
+    this.select.addEventListener('change', hear);
+  }
+
   /** Asks for the databases; what was chosen stays chosen if it still exists. */
   async refresh(): Promise<void> {
     clearTimeout(this.retry);

@@ -36,5 +36,6 @@ export class ThemeSwitch {
     const other = theme === 'dark' ? 'light' : 'dark';
     this.toggle.setAttribute('aria-label', `Switch to ${other} colours`);
     this.toggle.title = `Switch to ${other} colours`;
+    document.documentElement.dispatchEvent(new Event('themechange'));
   }
 }
