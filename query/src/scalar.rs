@@ -106,10 +106,10 @@ impl Scalar {
 fn binary(op: BinaryOp, lhs: Value, rhs: Value, division: IntegerDivision) -> Value {
     // What is missing counts as false beside a boolean, but is equal to nothing.
     let (lhs, rhs) = match (lhs, rhs) {
-        (Value::Null, Value::Boolean(rhs)) if op.is_logical() => {
+        (Value::Null, Value::Boolean(rhs)) if joins_booleans(op) => {
             (Value::Boolean(false), Value::Boolean(rhs))
         }
-        (Value::Boolean(lhs), Value::Null) if op.is_logical() => {
+        (Value::Boolean(lhs), Value::Null) if joins_booleans(op) => {
             (Value::Boolean(lhs), Value::Boolean(false))
         }
         sides => sides,
@@ -136,7 +136,7 @@ fn binary(op: BinaryOp, lhs: Value, rhs: Value, division: IntegerDivision) -> Va
             _ => None,
         },
         // A boolean beside anything else is known to fit no comparison and no logic.
-        (Value::Boolean(_), _) if op.is_logical() => Some(Value::Boolean(false)),
+        (Value::Boolean(_), _) if joins_booleans(op) => Some(Value::Boolean(false)),
         _ => None,
     };
     known.unwrap_or_else(|| match op {
@@ -144,6 +144,15 @@ fn binary(op: BinaryOp, lhs: Value, rhs: Value, division: IntegerDivision) -> Va
         op if is_ordering(op) => Value::Boolean(false),
         _ => Value::Null,
     })
+}
+
+/// True for `AND` and `OR`, and for `&`, `|` and `^`, which are no less to booleans.
+const fn joins_booleans(op: BinaryOp) -> bool {
+    op.is_logical()
+        || matches!(
+            op,
+            BinaryOp::BitwiseAnd | BinaryOp::BitwiseOr | BinaryOp::BitwiseXor
+        )
 }
 
 const fn is_ordering(op: BinaryOp) -> bool {

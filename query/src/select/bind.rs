@@ -139,7 +139,9 @@ pub(crate) struct Binder<'a> {
 
 impl<'a> Binder<'a> {
     /// A binder that sees the shards that overlap `range`.
-    pub(crate) const fn new(store: &'a Store, defaults: Defaults<'a>, range: TimeRange) -> Self {
+    /// Where the range is empty, those that hold its bounds: names have types all the same.
+    pub(crate) fn new(store: &'a Store, defaults: Defaults<'a>, range: TimeRange) -> Self {
+        let range = TimeRange::new(range.min_ns.min(range.max_ns), range.max_ns.max(range.min_ns));
         Self {
             store,
             defaults,

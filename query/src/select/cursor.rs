@@ -111,11 +111,9 @@ impl<'a> Cursor<'a> {
         for at in 0..self.inputs.len() {
             self.take(at, &tags, time_ns)?;
         }
+        // NaN is a value to a statement around this one.
         let values = self.level.outputs.iter().map(|output| {
-            match output.scalar.eval(&self.slots, IntegerDivision::Exact) {
-                Value::Float(v) if v.is_nan() => Value::Null,
-                value => value,
-            }
+            output.scalar.eval(&self.slots, IntegerDivision::Exact)
         });
         Ok(Some(Row {
             time_ns,

@@ -105,7 +105,7 @@ struct Reduce<'a> {
     /// The points of the last window that were not handed on yet.
     ready: std::vec::IntoIter<Point>,
     grouping: Grouping,
-    /// Whether the points of a window are sorted by time, across its series.
+    /// Whether the points of a window are sorted by time, those of each series for themselves.
     by_time: bool,
     /// The points of one window.
     held: Held<'a>,
@@ -159,6 +159,7 @@ impl Reduce<'_> {
         let all_tags = matches!(self.grouping, Grouping::By { all_tags: true, .. });
         let mut points = Vec::new();
         let mut emit = |(tags, (mut reducer, _)): (Tags, (Box<dyn Reducer>, usize))| {
+            let first = points.len();
             points.extend(reducer.emit().into_iter().map(|reduced| {
                 Point {
                     time_ns: reduced.time_ns.unwrap_or(start),
@@ -170,16 +171,18 @@ impl Reduce<'_> {
                     aux: reduced.aux,
                 }
             }));
+            // Each series for itself.
+            let own = points.get_mut(first..).unwrap_or_default();
+            match (self.by_time, self.options.ascending) {
+                (false, _) => {}
+                (true, true) => own.sort_by_key(|point| point.time_ns),
+                (true, false) => own.sort_by_key(|point| std::cmp::Reverse(point.time_ns)),
+            }
         };
         if self.options.ascending {
             series.into_iter().for_each(&mut emit);
         } else {
             series.into_iter().rev().for_each(&mut emit);
-        }
-        match (self.by_time, self.options.ascending) {
-            (false, _) => {}
-            (true, true) => points.sort_by_key(|point| point.time_ns),
-            (true, false) => points.sort_by_key(|point| std::cmp::Reverse(point.time_ns)),
         }
         Ok(Some(points))
     }

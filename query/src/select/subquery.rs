@@ -44,6 +44,11 @@ pub(crate) fn points<'a>(
     })))
 }
 
+/// Whether the rows of `inner` have something by the name of `reference`.
+pub(crate) fn has_column(inner: &Level, reference: &VarRef) -> bool {
+    column(inner, reference).is_some()
+}
+
 /// Where a value of a row comes from.
 #[derive(Clone, Copy, Debug)]
 enum Column {
@@ -61,6 +66,8 @@ impl Column {
             Self::Value(at, data_type) => {
                 let value = row.values.get(at).cloned().unwrap_or(Value::Null);
                 match data_type {
+                    // NaN stays what it is.
+                    Some(_) if matches!(value, Value::Float(v) if v.is_nan()) => value,
                     Some(data_type) => value.clone().cast(data_type).unwrap_or(value),
                     None => value,
                 }
@@ -147,9 +154,12 @@ impl Points for SubqueryPoints<'_> {
             return Ok(Some(Point {
                 time_ns: row.time_ns,
                 value: self.driver.map_or(Value::Null, |driver| match driver {
-                    Column::Value(_, Some(data_type)) => {
-                        driver.of(&row).cast(data_type).unwrap_or(Value::Null)
-                    }
+                    Column::Value(_, Some(data_type)) => match driver.of(&row) {
+                        Value::Float(v) if v.is_nan() && data_type != DataType::Float => {
+                            Value::Null
+                        }
+                        value => value.cast(data_type).unwrap_or(Value::Null),
+                    },
                     _ => driver.of(&row),
                 }),
                 aux: self.aux.iter().map(value).collect(),

@@ -1,5 +1,6 @@
 //! Types of references, calls and expressions (`influxdata/influxql` `TypeValuerEval`).
 
+use tandem_influxql::Shown;
 use tandem_influxql::ast::{BinaryOp, DataType, Expr, VarRef};
 
 use super::bind::TypedSource;
@@ -99,7 +100,7 @@ fn of_binary(
     rhs: &Expr,
     types: (Option<DataType>, Option<DataType>),
 ) -> Result<Option<DataType>, Error> {
-    let error = |message: String| Err(Error::refused(format!("type error: {whole}: {message}")));
+    let error = |message: String| Err(Error::refused(format!("type error: {}: {message}", Shown(whole))));
     let mixed = match types {
         (Some(DataType::Unsigned), Some(DataType::Integer)) => Some((lhs, rhs)),
         (Some(DataType::Integer), Some(DataType::Unsigned)) => Some((rhs, lhs)),

@@ -71,8 +71,8 @@ pub(super) fn median(mut points: Vec<Point>) -> Option<Reduced> {
 }
 
 /// `mode()`: the most frequent value; the lowest when no value comes twice. Of equally frequent ones
-/// the later in order wins, unless its first point, as the sort left them, is younger. True wins
-/// over false.
+/// the higher wins, unless its first point is younger than the last one of the lower; first and last
+/// are what the sort left there. True wins over false.
 pub(super) fn mode(mut points: Vec<Point>) -> Option<Reduced> {
     if let Some(Value::Boolean(_)) = points.first().map(|point| &point.value) {
         let count = points
@@ -85,6 +85,7 @@ pub(super) fn mode(mut points: Vec<Point>) -> Option<Reduced> {
     }
     sort_by_value(&mut points);
     let first = points.first()?;
+    // With the last of its points so far.
     let (mut best, mut best_count) = (first, 0);
     // The run of equal values that is being counted, by its first point.
     let (mut run, mut count) = (first, 0);
@@ -96,15 +97,16 @@ pub(super) fn mode(mut points: Vec<Point>) -> Option<Reduced> {
         count += 1;
         let is_younger = best_count == count && run.time_ns > best.time_ns;
         if best_count <= count && !is_younger {
-            (best, best_count) = (run, count);
+            (best, best_count) = (point, count);
         }
     }
     Some(Reduced::of_window(best.value.clone()))
 }
 
-/// `stddev()` of a sample; NaN for a single point.
+/// `stddev()` of a sample; NaN for a single point. What is no number does not count.
 pub(super) fn stddev(points: Vec<Point>) -> Option<Reduced> {
-    let values: Vec<f64> = points.iter().filter_map(|p| p.value.as_float()).collect();
+    let values = points.iter().filter_map(|p| p.value.as_float());
+    let values: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
     if values.len() < 2 {
         return Some(Reduced::of_window(Value::Float(f64::NAN)));
     }

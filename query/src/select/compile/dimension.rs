@@ -1,5 +1,6 @@
 //! The `GROUP BY` clause.
 
+use tandem_influxql::Shown;
 use tandem_influxql::ast::Expr;
 use tandem_influxql::condition::{TimeContext, TimeError, parse_time};
 
@@ -7,13 +8,18 @@ use super::{Dimension, fold};
 use crate::error::Error;
 use crate::select::window::Interval;
 
+/// What the clause asks for.
+#[derive(Debug, Default)]
+pub(super) struct Windows {
+    pub(super) interval: Interval,
+    /// InfluxDB checks an offset that is a string, and refuses it when the statement is run.
+    pub(super) bad_offset: Option<String>,
+    pub(super) tags: Vec<Dimension>,
+}
+
 /// Reads the windows and the tags to group by.
-pub(super) fn compile(
-    dimensions: &[Expr],
-    context: &TimeContext,
-) -> Result<(Interval, Vec<Dimension>), Error> {
-    let mut interval = Interval::default();
-    let mut tags = Vec::new();
+pub(super) fn compile(dimensions: &[Expr], context: &TimeContext) -> Result<Windows, Error> {
+    let mut windows = Windows::default();
     for dimension in dimensions {
         match fold(dimension.clone())? {
             Expr::VarRef(reference) if reference.is_time() => {
@@ -21,9 +27,9 @@ pub(super) fn compile(
                     "time() is a function and expects at least one argument",
                 ));
             }
-            Expr::VarRef(reference) => tags.push(Dimension::Tag(reference.name)),
-            Expr::Wildcard(_) => tags.push(Dimension::All),
-            Expr::Regex(pattern) => tags.push(Dimension::Matching(pattern)),
+            Expr::VarRef(reference) => windows.tags.push(Dimension::Tag(reference.name)),
+            Expr::Wildcard(_) => windows.tags.push(Dimension::All),
+            Expr::Regex(pattern) => windows.tags.push(Dimension::Matching(pattern)),
             Expr::Call(call) => {
                 if call.name != "time" {
                     return Err(Error::refused("only time() calls allowed in dimensions"));
@@ -34,19 +40,24 @@ pub(super) fn compile(
                 let Some(Expr::Duration(duration_ns)) = call.args.first() else {
                     return Err(Error::refused("time dimension must have duration argument"));
                 };
-                if !interval.is_zero() {
+                if !windows.interval.is_zero() {
                     return Err(Error::refused("multiple time dimensions not allowed"));
                 }
                 // A negative interval is taken for none at all.
-                interval.duration_ns = (*duration_ns).max(0);
+                windows.interval.duration_ns = (*duration_ns).max(0);
                 if let Some(offset) = call.args.get(1) {
-                    interval.offset_ns = offset_ns(offset, interval.duration_ns, context)?;
+                    let duration_ns = windows.interval.duration_ns;
+                    windows.interval.offset_ns = offset_ns(offset, duration_ns, context)?;
+                    if matches!(offset, Expr::String(_)) {
+                        let text = format!("invalid time dimension offset: {}", Shown(offset));
+                        windows.bad_offset = Some(text);
+                    }
                 }
             }
             _ => return Err(Error::refused("only time and tag dimensions allowed")),
         }
     }
-    Ok((interval, tags))
+    Ok(windows)
 }
 
 /// By how much the windows are moved.
@@ -72,11 +83,8 @@ fn offset_ns(expr: &Expr, duration_ns: i64, context: &TimeContext) -> Result<i64
         Expr::Call(_) => Ok(into_interval(context.now_ns)),
         Expr::String(text) => match parse_time(text, &context.zone) {
             Err(TimeError::Invalid) => Err(Error::refused(BAD)),
-            // InfluxDB checks the time and then takes no string.
             Err(error) => Err(error.into()),
-            Ok(_) => Err(Error::refused(format!(
-                "invalid time dimension offset: {expr}"
-            ))),
+            Ok(time_ns) => Ok(into_interval(time_ns)),
         },
         _ => Err(Error::refused(BAD)),
     }

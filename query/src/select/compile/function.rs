@@ -1,7 +1,7 @@
 //! Which functions there are and what they take.
 
 use tandem_influxql::ast::{Call, Expr};
-use tandem_influxql::format_duration;
+use tandem_influxql::{Shown, format_duration};
 
 use super::{Compiler, wrong_arity};
 use crate::error::Error;
@@ -211,7 +211,8 @@ impl Compiler {
         };
         let Expr::Integer(count) = last else {
             return Err(Error::refused(format!(
-                "expected integer as last argument in {name}(), found {last}"
+                "expected integer as last argument in {name}(), found {}",
+                Shown(last)
             )));
         };
         if *count <= 0 {
@@ -227,13 +228,15 @@ impl Compiler {
         }
         if !matches!(first, Expr::VarRef(_)) {
             return Err(Error::refused(format!(
-                "expected first argument to be a field in {name}(), found {first}"
+                "expected first argument to be a field in {name}(), found {}",
+                Shown(first)
             )));
         }
         for tag in tags {
             if !matches!(tag, Expr::VarRef(_)) {
                 return Err(Error::refused(format!(
-                    "only fields or tags are allowed in {name}(), found {tag}"
+                    "only fields or tags are allowed in {name}(), found {}",
+                    Shown(tag)
                 )));
             }
             if !self.has_target {

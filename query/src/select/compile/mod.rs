@@ -9,11 +9,13 @@ mod dimension;
 mod function;
 
 use jiff::tz::TimeZone;
+use tandem_influxql::Shown;
 use tandem_influxql::ast::{Call, Expr, Field, Fill, Measurement, SelectStatement, Source};
 use tandem_influxql::condition::{TimeBounds, TimeContext, fold_constants, split_condition};
 use tandem_influxql::zone;
 use tandem_model::{MAX_TIME_NS, MIN_TIME_NS, TimeRange};
 
+use self::dimension::Windows;
 use super::window::Interval;
 use crate::error::Error;
 use crate::scalar::Math;
@@ -31,6 +33,8 @@ pub(crate) struct Compiled {
     pub(crate) bounds: TimeBounds,
     /// The windows.
     pub(crate) interval: Interval,
+    /// What is wrong with the offset of the windows, if anything: it is told late.
+    pub(crate) bad_offset: Option<String>,
     /// The tags to group by.
     pub(crate) dimensions: Vec<Dimension>,
     /// What empty windows hold.
@@ -47,6 +51,8 @@ pub(crate) struct Compiled {
     pub(crate) soffset: u64,
     /// The zone of windows and of printed times; `None` is UTC.
     pub(crate) zone: Option<TimeZone>,
+    /// Whether `fill(previous)` begins with what was before the range.
+    pub(crate) fill_looks_back: bool,
     /// True when no function is called that needs more than one row.
     pub(crate) is_raw: bool,
     /// How many windows before the range a function may look at.
@@ -108,6 +114,7 @@ struct Compiler {
     bounds: TimeBounds,
     zone: Option<TimeZone>,
     interval: Interval,
+    bad_offset: Option<String>,
     /// True when the interval is that of the statement around.
     inherited_interval: bool,
     dimensions: Vec<Dimension>,
@@ -143,7 +150,11 @@ impl Compiler {
         if let Some(condition) = &condition {
             check_condition(condition)?;
         }
-        let (interval, dimensions) = dimension::compile(&statement.dimensions, &context)?;
+        let Windows {
+            interval,
+            bad_offset,
+            tags: dimensions,
+        } = dimension::compile(&statement.dimensions, &context)?;
         let descending = statement.order_by.is_some_and(|order| order.descending);
         let mut compiler = Self {
             now_ns,
@@ -151,6 +162,7 @@ impl Compiler {
             bounds,
             zone,
             interval,
+            bad_offset,
             inherited_interval: false,
             dimensions,
             ascending: !descending,
@@ -227,6 +239,7 @@ impl Compiler {
             } else {
                 self.interval
             },
+            bad_offset: self.bad_offset,
             dimensions: self.dimensions,
             fill: statement.fill,
             ascending: self.ascending,
@@ -235,6 +248,7 @@ impl Compiler {
             slimit: statement.slimit,
             soffset: statement.soffset,
             zone: self.zone,
+            fill_looks_back: false,
             is_raw: self.calls == 0,
             extra_intervals: self.extra_intervals,
             sources,
@@ -388,7 +402,10 @@ fn check_condition(expr: &Expr) -> Result<(), Error> {
         Expr::Paren(inner) => check_condition(inner),
         Expr::Call(call) => {
             let math = Math::from_name(&call.name).ok_or_else(|| {
-                Error::refused(format!("invalid function call in condition: {expr}"))
+                Error::refused(format!(
+                    "invalid function call in condition: {}",
+                    Shown(expr)
+                ))
             })?;
             let (expected, got) = (math.arity(), call.args.len());
             if expected != got {
