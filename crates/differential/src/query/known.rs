@@ -3,11 +3,15 @@
 //! A rule looks at statement and both answers, and takes as little as it can: what it takes is no
 //! longer compared.
 
+use super::tokens::split;
+
 /// What a statement without a result is answered.
 pub(super) const DONE: &str = "{\"results\":[{\"statement_id\":0}]}";
 
 /// Which of two equal times comes first.
 pub(super) const EQUAL_TIMES: &str = "equal-times";
+/// Which series a limit of series counts, where there are several shards.
+pub(super) const SERIES_LIMITS: &str = "series-limits";
 
 /// A difference that is meant.
 struct Rule {
@@ -16,7 +20,7 @@ struct Rule {
     fits: fn(&str, &str, &str) -> bool,
 }
 
-const RULES: [Rule; 2] = [
+const RULES: [Rule; 11] = [
     Rule {
         name: "later-functions",
         fits: |_, judged, _| {
@@ -29,7 +33,79 @@ const RULES: [Rule; 2] = [
         name: "failing-statement",
         fits: |_, judged, ours| judged.contains("not executed") && ours.contains("\"error\""),
     },
+    Rule {
+        name: "offset-alone",
+        fits: |statement, _, _| has_offset_alone(statement),
+    },
+    Rule {
+        name: "series-cardinality",
+        fits: |statement, _, _| {
+            let statement = statement.to_ascii_uppercase();
+            statement.contains("SHOW SERIES") && statement.contains("CARDINALITY")
+        },
+    },
+    Rule {
+        name: "cardinality-by-tag",
+        fits: |_, _, ours| ours.contains("GROUP BY in SHOW "),
+    },
+    Rule {
+        name: "metaquery-quotes",
+        fits: |_, _, ours| ours.contains("bad WHERE clause for metaquery"),
+    },
+    Rule {
+        name: "falling-windows",
+        fits: |statement, _, _| {
+            let statement = statement.to_ascii_lowercase();
+            let many = ["sample(", "top(", "bottom(", "distinct("];
+            statement.contains("desc") && many.iter().any(|call| statement.contains(call))
+        },
+    },
+    Rule {
+        name: "integral",
+        fits: |statement, _, _| {
+            let statement = statement.to_ascii_lowercase();
+            let has_more = statement.contains("group by") || statement.matches('(').count() > 1;
+            statement.contains("integral(") && has_more
+        },
+    },
+    Rule {
+        name: "panics",
+        fits: |_, judged, _| judged.contains("[panic:"),
+    },
+    Rule {
+        name: "long-durations",
+        fits: |_, _, ours| ours.contains("overflowed duration"),
+    },
+    Rule {
+        name: "bucket-limit",
+        fits: |_, judged, _| judged.contains("max-select-buckets limit exceeded"),
+    },
 ];
+
+/// True if the statement limits series.
+pub(super) fn limits_series(statement: &str) -> bool {
+    let limits = ["SLIMIT", "SOFFSET"];
+    let is_limit = |word: &String| {
+        limits
+            .iter()
+            .any(|limit| word.trim().eq_ignore_ascii_case(limit))
+    };
+    split(statement).iter().any(is_limit)
+}
+
+/// True for `OFFSET n` without a `LIMIT` before it, in whatever statement of the text.
+fn has_offset_alone(statement: &str) -> bool {
+    let words: Vec<String> = split(statement)
+        .iter()
+        .map(|word| word.trim().to_ascii_uppercase())
+        .collect();
+    words.iter().enumerate().any(|(at, word)| {
+        let before = |back: usize| at.checked_sub(back).and_then(|at| words.get(at));
+        let has_limit = before(2).is_some_and(|word| word == "LIMIT")
+            && before(1).is_some_and(|count| count != "0");
+        word == "OFFSET" && words.get(at + 1).is_some_and(|count| count != "0") && !has_limit
+    })
+}
 
 /// Functions that came after 1.6.
 const LATER_FUNCTIONS: [&str; 2] = ["count_hll", "sum_hll"];
@@ -40,4 +116,35 @@ pub(super) fn name(statement: &str, judged: &str, ours: &str) -> Option<&'static
         .iter()
         .find(|rule| (rule.fits)(statement, judged, ours));
     fitting.map(|rule| rule.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every name has its reason in the page.
+    #[test]
+    fn the_page_has_every_name() {
+        let page = include_str!("../../../../docs/differences.md");
+        let names = RULES
+            .iter()
+            .map(|rule| rule.name)
+            .chain([EQUAL_TIMES, SERIES_LIMITS]);
+        for name in names {
+            assert!(page.contains(&format!("**{name}**")), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_offset_is_alone_without_a_limit() {
+        assert!(has_offset_alone("SELECT f FROM m OFFSET 2"));
+        assert!(has_offset_alone("SELECT f FROM m LIMIT 0 OFFSET 2"));
+        assert!(has_offset_alone(
+            "SELECT f FROM (SELECT f FROM m offset 1) LIMIT 1"
+        ));
+        assert!(!has_offset_alone(
+            "SELECT f FROM m LIMIT 1 OFFSET 2 SOFFSET 3"
+        ));
+        assert!(!has_offset_alone("SELECT f FROM m OFFSET 0"));
+    }
 }

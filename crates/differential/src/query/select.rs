@@ -150,9 +150,14 @@ impl Asker<'_> {
 
     /// `LIMIT` and its kin, each with the chance of `percent`.
     pub(super) fn limits(&mut self, text: &mut String, percent: usize) {
+        let mut is_limited = false;
         for word in ["LIMIT", "OFFSET", "SLIMIT", "SOFFSET"] {
-            if self.random.chance(percent) {
-                text.push_str(&format!(" {word} {}", self.random.below(6)));
+            // Without a limit, an offset means little to InfluxDB.
+            let needs_limit = word == "OFFSET" && !is_limited && !self.random.chance(3);
+            if !needs_limit && self.random.chance(percent) {
+                let least = usize::from(word == "LIMIT" && self.random.chance(95));
+                text.push_str(&format!(" {word} {}", least + self.random.below(5)));
+                is_limited |= word == "LIMIT";
             }
         }
     }

@@ -120,7 +120,7 @@ impl Asker<'_> {
 
     fn cardinality(&mut self, text: &mut String) {
         self.filter(text);
-        if self.random.chance(10) {
+        if self.random.chance(1) {
             text.push_str(" GROUP BY host");
         }
         self.limits(text, 5);
@@ -153,19 +153,25 @@ impl Asker<'_> {
                 let name = self.random.choose(&names[..end]);
                 format!("{name} {op} /{}/", self.random.choose(&patterns))
             }
-            12 => format!(
+            12 if self.random.chance(30) => format!(
                 "time {} {}",
                 self.random.choose(&["<", ">"]),
                 self.set.start_ns
             ),
-            13 => self
+            13 if self.random.chance(30) => self
                 .random
                 .choose(&["f > 1", "s = 'x'", "b = true", "i = 1"])
                 .to_owned(),
             14 => "(host = 'a' OR host = 'b')".to_owned(),
             _ => self
                 .random
-                .choose(&["host = region", "host", "true", "host = \"a\"", "1 = 1"])
+                .choose(&[
+                    "host",
+                    "true",
+                    "host = 'b'",
+                    "host = \"a\"",
+                    "region = 'eu'",
+                ])
                 .to_owned(),
         }
     }

@@ -7,6 +7,7 @@ use super::known;
 use super::show_both;
 use super::story::{DATABASE, Outcome, Story};
 use super::tokens::split;
+use crate::http::Answer;
 use crate::server::Pair;
 
 /// Tries for one difference: each tells the data anew, or asks once.
@@ -19,23 +20,50 @@ pub(super) fn shrink(pair: &mut Pair, story: &Story, statement: &str) -> Result<
     let mut best = story.clone();
     let mut tries = 0;
     best.tell(pair)?;
-    if !differs(&best, pair, statement)? {
+    let Some(kind) = kind(&best, pair, statement)? else {
         return Ok(false);
-    }
-    fewer_steps(pair, &mut best, statement, &mut tries)?;
-    let text = shorter(pair, &best, statement, &mut tries)?;
-    fewer_steps(pair, &mut best, &text, &mut tries)?;
+    };
+    fewer_steps(pair, &mut best, statement, kind, &mut tries)?;
+    let text = shorter(pair, &best, statement, kind, &mut tries)?;
+    fewer_steps(pair, &mut best, &text, kind, &mut tries)?;
     best.tell(pair)?;
-    let text = shorter(pair, &best, &text, &mut tries)?;
+    let text = shorter(pair, &best, &text, kind, &mut tries)?;
     print(pair, &best, &text)?;
     Ok(true)
 }
 
-fn differs(story: &Story, pair: &mut Pair, statement: &str) -> Result<bool> {
-    Ok(matches!(
-        story.ask(pair, statement)?,
-        Outcome::Differs { .. }
-    ))
+/// Of what kind both answers are: shrinking must not end at another difference.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Kind([Answered; 2]);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answered {
+    NotParsed,
+    Refused,
+    Nothing,
+    Rows,
+}
+
+impl Answered {
+    fn new(answer: &Answer) -> Self {
+        let text = answer.text();
+        match answer.status {
+            400 => Self::NotParsed,
+            _ if text.contains("\"error\"") => Self::Refused,
+            _ if text.contains("\"series\"") => Self::Rows,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// The kind of difference; `None` if there is none.
+fn kind(story: &Story, pair: &mut Pair, statement: &str) -> Result<Option<Kind>> {
+    Ok(match story.ask(pair, statement)? {
+        Outcome::Differs { judged, ours } => {
+            Some(Kind([Answered::new(&judged), Answered::new(&ours)]))
+        }
+        _ => None,
+    })
 }
 
 /// Drops lines and deletions as long as the answers differ.
@@ -43,6 +71,7 @@ fn fewer_steps(
     pair: &mut Pair,
     story: &mut Story,
     statement: &str,
+    kind: Kind,
     tries: &mut usize,
 ) -> Result<()> {
     let mut size = story.steps.len().div_ceil(2);
@@ -55,7 +84,7 @@ fn fewer_steps(
             let end = (at + size).min(smaller.steps.len());
             smaller.steps.drain(at..end);
             smaller.tell(pair)?;
-            if differs(&smaller, pair, statement)? {
+            if self::kind(&smaller, pair, statement)? == Some(kind) {
                 *story = smaller;
                 dropped = true;
             } else {
@@ -70,7 +99,13 @@ fn fewer_steps(
 }
 
 /// Drops pieces of the statement as long as the answers differ.
-fn shorter(pair: &mut Pair, story: &Story, statement: &str, tries: &mut usize) -> Result<String> {
+fn shorter(
+    pair: &mut Pair,
+    story: &Story,
+    statement: &str,
+    kind: Kind,
+    tries: &mut usize,
+) -> Result<String> {
     let mut tokens = split(statement);
     let mut size = PIECE_MAX.min(tokens.len());
     while size > 0 {
@@ -80,7 +115,7 @@ fn shorter(pair: &mut Pair, story: &Story, statement: &str, tries: &mut usize) -
             *tries += 1;
             let mut smaller = tokens.clone();
             smaller.drain(at..at + size);
-            if differs(story, pair, &smaller.concat())? {
+            if self::kind(story, pair, &smaller.concat())? == Some(kind) {
                 tokens = smaller;
                 dropped = true;
             } else {

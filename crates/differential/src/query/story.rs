@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 
-use super::data::{DataSet, Step};
+use super::data::{DataSet, HOUR_NS, Step, shard_of};
 use super::known;
 use crate::compare::same_answer;
 use crate::http::Answer;
@@ -111,10 +111,27 @@ impl Story {
         if let Some(name) = known::name(statement, &judged.text(), &ours.text()) {
             return Ok(Outcome::Known(name));
         }
+        if known::limits_series(statement) && self.has_several_shards() {
+            return Ok(Outcome::Known(known::SERIES_LIMITS));
+        }
         if self.differs_by_equal_times(pair, statement)? {
             return Ok(Outcome::Known(known::EQUAL_TIMES));
         }
         Ok(Outcome::Differs { judged, ours })
+    }
+
+    /// True if its points may be in several shards.
+    fn has_several_shards(&self) -> bool {
+        let times = self.steps.iter().filter_map(|step| match step {
+            Step::Line(line) => line.rsplit_once(' ')?.1.parse::<i64>().ok(),
+            Step::Statement(_) => None,
+        });
+        let hours = self.shard_duration.trim_end_matches('h').parse::<i64>();
+        let shard_ns = hours.unwrap_or(1).saturating_mul(HOUR_NS);
+        let mut shards = times.map(|time_ns| shard_of(time_ns, shard_ns));
+        shards
+            .next()
+            .is_some_and(|first| shards.any(|shard| shard != first))
     }
 
     /// True if both answer the same as soon as no two series have equal times.
