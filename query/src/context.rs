@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::paths::Paths;
 use crate::tasks::Task;
 
 /// The request around a statement.
@@ -22,6 +23,10 @@ pub struct Context {
     pub task: Option<Arc<Task>>,
     /// What one statement may take.
     pub limits: Limits,
+    /// What goes beyond InfluxDB; off by default.
+    pub extensions: Extensions,
+    /// Which ways it may be run, and which it was.
+    pub paths: Paths,
 }
 
 /// What one statement may take; 0 is no limit.
@@ -36,4 +41,13 @@ pub struct Limits {
     /// Bytes that one statement may hold (`each-query-bytes-max`); without it, as many as all queries
     /// together may.
     pub bytes_max: usize,
+}
+
+/// What goes beyond InfluxDB; each makes statements mean something else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// `fill(previous)` of an outermost statement in ascending order begins with the last window before the
+    /// range that holds anything, however long ago that is. A series without a point in the range is
+    /// filled too.
+    pub fill_previous_looks_back: bool,
 }

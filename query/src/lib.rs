@@ -10,6 +10,7 @@
 //! * A result is handed over as it is made; a query that is cancelled stops within a few hundred rows.
 //! * What a client wrote is refused with an error, never with a panic.
 
+mod block;
 mod context;
 mod delete;
 mod error;
@@ -17,6 +18,7 @@ mod executor;
 mod introspection;
 mod lower;
 mod meter;
+mod paths;
 mod predicate;
 mod regex;
 mod result;
@@ -26,9 +28,11 @@ mod show;
 mod tasks;
 mod value;
 
-pub use context::{Context, Limits};
+pub use block::{Block, Cells, Written};
+pub use context::{Context, Extensions, Limits};
 pub use error::Error;
 pub use executor::Executor;
 pub use introspection::{Diagnostic, Introspection, Statistic};
+pub use paths::{Path, Paths};
 pub use result::{Gone, Level, Message, Series, Sink, Value};
 pub use tasks::{Running, Task, TaskLimits, TaskStats, Tasks};

@@ -32,6 +32,7 @@ pub(crate) struct Meter<'a> {
     task: Option<&'a Task>,
     points: AtomicU64,
     points_max: u64,
+    rows: AtomicU64,
     /// Bytes that stages hold, and the most that they ever held.
     held: AtomicUsize,
     peak: AtomicUsize,
@@ -54,6 +55,7 @@ impl<'a> Meter<'a> {
             task: context.task.as_deref(),
             points: AtomicU64::new(0),
             points_max: context.limits.points_max,
+            rows: AtomicU64::new(0),
             held: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
             granted: AtomicUsize::new(FREE_BYTES),
@@ -104,6 +106,15 @@ impl<'a> Meter<'a> {
         } else {
             self.check()
         }
+    }
+
+    /// Counts one row of a statement that reads no points, and asks for its bytes.
+    pub(crate) fn count_row(&self, bytes: usize) -> Result<(), Error> {
+        self.grow(bytes)?;
+        if self.rows.fetch_add(1, Ordering::Relaxed) % POINTS_PER_CHECK == 0 {
+            self.check()?;
+        }
+        Ok(())
     }
 
     /// Points read so far.

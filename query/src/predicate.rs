@@ -120,19 +120,18 @@ impl Predicate {
         Ok(Self::new(condition, view, measurement, &fields)?.candidates())
     }
 
-    /// As [`Self::matching`], but a comparison of a tag that a series does not have is false.
+    /// As [`Self::new`], but a comparison of a tag that a series does not have is false.
     ///
     /// # Errors
     /// A regular expression that does not compile.
-    pub(crate) fn matching_present(
+    pub(crate) fn present(
         condition: Option<&Expr>,
         view: &View,
         measurement: &[u8],
-    ) -> Result<RoaringBitmap, Error> {
+    ) -> Result<Self, Error> {
         let fields = view.fields(measurement);
         let missing = MissingTags::Nothing;
-        let predicate = Self::with_missing_tags(missing, condition, view, measurement, &fields)?;
-        Ok(predicate.candidates())
+        Self::with_missing_tags(missing, condition, view, measurement, &fields)
     }
 
     /// The references that residuals read, by slot.
@@ -302,15 +301,8 @@ impl Builder<'_> {
 
     /// The series that have both tags, with the same value.
     fn with_equal_tags(&self, a: &VarRef, b: &VarRef) -> RoaringBitmap {
-        let values = |key: &VarRef| self.view.tag_values(self.measurement, key.name.as_bytes());
-        let others: HashMap<Vec<u8>, RoaringBitmap> = values(b).into_iter().collect();
-        let mut equal = RoaringBitmap::new();
-        for (value, series) in values(a) {
-            if let Some(other) = others.get(&value) {
-                equal |= series & other;
-            }
-        }
-        equal
+        let (a, b) = (a.name.as_bytes(), b.name.as_bytes());
+        self.view.series_with_equal_values(self.measurement, a, b)
     }
 
     /// The series whose value of the tag, empty where it is missing, fits.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::block::Block;
+
 /// One cell of a result.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -74,6 +76,17 @@ pub trait Sink {
     /// # Errors
     /// [`Gone`] when nobody reads any more.
     fn series(&mut self, series: Series) -> Result<(), Gone>;
+
+    /// Takes rows in columns, as a piece of the series whose header is `head`, which has no rows.
+    ///
+    /// # Errors
+    /// [`Gone`] when nobody reads any more.
+    fn block(&mut self, head: &Series, block: &Block<'_>) -> Result<(), Gone> {
+        self.series(Series {
+            values: block.values(),
+            ..head.clone()
+        })
+    }
 
     /// Takes a remark.
     fn message(&mut self, message: Message);

@@ -116,6 +116,8 @@ fn binary(op: BinaryOp, lhs: Value, rhs: Value, division: IntegerDivision) -> Va
     };
     let known = match (&lhs, &rhs) {
         (Value::Boolean(a), Value::Boolean(b)) => booleans(op, *a, *b),
+        // A boolean beside anything else is known to fit no comparison and no logic.
+        (Value::Boolean(_), _) if joins_booleans(op) => Some(Value::Boolean(false)),
         (Value::Float(_), _) | (_, Value::Float(_)) => match (lhs.as_float(), rhs.as_float()) {
             (Some(a), Some(b)) => floats(op, a, b),
             _ => None,
@@ -135,8 +137,6 @@ fn binary(op: BinaryOp, lhs: Value, rhs: Value, division: IntegerDivision) -> Va
             BinaryOp::Neq => Some(Value::Boolean(a != b)),
             _ => None,
         },
-        // A boolean beside anything else is known to fit no comparison and no logic.
-        (Value::Boolean(_), _) if joins_booleans(op) => Some(Value::Boolean(false)),
         _ => None,
     };
     known.unwrap_or_else(|| match op {

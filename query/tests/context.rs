@@ -111,15 +111,101 @@ fn a_database_is_needed() {
     );
 }
 
+/// Without a server around it, there is nothing to tell and no other query.
 #[test]
-fn what_is_missing_says_so() {
+fn what_is_about_the_server_needs_none() {
     let (bench, context) = bench(1, 1);
-    let error =
-        |statement: &str| bench.query(statement, &context, None)["results"][0]["error"].clone();
-    assert_eq!(error("SHOW STATS"), "SHOW STATS is not supported yet");
-    assert_eq!(error("KILL QUERY 1"), "KILL QUERY is not supported yet");
-    let holt = "SELECT holt_winters(mean(v), 2, 0) FROM m WHERE time >= 0 AND time < 10u GROUP BY time(1u)";
-    assert_eq!(error(holt), "holt_winters() is not supported yet");
+    let result = |statement: &str| bench.query(statement, &context, None)["results"][0].clone();
+    for statement in ["SHOW STATS", "SHOW DIAGNOSTICS FOR 'build'"] {
+        assert_eq!(result(statement), json!({"statement_id": 0}), "{statement}");
+    }
+    assert_eq!(result("KILL QUERY 1")["error"], "no such query id: 1");
+    let plan = result("EXPLAIN SELECT mean(v), host FROM m");
+    let error = "mixing aggregate and non-aggregate queries is not supported";
+    assert_eq!(plan["error"], error);
+}
+
+/// The lines that InfluxDB has come first.
+#[test]
+fn explain_tells_what_is_read_and_how() {
+    let (bench, context) = bench(3, 2);
+    let lines = |statement: &str| -> Vec<String> {
+        let answer = bench.query(statement, &context, None);
+        let series = &answer["results"][0]["series"][0];
+        let column = if statement.contains("ANALYZE") {
+            "EXPLAIN ANALYZE"
+        } else {
+            "QUERY PLAN"
+        };
+        assert_eq!(series["columns"], json!([column]), "{answer}");
+        let rows = series["values"].as_array().expect("rows");
+        let line = |row: &serde_json::Value| row[0].as_str().expect("a line").to_owned();
+        rows.iter().map(line).collect()
+    };
+    let plan = lines("EXPLAIN SELECT mean(v), max(v) FROM m GROUP BY host");
+    let expected = [
+        "EXPRESSION: mean(v::float)",
+        "NUMBER OF SHARDS: 1",
+        "NUMBER OF SERIES: 3",
+        "CACHED VALUES: 6",
+        "NUMBER OF FILES: 0",
+        "NUMBER OF BLOCKS: 0",
+        "SIZE OF BLOCKS: 0",
+        "",
+        "EXPRESSION: max(v::float)",
+    ];
+    assert_eq!(plan[..expected.len()], expected);
+    assert!(plan.contains(&"NUMBER OF GROUPS: 3".to_owned()), "{plan:?}");
+    assert!(plan.iter().any(|line| line.starts_with("PATH: ")), "{plan:?}");
+
+    bench.store.flush().expect("flush");
+    let plan = lines("EXPLAIN SELECT v, host FROM m WHERE host != 'h0001'");
+    assert_eq!(plan[0], "EXPRESSION: <nil>");
+    assert_eq!(plan[1], "AUXILIARY FIELDS: host::tag, v::float");
+    assert_eq!(plan[3..7], ["NUMBER OF SERIES: 2", "CACHED VALUES: 0", "NUMBER OF FILES: 1", "NUMBER OF BLOCKS: 2"]);
+
+    let tree = lines("EXPLAIN ANALYZE SELECT mean(v) FROM m WHERE time >= 0 GROUP BY host");
+    assert_eq!(tree[..2], [".", "└── select"]);
+    for (depth, start) in [
+        (1, "execution_time: "),
+        (1, "planning_time: "),
+        (1, "total_time: "),
+        (1, "peak_memory: "),
+        (2, "plan"),
+        (2, "path: "),
+        (3, "rows: 3"),
+        (3, "shards: 1"),
+        (3, "pages: 3"),
+    ] {
+        let found = tree.iter().any(|line| {
+            line.chars().count() >= 4 * (depth + 1)
+                && line.chars().skip(4 * (depth + 1)).collect::<String>().starts_with(start)
+        });
+        assert!(found, "{start:?} at {depth} in {tree:#?}");
+    }
+}
+
+#[test]
+fn measurements_of_all_databases_say_where_they_are() {
+    let (bench, context) = bench(1, 1);
+    bench.query("CREATE DATABASE other; CREATE RETENTION POLICY rp ON other DURATION INF REPLICATION 1", &context, None);
+    let write = |policy| {
+        let written = bench.write("other", policy, Precision::Nanosecond, 0, b"n v=1 1");
+        written.expect("write");
+    };
+    write(None);
+    write(Some("rp"));
+    let rows = |statement: &str| {
+        bench.query(statement, &context, None)["results"][0]["series"][0]["values"].clone()
+    };
+    let all = json!([["m", "db", "autogen"], ["n", "other", "autogen"], ["n", "other", "rp"]]);
+    assert_eq!(rows("SHOW MEASUREMENTS ON *.*"), all);
+    assert_eq!(rows("SHOW MEASUREMENTS ON *"), all);
+    assert_eq!(rows("SHOW MEASUREMENTS ON other.* LIMIT 1"), json!([["n", "other", "autogen"]]));
+    assert_eq!(rows("SHOW MEASUREMENTS ON *.rp"), json!([["n", "other", "rp"]]));
+    assert_eq!(rows("SHOW MEASUREMENTS ON other.rp"), json!([["n"]]));
+    let found = rows("SHOW MEASUREMENTS ON *.* WITH MEASUREMENT =~ /m/ WHERE host = 'h0000'");
+    assert_eq!(found, json!([["m", "db", "autogen"]]));
 }
 
 #[test]

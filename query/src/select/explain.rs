@@ -13,6 +13,7 @@ use tandem_influxql::format_go_duration;
 use tandem_model::TimeRange;
 use tandem_store::{ReadCost, Store};
 
+use super::fast;
 use super::plan::{Leaf, Level, PlannedSource};
 use super::{Prepared, Step};
 use crate::context::Context;
@@ -51,11 +52,9 @@ pub(crate) fn explain(
 
 impl Prepared {
     /// By which way its rows are read.
-    pub(super) fn path(&self) -> Path {
-        Path {
-            name: "rows",
-            reason: "each row is read and computed for itself".to_owned(),
-        }
+    pub(super) fn path(&self, context: &Context, meter: &Meter<'_>) -> Result<Path, Error> {
+        let (name, reason) = fast::describe(self, context, meter)?;
+        Ok(Path { name, reason })
     }
 
     /// Calls `visit` for each expression that is computed from the rows of a measurement.
@@ -184,7 +183,7 @@ fn plan(store: &Store, statement: &Explain, context: &Context) -> Result<String,
     if !text.is_empty() {
         text.push('\n');
     }
-    let Path { name, reason } = prepared.path();
+    let Path { name, reason } = prepared.path(context, &meter)?;
     line(&mut text, "PATH", &format!("{name} ({reason})"));
     line(&mut text, "NUMBER OF GROUPS", &prepared.plan.groups.len());
     line(&mut text, "SIZE OF PLAN", &meter.peak_bytes());
@@ -203,7 +202,7 @@ fn analyze(store: &Store, statement: &Explain, context: &Context) -> Result<Stri
 
     let execution = total.saturating_sub(planning);
     let (reading, batches) = meter.read();
-    let Path { name, reason } = prepared.path();
+    let Path { name, reason } = prepared.path(context, &meter)?;
     let mut tree = Tree::default();
     tree.line(0, "select");
     tree.line(1, &format!("execution_time: {}", duration(execution)));

@@ -9,7 +9,11 @@ use tandem_model::MIN_TIME_NS;
 use super::point::{Peek, Point, Points, Stream, Tags};
 use super::window::Options;
 use crate::error::Error;
+use crate::meter::Meter;
 use crate::result::Value;
+
+/// Windows between two looks at whether the query is still wanted.
+const WINDOWS_PER_CHECK: u64 = 1_024;
 
 impl From<FillValue> for Value {
     fn from(value: FillValue) -> Self {
@@ -22,17 +26,25 @@ impl From<FillValue> for Value {
 
 /// Fills the windows of `input`, whose points are stamped with the start of theirs.
 ///
+/// `before` is what `fill(previous)` begins with; a series that it is of is filled even if it has no point.
 /// `data_type` is the type of the values, `aux` how many values are selected beside each.
 pub(crate) fn filled<'a>(
     input: Stream<'a>,
+    before: Option<Point>,
     data_type: Option<DataType>,
     aux: usize,
     options: &Options,
+    meter: &'a Meter<'a>,
 ) -> Stream<'a> {
     let (first, last) = if options.ascending {
         (options.range.min_ns, options.range.max_ns)
     } else {
         (options.range.max_ns, options.range.min_ns)
+    };
+    // The beginning of time is no window, whatever the offset: filling towards it would not end.
+    let window = |time_ns| match time_ns {
+        MIN_TIME_NS => MIN_TIME_NS,
+        time_ns => options.window(time_ns).0,
     };
     let constant = match options.fill {
         Fill::Number(number) => {
@@ -48,17 +60,21 @@ pub(crate) fn filled<'a>(
     };
     Box::new(FillStage {
         input: Peek::new(input),
-        first: options.window(first).0,
-        last: options.window(last).0,
+        before,
+        first: window(first),
+        last: window(last),
         constant,
         aux,
         options: options.clone(),
         series: None,
+        meter,
+        windows: 0,
     })
 }
 
 struct FillStage<'a> {
     input: Peek<'a>,
+    before: Option<Point>,
     /// The start of the first window of the range, in the order of time of the statement.
     first: i64,
     /// The start of the last window.
@@ -68,6 +84,8 @@ struct FillStage<'a> {
     aux: usize,
     options: Options,
     series: Option<Series>,
+    meter: &'a Meter<'a>,
+    windows: u64,
 }
 
 /// Where the stage stands in a series.
@@ -81,16 +99,18 @@ struct Series {
 }
 
 impl FillStage<'_> {
-    fn begin(&self, point: &Point) -> Series {
+    fn begin(&mut self, point: &Point) -> Series {
         let window = match self.first {
             MIN_TIME_NS => self.options.window(point.time_ns).0,
             first => first,
         };
+        let before = self.before.take();
+        let before = before.filter(|before| before.tags == point.tags);
         Series {
             tags: point.tags.clone(),
             window,
             zone_offset_ns: self.options.zone_offset_ns(window),
-            previous: None,
+            previous: before.map(|before| (before.time_ns, before.value)),
         }
     }
 
@@ -147,6 +167,10 @@ impl FillStage<'_> {
 
 impl Points for FillStage<'_> {
     fn next(&mut self) -> Result<Option<Point>, Error> {
+        self.windows += 1;
+        if self.windows.is_multiple_of(WINDOWS_PER_CHECK) {
+            self.meter.check()?;
+        }
         let next_tags = self.input.peek()?.map(|point| point.tags.clone());
         let mut series = match self.series.take() {
             Some(series)
@@ -154,7 +178,7 @@ impl Points for FillStage<'_> {
             {
                 series
             }
-            _ => match self.input.peek()?.cloned() {
+            _ => match self.input.peek()?.or(self.before.as_ref()).cloned() {
                 Some(point) => self.begin(&point),
                 None => return Ok(None),
             },
@@ -210,6 +234,8 @@ mod tests {
     use super::super::point::testing::{drain, given, point};
     use super::super::window::Interval;
     use super::*;
+    use crate::context::Context;
+    use crate::meter::testing::with_meter;
 
     fn run(fill: Fill, range: TimeRange, ascending: bool, points: Vec<Point>) -> Vec<(i64, Value)> {
         let options = Options {
@@ -224,7 +250,10 @@ mod tests {
             limit: 0,
             offset: 0,
         };
-        let points = drain(filled(given(points), Some(DataType::Integer), 1, &options));
+        let points = with_meter(0, &Context::default(), |meter, _| {
+            let data_type = Some(DataType::Integer);
+            drain(filled(given(points), None, data_type, 1, &options, meter))
+        });
         assert!(
             points
                 .iter()

@@ -13,10 +13,12 @@
 
 mod aggregate;
 mod bind;
+mod check;
 mod columns;
 mod compile;
 mod cursor;
 mod explain;
+mod fast;
 mod fill;
 mod into;
 mod limit;
@@ -39,6 +41,7 @@ use tandem_store::Store;
 
 use self::bind::{Binder, Defaults};
 use self::compile::Compiled;
+use self::fast::Kernels;
 use self::into::Writer;
 use self::plan::{Group, GroupKey, Plan};
 use self::run::Run;
@@ -75,12 +78,12 @@ pub(crate) fn execute(
     let level = &prepared.plan.level;
     let columns = &prepared.columns[1..];
     let mut writer = Writer::new(store, target, context, columns, &level.ranked_by)?;
-    for ((name, _), group) in prepared.groups() {
-        let mut rows = prepared.group(group, context, &meter)?;
+    fast::each_group(&prepared, context, &meter, &mut |(name, _), mut rows| {
         while let Some(row) = rows.next()? {
             writer.row(name, &row)?;
         }
-    }
+        Ok(())
+    })?;
     let written = writer.finish()?;
     warn_of_get(statement, context, sink);
     Ok(sink.series(Series {
@@ -128,7 +131,10 @@ impl Prepared {
         };
         meter.check()?;
         check_sources(store, &statement.sources, context)?;
-        let compiled = compile::compile(statement, context.now_ns)?;
+        let mut compiled = compile::compile(statement, context.now_ns)?;
+        compiled.fill_looks_back = context.extensions.fill_previous_looks_back
+            && compiled.fill == Fill::Previous
+            && compiled.ascending;
         let range = compiled.range(context.now_ns);
         step("compile");
         let defaults = Defaults {
@@ -152,7 +158,11 @@ impl Prepared {
             limit: compiled.limit,
             offset: compiled.offset,
         };
+        if let Some(text) = &compiled.bad_offset {
+            return Err(Error::refused(text));
+        }
         check_buckets(&options, compiled, context.limits.buckets_max)?;
+        check::check(&plan)?;
         let mut columns = vec![compiled.time_name.clone().into_bytes()];
         let outputs = plan.level.outputs.iter();
         columns.extend(outputs.map(|output| output.column.clone().into_bytes()));
@@ -179,6 +189,7 @@ impl Prepared {
     fn group<'a>(
         &'a self,
         group: &'a Group,
+        kernels: Option<&'a dyn Kernels>,
         context: &'a Context,
         meter: &'a Meter<'a>,
     ) -> Result<cursor::Cursor<'a>, Error> {
@@ -189,6 +200,7 @@ impl Prepared {
             now_ns: context.now_ns,
             is_outermost: true,
             outer_tags: self.plan.level.group_by.len(),
+            kernels,
         };
         run.cursor(&self.options)
     }
@@ -196,12 +208,11 @@ impl Prepared {
     /// Hands all rows to the sink.
     fn rows(&self, context: &Context, meter: &Meter<'_>, sink: &mut dyn Sink) -> Result<(), Error> {
         let group_by = &self.plan.level.group_by;
-        for (key, group) in self.groups() {
-            let header = header(key, group_by, &self.columns, self.time_zone.as_deref());
-            let rows = self.group(group, context, meter)?;
-            emit(rows, &header, meter, sink)?;
-        }
-        Ok(())
+        let zone = self.time_zone.as_deref();
+        fast::all_rows(self, context, meter, sink, &mut |key, rows, sink| {
+            let header = header(key, group_by, &self.columns, zone);
+            emit(rows, &header, meter, sink)
+        })
     }
 }
 
@@ -228,6 +239,9 @@ fn check_sources(store: &Store, sources: &[Source], context: &Context) -> Result
 
 /// The range with the windows before it that functions such as `derivative` look at.
 fn extended(range: TimeRange, compiled: &Compiled) -> TimeRange {
+    if compiled.fill_looks_back {
+        return TimeRange::new(MIN_TIME_NS, range.max_ns);
+    }
     let extra_ns = compiled
         .interval
         .duration_ns
@@ -297,7 +311,7 @@ fn emit(
     while let Some(row) = cursor.next()? {
         let mut cells = Vec::with_capacity(row.values.len() + 1);
         cells.push(Value::Time(row.time_ns));
-        cells.extend(row.values);
+        cells.extend(row.values.into_iter().map(shown));
         let own = cells.iter().map(|cell| size_of_val(cell) + cell.bytes());
         bytes += own.sum::<usize>();
         values.push(cells);
@@ -318,4 +332,12 @@ fn emit(
         })?;
     }
     Ok(())
+}
+
+/// A value as it is shown: what is no number is null.
+fn shown(value: Value) -> Value {
+    match value {
+        Value::Float(value) if value.is_nan() => Value::Null,
+        value => value,
+    }
 }

@@ -11,15 +11,16 @@
 use std::rc::Rc;
 
 use tandem_influxql::ast::{Call, DataType, Expr, Fill, FillValue, VarRef};
-use tandem_model::{MAX_TIME_NS, MIN_TIME_NS};
+use tandem_model::{MAX_TIME_NS, MIN_TIME_NS, TimeRange};
 
 use super::aggregate::Aggregate;
 use super::cursor::Cursor;
+use super::fast::Kernels;
 use super::fill::filled;
 use super::limit::{first, limited};
 use super::merge::{by_time, by_window};
 use super::plan::{Group, Leaf, Level, PlannedSource};
-use super::point::Stream;
+use super::point::{Point, Stream};
 use super::reduce::{Grouping, reduced, reduced_and_stamped, regrouped};
 use super::scan::{Columns, Scan};
 use super::subquery;
@@ -50,6 +51,8 @@ pub(crate) struct Run<'a> {
     pub(crate) is_outermost: bool,
     /// How many tags the outermost statement groups by.
     pub(crate) outer_tags: usize,
+    /// What computes functions of the outermost statement faster than the stages here.
+    pub(crate) kernels: Option<&'a dyn Kernels>,
 }
 
 impl<'a> Run<'a> {
@@ -130,9 +133,21 @@ impl<'a> Run<'a> {
         merge: Merge,
         group_by: &'a [String],
     ) -> Result<Stream<'a>, Error> {
+        let merged = |inputs, merge| match merge {
+            Merge::ByTime => by_time(inputs, options.ascending),
+            Merge::ByWindow => by_window(inputs, options),
+        };
         let mut inputs: Vec<Stream<'a>> = Vec::new();
         for source in &self.level.sources {
             match source {
+                // Functions get the points of one source after those of another.
+                PlannedSource::Leaf(leaf) if driver.is_some() => {
+                    let mut of_source = Vec::new();
+                    self.scans(leaf, driver, options, group_by, &mut of_source)?;
+                    if !of_source.is_empty() {
+                        inputs.push(merged(of_source, merge));
+                    }
+                }
                 PlannedSource::Leaf(leaf) => {
                     self.scans(leaf, driver, options, group_by, &mut inputs)?;
                 }
@@ -140,6 +155,7 @@ impl<'a> Run<'a> {
                     let inner = Run {
                         level: inner,
                         is_outermost: false,
+                        kernels: None,
                         ..self
                     };
                     inputs.extend(subquery::points(
@@ -148,9 +164,9 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        Ok(match merge {
-            Merge::ByTime => by_time(inputs, options.ascending),
-            Merge::ByWindow => by_window(inputs, options),
+        Ok(match driver {
+            Some(_) => merged(inputs, Merge::ByWindow),
+            None => merged(inputs, merge),
         })
     }
 
@@ -235,11 +251,25 @@ impl<'a> Run<'a> {
         let Some(aggregate) = aggregate(call) else {
             return Err(Error::Unsupported(format!("{name}()")));
         };
-        let points = self.input(call, argument, &options, is_selector)?;
-        if is_selector && options.interval.is_zero() {
-            return Ok(reduced(points, aggregate, &options, self.meter));
+        let keeps_time = is_selector && options.interval.is_zero();
+        let served = self.kernels.and_then(|kernels| kernels.serve(call, &options));
+        let points = match served {
+            Some(points) => points,
+            None => {
+                let points = self.input(call, argument, &options, is_selector)?;
+                if let Some(kernels) = self.kernels {
+                    kernels.learn(self.level, call, aggregate, &options, keeps_time);
+                }
+                if keeps_time {
+                    reduced(points, aggregate, &options, self.meter)
+                } else {
+                    reduced_and_stamped(points, aggregate, &options, self.meter)
+                }
+            }
+        };
+        if keeps_time {
+            return Ok(points);
         }
-        let points = reduced_and_stamped(points, aggregate, &options, self.meter);
         if options.interval.is_zero() || options.fill == Fill::None {
             return Ok(points);
         }
@@ -250,12 +280,33 @@ impl<'a> Run<'a> {
         let data_type = known
             .and_then(|known| known.data_type)
             .or_else(|| type_of_result(name, argument));
-        Ok(filled(
-            points,
-            data_type,
-            self.level.references.len(),
-            &options,
-        ))
+        let before = if self.level.compiled.fill_looks_back {
+            self.before(call, argument, aggregate, &options, is_selector)?
+        } else {
+            None
+        };
+        let aux = self.level.references.len();
+        Ok(filled(points, before, data_type, aux, &options, self.meter))
+    }
+
+    /// The last window before the range that holds anything.
+    fn before(
+        self,
+        call: &Call,
+        argument: &Expr,
+        aggregate: Aggregate,
+        options: &Options,
+        is_selector: bool,
+    ) -> Result<Option<Point>, Error> {
+        let (first, _) = options.window(options.range.min_ns);
+        let mut back = options.clone();
+        back.range = TimeRange::new(MIN_TIME_NS, first.saturating_sub(1));
+        back.ascending = false;
+        if first == MIN_TIME_NS || !self.is_outermost {
+            return Ok(None);
+        }
+        let points = self.input(call, argument, &back, is_selector)?;
+        reduced_and_stamped(points, aggregate, &back, self.meter).next()
     }
 
     /// What a function is computed from: a field, or another function.
@@ -269,7 +320,6 @@ impl<'a> Run<'a> {
         match argument {
             Expr::Call(inner) => self.call(inner, options, is_selector),
             Expr::VarRef(reference) => {
-                self.check_type(call, reference)?;
                 let end = matches!(call.name.as_str(), "first" | "last");
                 let is_one_series = self.level.group_by.len() == self.outer_tags;
                 if end && is_one_series && options.interval.is_zero() && !self.has_subqueries() {
@@ -320,7 +370,6 @@ impl<'a> Run<'a> {
                 call.name
             )));
         };
-        self.check_type(call, reference)?;
         let group_by = &self.level.ranked_by;
         if call.args.len() == 2 {
             return self.sources(Some(reference), options, Merge::ByTime, group_by);
@@ -332,35 +381,6 @@ impl<'a> Run<'a> {
             Aggregate::Min
         };
         Ok(reduced(points, best, options, self.meter))
-    }
-
-    /// Refuses types that the function cannot take, in the words of InfluxDB.
-    fn check_type(self, call: &Call, reference: &VarRef) -> Result<(), Error> {
-        let name = call.name.as_str();
-        let takes_any = matches!(
-            name,
-            "count" | "first" | "last" | "mode" | "distinct" | "sample" | "elapsed"
-        );
-        let kind = match reference.data_type {
-            Some(DataType::String | DataType::Tag) if !takes_any => "string",
-            Some(DataType::Boolean) if !takes_any && !matches!(name, "min" | "max") => "boolean",
-            _ => return Ok(()),
-        };
-        let has_field = self.level.sources.iter().any(|source| match source {
-            PlannedSource::Leaf(leaf) => leaf.measurement.field(&reference.name).is_some(),
-            PlannedSource::Subquery(_) => true,
-        });
-        if !has_field {
-            return Ok(());
-        }
-        let name = match name {
-            "non_negative_derivative" => "derivative".to_owned(),
-            "non_negative_difference" => "difference".to_owned(),
-            name => name.replace('_', " "),
-        };
-        Err(Error::refused(format!(
-            "unsupported {name} iterator type: *query.{kind}InterruptIterator"
-        )))
     }
 }
 

@@ -8,15 +8,18 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use roaring::RoaringBitmap;
+use jiff::tz::TimeZone;
 use tandem_influxql::ast::{Expr, ShowCardinality, ShowTagValuesCardinality, Source};
+use tandem_influxql::condition::{TimeContext, split_condition};
 use tandem_model::{SeriesId, TimeRange};
 use tandem_store::{PolicyChoice, Store, View};
 
+use super::grouping::{Grouping, Tags};
 use super::tags::Keys;
 use super::{cut, database, found, table};
 use crate::context::Context;
 use crate::error::Error;
-use crate::predicate::Predicate;
+use crate::predicate::{Predicate, Residual};
 use crate::result::{Series, Sink, Value};
 
 /// `SHOW SERIES [EXACT] CARDINALITY …`
@@ -41,8 +44,8 @@ pub(crate) fn series_cardinality(
         statement,
         context,
         "SHOW SERIES EXACT CARDINALITY",
-        |view, name| {
-            let series = Predicate::matching(statement.condition.as_ref(), view, name)?;
+        |view, name, within| {
+            let series = chosen(series_of(statement.condition.as_ref(), view, name)?, within);
             if one_database {
                 return Ok(Distinct::Series(series));
             }
@@ -65,16 +68,20 @@ pub(crate) fn measurement_cardinality(
         return estimate(u64::try_from(names.len()).unwrap_or(u64::MAX), sink);
     }
     let name = "SHOW MEASUREMENT EXACT CARDINALITY";
-    let counts = per_measurement(store, statement, context, name, |view, name| {
-        let series = Predicate::matching(statement.condition.as_ref(), view, name)?;
+    let counts = per_measurement(store, statement, context, name, |view, name, within| {
+        let series = chosen(series_of(statement.condition.as_ref(), view, name)?, within);
         Ok(names((!series.is_empty()).then(|| name.to_vec())))
     })?;
-    let counts = if counts.is_empty() {
-        BTreeMap::new()
-    } else {
-        BTreeMap::from([(Vec::new(), names(counts.into_keys()))])
-    };
-    emit(counts, statement, sink)
+    let mut together = Counted::new();
+    for ((_, tags), more) in counts {
+        match together.entry((Vec::new(), tags)) {
+            Entry::Occupied(mut known) => known.get_mut().extend(more),
+            Entry::Vacant(place) => {
+                place.insert(more);
+            }
+        }
+    }
+    emit(together, statement, sink)
 }
 
 /// `SHOW TAG KEY [EXACT] CARDINALITY …`
@@ -90,10 +97,10 @@ pub(crate) fn tag_key_cardinality(
         statement,
         context,
         "SHOW TAG KEY EXACT CARDINALITY",
-        |view, name| {
+        |view, name, within| {
             let mut keys = view.tag_keys(name);
-            if condition.is_some() {
-                let series = Predicate::matching(condition, view, name)?;
+            if condition.is_some() || within.is_some() {
+                let series = chosen(series_of(condition, view, name)?, within);
                 let carried = view.tag_keys_of(name, &series);
                 keys.retain(|key| carried.contains(key));
             }
@@ -115,8 +122,8 @@ pub(crate) fn field_key_cardinality(
         statement,
         context,
         "SHOW FIELD KEY CARDINALITY",
-        |view, name| {
-            let series = Predicate::matching(statement.condition.as_ref(), view, name)?;
+        |view, name, within| {
+            let series = chosen(series_of(statement.condition.as_ref(), view, name)?, within);
             let fields = if series.is_empty() {
                 Vec::new()
             } else {
@@ -151,8 +158,13 @@ pub(crate) fn tag_values_cardinality(
         &general,
         context,
         "SHOW TAG VALUES EXACT CARDINALITY",
-        |view, name| {
-            let series = Predicate::matching_present(general.condition.as_ref(), view, name)?;
+        |view, name, within| {
+            let condition = general.condition.as_ref();
+            let series = match condition {
+                Some(_) => certain(Predicate::present(condition, view, name)?),
+                None => view.series(name),
+            };
+            let series = chosen(series, within);
             let keys = view
                 .tag_keys(name)
                 .into_iter()
@@ -165,8 +177,41 @@ pub(crate) fn tag_values_cardinality(
     emit(counts, &general, sink)
 }
 
-/// What is counted, by measurement.
-type Counted = BTreeMap<Vec<u8>, Distinct>;
+/// The series of a measurement that fit a condition. What it asks of fields fits nothing: there are no
+/// rows here to ask.
+fn series_of(
+    condition: Option<&Expr>,
+    view: &View,
+    measurement: &[u8],
+) -> Result<RoaringBitmap, Error> {
+    let Some(condition) = condition else {
+        return Predicate::matching(None, view, measurement);
+    };
+    let fields = view.fields(measurement);
+    Ok(certain(Predicate::new(Some(condition), view, measurement, &fields)?))
+}
+
+/// The series whose tags alone fit.
+fn certain(mut predicate: Predicate) -> RoaringBitmap {
+    let mut series = RoaringBitmap::new();
+    for id in predicate.candidates() {
+        if matches!(predicate.residual(SeriesId(id)), Residual::Always) {
+            series.insert(id);
+        }
+    }
+    series
+}
+
+/// Those of `series` that belong to a group, if there are groups.
+fn chosen(series: RoaringBitmap, within: Option<&RoaringBitmap>) -> RoaringBitmap {
+    match within {
+        Some(group) => series & group,
+        None => series,
+    }
+}
+
+/// What is counted, by measurement and by the tags of a group.
+type Counted = BTreeMap<(Vec<u8>, Option<Tags>), Distinct>;
 
 /// Things of which each counts once.
 enum Distinct {
@@ -224,7 +269,7 @@ fn per_measurement(
     statement: &ShowCardinality,
     context: &Context,
     what: &str,
-    count: impl Fn(&View, &[u8]) -> Result<Distinct, Error>,
+    count: impl Fn(&View, &[u8], Option<&RoaringBitmap>) -> Result<Distinct, Error>,
 ) -> Result<Counted, Error> {
     if statement
         .condition
@@ -235,19 +280,30 @@ fn per_measurement(
             "{what} doesn't support time in WHERE clause"
         )));
     }
-    if !statement.dimensions.is_empty() {
-        return Err(Error::Unsupported(format!("GROUP BY in {what}")));
-    }
+    let time = TimeContext {
+        now_ns: context.now_ns,
+        zone: TimeZone::UTC,
+    };
+    split_condition(statement.condition.as_ref(), &time)?;
     let own = statement.database.as_deref();
     let mut counted = Counted::new();
-    for (view, names) in found(store, &statement.sources, own, TimeRange::ALL, context)? {
+    let all = found(store, &statement.sources, own, TimeRange::ALL, context)?;
+    let grouping = Grouping::new(&statement.dimensions, &all)?;
+    let mut add = |key, more: Distinct| match counted.entry(key) {
+        Entry::Occupied(mut known) => known.get_mut().extend(more),
+        Entry::Vacant(place) => {
+            place.insert(more);
+        }
+    };
+    for (view, names) in &all {
         for name in names {
-            let more = count(&view, &name)?;
-            match counted.entry(name) {
-                Entry::Occupied(mut known) => known.get_mut().extend(more),
-                Entry::Vacant(place) => {
-                    place.insert(more);
-                }
+            let Some(grouping) = &grouping else {
+                add((name.clone(), None), count(view, name, None)?);
+                continue;
+            };
+            for (tags, series) in grouping.split(view, name) {
+                let more = count(view, name, Some(&series))?;
+                add((name.clone(), Some(tags)), more);
             }
         }
     }
@@ -257,7 +313,7 @@ fn per_measurement(
 
 /// One row for each measurement; an empty name is left out.
 fn emit(counts: Counted, statement: &ShowCardinality, sink: &mut dyn Sink) -> Result<(), Error> {
-    for (name, found) in counts {
+    for ((name, tags), found) in counts {
         let count = i64::try_from(found.len()).unwrap_or(i64::MAX);
         let rows = cut(
             vec![vec![Value::Integer(count)]],
@@ -268,6 +324,7 @@ fn emit(counts: Counted, statement: &ShowCardinality, sink: &mut dyn Sink) -> Re
             let name = (!name.is_empty()).then_some(name);
             sink.series(Series {
                 values: rows,
+                tags,
                 ..table(name, &["count"], [])
             })?;
         }

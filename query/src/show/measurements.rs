@@ -29,12 +29,32 @@ pub(crate) fn measurements(
             "SHOW MEASUREMENTS doesn't support time in WHERE clause",
         ));
     }
-    let own = match &statement.database {
-        Some(NameOrAll::All) => {
-            return Err(Error::Unsupported("SHOW MEASUREMENTS ON *".to_owned()));
+    let named = statement
+        .with_measurement
+        .iter()
+        .map(Named::name)
+        .collect::<Result<_, _>>()
+        .map(Named)?;
+    let names = |view: &View| -> Result<Vec<Vec<u8>>, Error> {
+        let found = match &statement.condition {
+            Some(condition) => Some(matching(condition, view)?),
+            None => None,
+        };
+        let mut names = view.measurements();
+        names.retain(|name| {
+            named.contains(name) && found.as_ref().is_none_or(|found| found.contains(name))
+        });
+        Ok(names)
+    };
+    let own = match (&statement.database, &statement.retention_policy) {
+        (Some(NameOrAll::Name(name)), Some(NameOrAll::All)) => {
+            return everywhere(store, &[name.clone()], statement, &names, sink);
         }
-        Some(NameOrAll::Name(name)) => Some(name.as_str()),
-        None => None,
+        (Some(NameOrAll::All), _) => {
+            return everywhere(store, &store.databases(), statement, &names, sink);
+        }
+        (Some(NameOrAll::Name(name)), _) => Some(name.as_str()),
+        (None, _) => None,
     };
     let policy = match &statement.retention_policy {
         Some(NameOrAll::Name(name)) => PolicyChoice::Named(name),
@@ -46,21 +66,7 @@ pub(crate) fn measurements(
         Err(StoreError::DatabaseNotFound(_)) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let named = statement
-        .with_measurement
-        .iter()
-        .map(Named::name)
-        .collect::<Result<_, _>>()
-        .map(Named)?;
-    let found = match &statement.condition {
-        Some(condition) => Some(matching(condition, &view)?),
-        None => None,
-    };
-    let mut names = view.measurements();
-    names.retain(|name| {
-        named.contains(name) && found.as_ref().is_none_or(|found| found.contains(name))
-    });
-    let rows: Vec<_> = cut(names, statement.limit, statement.offset)
+    let rows: Vec<_> = cut(names(&view)?, statement.limit, statement.offset)
         .into_iter()
         .map(|name| vec![name])
         .collect();
@@ -68,6 +74,47 @@ pub(crate) fn measurements(
         return Ok(());
     }
     Ok(sink.series(table(Some(b"measurements".to_vec()), &["name"], rows))?)
+}
+
+/// The measurements of several policies, or databases, each with where it is.
+fn everywhere(
+    store: &Store,
+    databases: &[String],
+    statement: &ShowMeasurements,
+    names: &dyn Fn(&View) -> Result<Vec<Vec<u8>>, Error>,
+    sink: &mut dyn Sink,
+) -> Result<(), Error> {
+    let mut rows = Vec::new();
+    for database in databases {
+        let policies = match store.retention_policies(database) {
+            Ok(policies) => policies,
+            Err(StoreError::DatabaseNotFound(_)) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let wanted = policies.iter().filter(|policy| match &statement.retention_policy {
+            Some(NameOrAll::Name(name)) => *name == policy.name,
+            Some(NameOrAll::All) | None => true,
+        });
+        for policy in wanted {
+            let choice = PolicyChoice::Named(&policy.name);
+            let view = match store.view(database, choice, TimeRange::ALL) {
+                Ok(view) => view,
+                // It was dropped meanwhile.
+                Err(StoreError::DatabaseNotFound(_) | StoreError::PolicyNotFound(_)) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let place = [database, &policy.name].map(|name| name.clone().into_bytes());
+            let [database, policy] = place;
+            let found = names(&view)?.into_iter();
+            rows.extend(found.map(|name| vec![name, database.clone(), policy.clone()]));
+        }
+    }
+    let rows = cut(rows, statement.limit, statement.offset);
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let columns = ["name", "database", "retention policy"];
+    Ok(sink.series(table(Some(b"measurements".to_vec()), &columns, rows))?)
 }
 
 /// The measurements that a condition on tags finds: those with a series whose tag fits. A measurement

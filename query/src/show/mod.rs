@@ -5,13 +5,14 @@
 
 mod cardinality;
 mod fields;
+mod grouping;
 mod measurements;
 mod policies;
 mod series;
 mod shards;
 mod tags;
 
-use tandem_influxql::ast::{Measurement, Source};
+use tandem_influxql::ast::{BinaryOp, Expr, Measurement, Source};
 use tandem_model::TimeRange;
 use tandem_store::{PolicyChoice, Store, View};
 
@@ -28,8 +29,9 @@ pub(crate) use tags::{tag_keys, tag_values};
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::meter::Meter;
 use crate::regex::Regex;
-use crate::result::{Series, Value};
+use crate::result::{Series, Sink, Value};
 
 /// The database of a statement: its own or that of the request.
 fn database<'a>(own: Option<&'a str>, context: &'a Context) -> Result<&'a str, Error> {
@@ -57,6 +59,30 @@ fn table(
             .collect(),
         time_zone: None,
     }
+}
+
+/// Rows that are handed over at once.
+const ROWS_PER_PIECE: usize = 1_000;
+
+/// Hands rows to the sink, within `LIMIT` and `OFFSET`, some at a time; nothing where there is none.
+fn in_pieces(
+    name: Option<&[u8]>,
+    columns: &[&str],
+    rows: impl Iterator<Item = Vec<Vec<u8>>>,
+    (limit, offset): (u64, u64),
+    meter: &Meter<'_>,
+    sink: &mut dyn Sink,
+) -> Result<(), Error> {
+    let whole = |number| usize::try_from(number).unwrap_or(usize::MAX);
+    let limit = if limit == 0 { u64::MAX } else { limit };
+    let mut rows = rows.skip(whole(offset)).take(whole(limit)).peekable();
+    while rows.peek().is_some() {
+        meter.check()?;
+        let name = name.map(<[u8]>::to_vec);
+        let piece = rows.by_ref().take(ROWS_PER_PIECE);
+        sink.series(table(name, columns, piece))?;
+    }
+    Ok(())
 }
 
 /// `LIMIT` and `OFFSET`; a limit of 0 is none.
@@ -143,4 +169,19 @@ fn found(
         found.push((view, names));
     }
     Ok(found)
+}
+
+/// Refuses operators that say nothing of tags.
+fn check_operators(condition: &Expr) -> Result<(), Error> {
+    let is_bad = |expr: &Expr| match expr {
+        Expr::Binary { op, .. } => {
+            !op.is_logical() && !op.is_regex() && !matches!(op, BinaryOp::Eq | BinaryOp::Neq)
+        }
+        _ => false,
+    };
+    if condition.any(is_bad) {
+        Err(Error::refused("invalid tag comparison operator"))
+    } else {
+        Ok(())
+    }
 }

@@ -1,17 +1,21 @@
 //! `SHOW SERIES`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use tandem_influxql::ast::{BinaryOp, Expr, ShowSeries};
+use tandem_influxql::ast::ShowSeries;
 use tandem_influxql::condition::{TimeContext, split_condition};
-use tandem_model::SeriesId;
+use tandem_model::{SeriesId, SeriesKey};
 use tandem_store::Store;
 
-use super::{cut, found, table};
+use super::{check_operators, found, in_pieces};
 use crate::context::Context;
 use crate::error::Error;
+use crate::meter::Meter;
 use crate::predicate::Predicate;
 use crate::result::Sink;
+
+/// Bytes of a key in the set beside its texts, about.
+const KEY_BYTES: usize = 96;
 
 /// `SHOW SERIES …`: canonical keys, of the default retention policy unless a source names another.
 /// With a time in the condition, the series of the shards that overlap it.
@@ -27,33 +31,50 @@ pub(crate) fn series(
     if let Some(condition) = &condition {
         check_operators(condition)?;
     }
-    let mut keys: BTreeSet<(Vec<u8>, Vec<u8>)> = BTreeSet::new();
+    let meter = Meter::new(store, context);
+    let mut keys: BTreeMap<(Vec<u8>, Vec<u8>), Vec<u8>> = BTreeMap::new();
     for (view, names) in found(store, &statement.sources, own, bounds.range(), context)? {
         for name in names {
             for id in Predicate::matching(condition.as_ref(), &view, &name)? {
-                keys.insert((name.clone(), view.series_key(SeriesId(id))));
+                let key = view.series_key(SeriesId(id));
+                meter.count_row(KEY_BYTES + name.len() + 2 * key.len())?;
+                keys.insert((name.clone(), order(&key)), key);
             }
         }
     }
-    let keys = keys.into_iter().map(|(_, key)| vec![key]).collect();
-    let rows = cut(keys, statement.limit, statement.offset);
-    if rows.is_empty() {
-        return Ok(());
-    }
-    Ok(sink.series(table(None, &["key"], rows))?)
+    let rows = keys.into_values().map(|key| vec![key]);
+    let limits = (statement.limit, statement.offset);
+    in_pieces(None, &["key"], rows, limits, &meter, sink)
 }
 
-/// Refuses operators that say nothing of tags.
-fn check_operators(condition: &Expr) -> Result<(), Error> {
-    let is_bad = |expr: &Expr| match expr {
-        Expr::Binary { op, .. } => {
-            !op.is_logical() && !op.is_regex() && !matches!(op, BinaryOp::Eq | BinaryOp::Neq)
-        }
-        _ => false,
-    };
-    if condition.any(is_bad) {
-        Err(Error::refused("invalid tag comparison operator"))
-    } else {
-        Ok(())
+/// What keys of one measurement are sorted by: their tags, key by key and value by value, not their
+/// escaped bytes, in which `host1=` would come before `host=` (`influxdata/influxdb tsdb/series_file.go`,
+/// `CompareSeriesKeys`).
+fn order(key: &[u8]) -> Vec<u8> {
+    let mut order = Vec::with_capacity(key.len());
+    for (tag, value) in SeriesKey::split(key).1 {
+        order.extend_from_slice(&tag);
+        order.push(0);
+        order.extend_from_slice(&value);
+        order.push(0);
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shorter_names_and_fewer_tags_come_first() {
+        let keys: [&[u8]; 6] = [
+            b"m",
+            b"m,host=a",
+            b"m,host=a,zone=b",
+            b"m,host=a-1",
+            b"m,host-x=a",
+            b"m,host1=a",
+        ];
+        assert!(keys.windows(2).all(|pair| order(pair[0]) < order(pair[1])));
     }
 }

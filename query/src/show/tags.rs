@@ -6,9 +6,10 @@ use tandem_influxql::ast::{BinaryOp, Expr, KeyFilter, ShowTagKeys, ShowTagValues
 use tandem_influxql::condition::{TimeContext, split_condition};
 use tandem_store::{PolicyChoice, Store, View};
 
-use super::{Named, cut, database, table};
+use super::{in_pieces, Named, check_operators, cut, database, table};
 use crate::context::Context;
 use crate::error::Error;
+use crate::meter::Meter;
 use crate::predicate::Predicate;
 use crate::regex::Regex;
 use crate::result::Sink;
@@ -69,20 +70,32 @@ pub(crate) fn tag_values(
             continue;
         }
         let series = scope.series(&measurement)?;
-        let mut rows = Vec::new();
+        let meter = Meter::new(store, context);
+        let mut found = Vec::new();
         for key in scope.view.tag_keys(&measurement) {
             if !filter.contains(&key) {
                 continue;
             }
+            meter.check()?;
             let values = scope
                 .view
                 .tag_values_of(&measurement, &key, series.as_ref());
-            rows.extend(values.into_iter().map(|value| vec![key.clone(), value]));
+            let bytes = values.iter().map(|value| size_of_val(value) + value.len());
+            meter.grow(bytes.sum())?;
+            found.push((key, values));
         }
-        let rows = cut(rows, statement.limit, statement.offset);
-        if !rows.is_empty() {
-            sink.series(table(Some(measurement), &["key", "value"], rows))?;
-        }
+        let rows = found.into_iter().flat_map(|(key, values)| {
+            values.into_iter().map(move |value| vec![key.clone(), value])
+        });
+        let limits = (statement.limit, statement.offset);
+        in_pieces(
+            Some(&measurement),
+            &["key", "value"],
+            rows,
+            limits,
+            &meter,
+            sink,
+        )?;
     }
     Ok(())
 }
@@ -110,6 +123,7 @@ impl Scope {
         let (bounds, condition) = split_condition(condition, &time)?;
         if let Some(condition) = &condition {
             check_quotes(condition)?;
+            check_operators(condition)?;
         }
         Ok(Self {
             view: store.view(database, PolicyChoice::All, bounds.range())?,

@@ -1,0 +1,503 @@
+//! Fast paths: the same answers as the plain executor, from columns instead of rows.
+//!
+//! ```text
+//! demand ── which functions of a group kernels can compute, learned from the stages themselves
+//! sweep ─── reads the series of many groups once: figure (kernels), grid (windows), filter (conditions)
+//! ends ──── first() and last() from the end
+//! serve ─── results as points, for the stages that follow: fill, limit, cursor
+//! raw ───── rows without functions, straight to the sink; gather merges those of several series
+//! ```
+//!
+//! Preconditions, each looked at before a path is taken:
+//! * A function is computed here if it is one of [`figure::Kind`] over a field of numbers or booleans (or counts
+//!   anything), of an outermost statement without subqueries, and nothing is selected beside the point that it picks.
+//! * Windows are equally long over the range: no clock of a time zone changes in it, and it is away from the
+//!   ends of time.
+//! * A page's statistics stand for its rows where one source and no tombstone cover its time, it lies in the range and in
+//!   one window as a whole, no condition is left to check, and they are of the type that is asked for.
+//! * Rows go straight to the sink where only fields and tags are selected, with no function, no arithmetic, no
+//!   `INTO` and no fill with values, from one measurement; what has to be merged fits into memory.
+//! * Two threads share the series where there are several and much is to be read.
+//!
+//! Whatever does not fit goes the plain way, function by function and group by group.
+
+mod cells;
+mod demand;
+mod ends;
+mod figure;
+mod filter;
+mod gather;
+mod grid;
+mod raw;
+mod serve;
+mod sweep;
+
+use std::collections::VecDeque;
+
+use tandem_model::TimeRange;
+use tandem_store::Order;
+
+pub(super) use self::demand::Kernels;
+use self::demand::{Demand, Learner};
+use self::figure::Kind;
+use self::filter::Filter;
+use self::grid::Grid;
+use self::serve::{Ready, Served, Slabs, drain};
+use self::sweep::{Member, Sweep, WINDOW_BYTES, Want};
+use super::Prepared;
+use super::aggregate::Aggregate;
+use super::cursor::Cursor;
+use super::limit::first;
+use super::merge::by_time;
+use super::plan::{Group, GroupKey, Leaf, PlannedSource};
+use super::point::{Point, Stream, Tags};
+use super::reduce::{reduced, reduced_and_stamped};
+use crate::context::Context;
+use crate::error::Error;
+use crate::meter::{Held, Meter};
+use crate::paths::Path;
+use crate::result::{Sink, Value};
+
+/// Windows of all functions and groups that are computed at once.
+const CELLS_MAX: u64 = 1 << 18;
+/// The same where little is to be done at once.
+const CELLS_MAX_EAGER: u64 = 100;
+/// Series that are read at once.
+const MEMBERS_MAX: usize = 1 << 16;
+/// Values to be read from which on two threads are worth their start.
+const SHARED_VALUES_MIN: u64 = 300_000;
+
+type Named<'p> = (&'p GroupKey, &'p Group);
+
+/// Hands the rows of all groups to `sink`, or those of each group to `plain` where they are computed by stages.
+pub(super) fn all_rows(
+    prepared: &Prepared,
+    context: &Context,
+    meter: &Meter<'_>,
+    sink: &mut dyn Sink,
+    plain: &mut dyn FnMut(&GroupKey, Cursor<'_>, &mut dyn Sink) -> Result<(), Error>,
+) -> Result<(), Error> {
+    if !raw::is_raw(prepared, context) {
+        return each_group(prepared, context, meter, &mut |key, rows| {
+            plain(key, rows, sink)
+        });
+    }
+    let groups = prepared.groups();
+    let mut at = 0;
+    while let Some((key, group)) = groups.get(at) {
+        let done = raw::rows(prepared, &groups[at..], context, meter, sink)?;
+        if done == 0 {
+            context.paths.took(Path::Rows);
+            plain(key, prepared.group(group, None, context, meter)?, sink)?;
+        }
+        at += done.max(1);
+    }
+    Ok(())
+}
+
+/// Calls `visit` with the rows of each group, computed as fast as it can be.
+pub(super) fn each_group(
+    prepared: &Prepared,
+    context: &Context,
+    meter: &Meter<'_>,
+    visit: &mut dyn FnMut(&GroupKey, Cursor<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let groups = prepared.groups();
+    let demands = demands(prepared, context, meter)?;
+    let mut at = 0;
+    while let Some((key, group)) = groups.get(at) {
+        let job = Job::new(prepared, &groups[at..], &demands, context, meter)?;
+        match job {
+            Some(job) => {
+                job.run(&mut |(key, group), kernels| {
+                    let cursor = prepared.group(group, Some(kernels), context, meter)?;
+                    visit(key, cursor)
+                })?;
+                at += job.groups.len();
+            }
+            None => {
+                context.paths.took(Path::Rows);
+                visit(key, prepared.group(group, None, context, meter)?)?;
+                at += 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How the rows of a statement are got, for `EXPLAIN`.
+pub(super) fn describe(
+    prepared: &Prepared,
+    context: &Context,
+    meter: &Meter<'_>,
+) -> Result<(&'static str, String), Error> {
+    let groups = prepared.groups();
+    let demands = demands(prepared, context, meter)?;
+    let calls = prepared.plan.level.calls.len();
+    let rows = |reason: &str| Ok((Path::Rows.name(), reason.to_owned()));
+    if context.paths.is_plain() {
+        return rows("each row is read and computed for itself, as was asked for");
+    }
+    if raw::is_raw(prepared, context) {
+        let reason = "only fields and tags are selected, which need no computing";
+        return Ok((Path::Columns.name(), reason.to_owned()));
+    }
+    let Some(demand) = demands.first() else {
+        return rows("each row is read and computed for itself");
+    };
+    let Some(job) = Job::new(prepared, &groups, &demands, context, meter)? else {
+        return rows("windows are not equally long, or there is nothing to read");
+    };
+    let path = if job.lazy {
+        Path::Slabs
+    } else if demand.is_end {
+        Path::Ends
+    } else {
+        Path::Windows
+    };
+    let threads = if job.is_shared() { 2 } else { 1 };
+    let filtered = job.members.iter().filter(|member| member.filter.is_some());
+    let reason = format!(
+        "{} of {calls} functions from columns, {} groups at once, {threads} threads, {} series with a condition on fields",
+        demands.len(),
+        job.groups.len(),
+        filtered.count(),
+    );
+    Ok((path.name(), reason))
+}
+
+/// What kernels can compute of each group; nothing where they may not.
+fn demands(
+    prepared: &Prepared,
+    context: &Context,
+    meter: &Meter<'_>,
+) -> Result<Vec<Demand>, Error> {
+    let level = &prepared.plan.level;
+    let has_subqueries = level
+        .sources
+        .iter()
+        .any(|source| matches!(source, PlannedSource::Subquery(_)));
+    if context.paths.is_plain() || has_subqueries || level.calls.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Stages of no series: they are built and never run.
+    let (learner, nobody) = (Learner::default(), Group::default());
+    drop(prepared.group(&nobody, Some(&learner), context, meter)?);
+    Ok(learner.demands())
+}
+
+/// Some groups whose functions are computed together.
+struct Job<'p> {
+    prepared: &'p Prepared,
+    groups: &'p [Named<'p>],
+    leaf: &'p Leaf,
+    demands: &'p [Demand],
+    context: &'p Context,
+    meter: &'p Meter<'p>,
+    fields: Vec<Vec<u8>>,
+    wants: Vec<Want>,
+    members: Vec<Member>,
+    grid: Grid,
+    /// What is read.
+    range: TimeRange,
+    lazy: bool,
+}
+
+impl<'p> Job<'p> {
+    /// The job of the first of `groups` and of as many of the next as fit; `None` where the first has to
+    /// go the plain way.
+    fn new(
+        prepared: &'p Prepared,
+        groups: &'p [Named<'p>],
+        demands: &'p [Demand],
+        context: &'p Context,
+        meter: &'p Meter<'p>,
+    ) -> Result<Option<Self>, Error> {
+        let (Some(demand), Some((_, group))) = (demands.first(), groups.first()) else {
+            return Ok(None);
+        };
+        let Some(leaf) = only_leaf(prepared, group) else {
+            return Ok(None);
+        };
+        let view = &leaf.measurement.view;
+        let ranges = demands.iter().map(|demand| demand.options.range);
+        let asked =
+            ranges.reduce(|a, b| TimeRange::new(a.min_ns.min(b.min_ns), a.max_ns.max(b.max_ns)));
+        let range = asked
+            .unwrap_or(prepared.options.range)
+            .intersect(&view.extent());
+        let grid = if range.is_empty() {
+            None
+        } else {
+            Grid::new(&demand.options, range)
+        };
+        let Some(grid) = grid else {
+            return Ok(None);
+        };
+        let cells = grid.windows.saturating_mul(demands.len() as u64);
+        let options = &prepared.options;
+        let cells_max = cells_max(context);
+        let lazy = grid.windows > 1 && (options.limit > 0 || cells > cells_max);
+        let groups_max = if lazy { 1 } else { (cells_max / cells).max(1) };
+
+        let mut fields: Vec<Vec<u8>> = Vec::new();
+        let mut field = |name: &str| match fields.iter().position(|f| f == name.as_bytes()) {
+            Some(at) => at,
+            None => {
+                fields.push(name.as_bytes().to_vec());
+                fields.len() - 1
+            }
+        };
+        let wants = demands
+            .iter()
+            .map(|demand| Want {
+                kind: demand.kind,
+                field: leaf
+                    .measurement
+                    .field(&demand.field)
+                    .map(|_| field(&demand.field)),
+                data_type: demand.data_type,
+                range: demand.options.range,
+                keeps_time: demand.keeps_time,
+            })
+            .collect();
+        let mut members = Vec::new();
+        let mut count = 0;
+        for (_, group) in groups {
+            let Some(series) = group
+                .series
+                .get(&leaf.at)
+                .filter(|_| group.series.len() == 1)
+            else {
+                break;
+            };
+            let is_full = count as u64 >= groups_max || members.len() + series.len() > MEMBERS_MAX;
+            if count > 0 && is_full {
+                break;
+            }
+            for planned in series {
+                members.push(Member {
+                    group: count,
+                    id: planned.id,
+                    filter: Filter::new(leaf, planned, &mut field),
+                });
+            }
+            count += 1;
+        }
+        Ok(Some(Self {
+            prepared,
+            groups: &groups[..count],
+            leaf,
+            demands,
+            context,
+            meter,
+            fields,
+            wants,
+            members,
+            grid,
+            range,
+            lazy,
+        }))
+    }
+
+    /// Whether there is enough to read for two threads.
+    fn is_shared(&self) -> bool {
+        let view = &self.leaf.measurement.view;
+        let name = &self.leaf.measurement.name;
+        let series = view.series_count(name).max(1);
+        let members = self.members.len() as u64;
+        if members < 2 || std::thread::available_parallelism().map_or(1, |n| n.get()) < 2 {
+            return false;
+        }
+        let rows = view.rows_about(name, self.range) as f64;
+        let part = (members.min(series)) as f64 / series as f64;
+        let values = rows * part * self.fields.len() as f64;
+        values as u64 >= SHARED_VALUES_MIN || self.context.paths.is_eager()
+    }
+
+    fn sweep<'s>(&'s self, wants: &'s [Want]) -> Sweep<'s> {
+        Sweep {
+            view: &self.leaf.measurement.view,
+            measurement: &self.leaf.measurement.name,
+            fields: &self.fields,
+            wants,
+            members: &self.members,
+            groups: self.groups.len(),
+            meter: self.meter,
+            paths: &self.context.paths,
+        }
+    }
+
+    /// Calls `visit` with each group and its results.
+    fn run(
+        &self,
+        visit: &mut dyn FnMut(Named<'_>, &dyn Kernels) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut held = Held::new(self.meter);
+        held.grow(self.members.len() * size_of::<Member>())?;
+        let shared = self.is_shared();
+        if shared {
+            self.context.paths.took(Path::Threads);
+        }
+        if self.lazy {
+            return self.run_lazily(shared, visit);
+        }
+        let is_end = |at: &usize| self.demands[*at].is_end;
+        let (ends, windows): (Vec<usize>, Vec<usize>) = (0..self.demands.len()).partition(is_end);
+        let cells = self.grid.windows as usize * windows.len() * self.groups.len();
+        held.grow(cells * WINDOW_BYTES)?;
+        let mut queues = vec![vec![VecDeque::new(); self.demands.len()]; self.groups.len()];
+        if !windows.is_empty() {
+            self.context.paths.took(Path::Windows);
+            self.windows(&windows, shared, &mut queues)?;
+        }
+        for kind in [Kind::First, Kind::Last] {
+            let of_kind: Vec<usize> = ends
+                .iter()
+                .copied()
+                .filter(|at| self.demands[*at].kind == kind)
+                .collect();
+            if !of_kind.is_empty() {
+                self.context.paths.took(Path::Ends);
+                self.ends(&of_kind, kind, &mut queues)?;
+            }
+        }
+        for (named, queues) in self.groups.iter().zip(queues) {
+            visit(*named, &Served::ready(self.demands, queues))?;
+        }
+        Ok(())
+    }
+
+    fn run_lazily(
+        &self,
+        shared: bool,
+        visit: &mut dyn FnMut(Named<'_>, &dyn Kernels) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let windows_max = (cells_max(self.context) / self.wants.len().max(1) as u64).max(1);
+        let mut held = Held::new(self.meter);
+        let windows = self.grid.windows.min(windows_max) as usize;
+        held.grow(windows * self.wants.len() * WINDOW_BYTES)?;
+        for named in self.groups {
+            self.context.paths.took(Path::Slabs);
+            let slabs = Slabs::new(
+                self.sweep(&self.wants),
+                self.grid,
+                self.range,
+                &self.prepared.options,
+                tags(named),
+                shared,
+                windows_max,
+            );
+            visit(*named, &Served::lazy(self.demands, slabs))?;
+        }
+        Ok(())
+    }
+
+    fn windows(
+        &self,
+        demands: &[usize],
+        shared: bool,
+        queues: &mut [Vec<VecDeque<Point>>],
+    ) -> Result<(), Error> {
+        let wants: Vec<Want> = demands.iter().map(|at| self.wants[*at].clone()).collect();
+        let states = self.sweep(&wants).windows(&self.grid, self.range, shared)?;
+        let ascending = self.prepared.options.ascending;
+        for ((states, queues), named) in states.into_iter().zip(queues).zip(self.groups) {
+            let tags = tags(named);
+            for (mut state, at) in states.into_iter().flatten().zip(demands) {
+                let keeps_time = self.wants[*at].keeps_time;
+                drain(
+                    &mut state,
+                    &self.grid,
+                    ascending,
+                    keeps_time,
+                    &tags,
+                    &mut queues[*at],
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn ends(
+        &self,
+        demands: &[usize],
+        kind: Kind,
+        queues: &mut [Vec<VecDeque<Point>>],
+    ) -> Result<(), Error> {
+        let wants: Vec<Want> = demands.iter().map(|at| self.wants[*at].clone()).collect();
+        let is_first = kind == Kind::First;
+        let (order, aggregate) = if is_first {
+            (Order::Ascending, Aggregate::First)
+        } else {
+            (Order::Descending, Aggregate::Last)
+        };
+        let mut found = ends::ends(&self.sweep(&wants), order)?;
+        let mut start = 0;
+        for (number, (named, queues)) in self.groups.iter().zip(queues).enumerate() {
+            let members = self.members[start..].iter();
+            let end = start + members.take_while(|member| member.group == number).count();
+            let tags = tags(named);
+            for (nth, at) in demands.iter().enumerate() {
+                let points = found[start..end].iter_mut().filter_map(|found| {
+                    let (time_ns, value): (i64, Value) = found[nth].take()?;
+                    let point = Point {
+                        time_ns,
+                        tags: tags.clone(),
+                        value,
+                        aux: Vec::new(),
+                    };
+                    Some(Box::new(Ready(VecDeque::from([point]))) as Stream<'_>)
+                });
+                let mut points: Vec<Stream<'_>> = points.collect();
+                if points.is_empty() {
+                    continue;
+                }
+                if !is_first {
+                    points.reverse();
+                }
+                let points = first(by_time(points, is_first), 2);
+                let options = &self.demands[*at].options;
+                let mut results = if self.demands[*at].keeps_time {
+                    reduced(points, aggregate, options, self.meter)
+                } else {
+                    reduced_and_stamped(points, aggregate, options, self.meter)
+                };
+                while let Some(point) = results.next()? {
+                    queues[*at].push_back(point);
+                }
+            }
+            start = end;
+        }
+        Ok(())
+    }
+}
+
+const fn cells_max(context: &Context) -> u64 {
+    if context.paths.is_eager() {
+        CELLS_MAX_EAGER
+    } else {
+        CELLS_MAX
+    }
+}
+
+/// The measurement that a group is read from, if it is one.
+fn only_leaf<'p>(prepared: &'p Prepared, group: &Group) -> Option<&'p Leaf> {
+    let mut places = group.series.keys();
+    let (Some(at), None) = (places.next(), places.next()) else {
+        return None;
+    };
+    prepared
+        .plan
+        .level
+        .sources
+        .iter()
+        .find_map(|source| match source {
+            PlannedSource::Leaf(leaf) if leaf.at == *at => Some(leaf),
+            _ => None,
+        })
+}
+
+fn tags(((_, values), _): &Named<'_>) -> Tags {
+    Tags::new(values.clone())
+}

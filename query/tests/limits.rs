@@ -1,0 +1,189 @@
+//! A statement ends when it is killed, when its time is over, and when it would hold more memory than it
+//! may: by name, soon, and wherever it is just then.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::Bench;
+use tandem_influxql::{Params, parse_statement};
+use tandem_model::Precision;
+use tandem_query::{
+    Context, Error, Gone, Limits, Message, Paths, Series, Sink, TaskLimits, Tasks,
+};
+
+/// How soon after its end a statement must stop; far more than it takes, on a machine that is busy too.
+const SOON: Duration = Duration::from_secs(10);
+
+/// Statements that would run for hours without reading more than a few points, each in another loop.
+const ENDLESS: [&str; 6] = [
+    "SELECT mean(v) FROM m WHERE time >= 0s AND time < 9000d GROUP BY time(1ms), * fill(0)",
+    "SELECT count(mean) FROM (SELECT mean(v) FROM m WHERE time >= 0s AND time < 9000d GROUP BY time(1ms) fill(0))",
+    "SELECT max(sum) FROM (SELECT sum(mean) FROM (SELECT mean(v) FROM m WHERE time >= 0s AND time < 9000d GROUP BY time(1ms) fill(previous)) GROUP BY time(1h))",
+    "SELECT mean FROM (SELECT mean(v) FROM m WHERE time >= 0s AND time < 9000d GROUP BY time(1ms) fill(linear)) WHERE mean > 1000000",
+    "EXPLAIN ANALYZE SELECT mean(v) FROM m WHERE time >= 0s AND time < 9000d GROUP BY time(1ms) fill(0)",
+    "SELECT holt_winters(mean(v), 10, 0) FROM m WHERE time >= 0s AND time < 1h GROUP BY time(1ms) fill(0)",
+];
+
+fn bench(series: usize, rows: usize) -> (Bench, Context) {
+    let bench = Bench::new();
+    bench.store.create_database("db", None).expect("a database");
+    let mut lines = String::new();
+    for host in 0..series {
+        for row in 0..rows {
+            lines += &format!("m,host=h{host:05} v={row} {}\n", row * 1_000_000_000);
+        }
+    }
+    let written = bench.write("db", None, Precision::Nanosecond, 0, lines.as_bytes());
+    written.expect("write");
+    let context = Context {
+        database: Some("db".to_owned()),
+        now_ns: 1_000_000_000_000_000_000,
+        ..Context::default()
+    };
+    (bench, context)
+}
+
+/// Takes rows and forgets them.
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn series(&mut self, _: Series) -> Result<(), Gone> {
+        Ok(())
+    }
+
+    fn message(&mut self, _: Message) {}
+}
+
+fn run(bench: &Bench, context: &Context, text: &str) -> Result<(), Error> {
+    let statement = parse_statement(text, &Params::default()).expect(text);
+    bench.executor.execute(&statement, context, &mut Nowhere)
+}
+
+#[test]
+fn a_statement_ends_when_its_time_is_over() {
+    let (bench, context) = bench(2, 10);
+    let tasks = Tasks::new(TaskLimits {
+        time_max: Duration::from_millis(100),
+        ..TaskLimits::default()
+    });
+    for text in ENDLESS {
+        let running = tasks.attach(text.to_owned(), None).expect("attach");
+        let context = Context {
+            task: Some(running.task()),
+            ..context.clone()
+        };
+        let begun = Instant::now();
+        let error = run(&bench, &context, text).expect_err(text).to_string();
+        assert_eq!(error, "query-timeout limit exceeded", "{text}");
+        assert!(begun.elapsed() < SOON, "{text}: {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn a_statement_ends_when_it_is_killed() {
+    let (bench, context) = bench(2, 10);
+    let tasks = bench.executor.tasks().clone();
+    for text in ENDLESS {
+        let running = tasks.attach(text.to_owned(), Some("db")).expect("attach");
+        let statement = Context {
+            task: Some(running.task()),
+            ..context.clone()
+        };
+        std::thread::scope(|scope| {
+            let killed = scope.spawn(|| run(&bench, &statement, text));
+            let listed = bench.query("SHOW QUERIES", &context, None);
+            let row = &listed["results"][0]["series"][0]["values"][0];
+            assert_eq!(row[1], text);
+            assert_eq!(row[2], "db");
+            assert_eq!(row[4], "running");
+            let kill = format!("KILL QUERY {}", row[0]);
+            let answer = bench.query(&kill, &context, None);
+            assert_eq!(answer["results"][0]["error"], serde_json::Value::Null);
+            let begun = Instant::now();
+            let error = killed.join().expect("no panic").expect_err(text);
+            assert_eq!(error.to_string(), "query interrupted", "{text}");
+            assert!(begun.elapsed() < SOON, "{text}: {:?}", begun.elapsed());
+        });
+    }
+    let listed = bench.query("SHOW QUERIES", &context, None);
+    let none = serde_json::json!([{"columns": ["qid", "query", "database", "duration", "status"]}]);
+    assert_eq!(listed["results"][0]["series"], none);
+}
+
+#[test]
+fn what_would_hold_too_much_is_refused_by_name() {
+    let (bench, context) = bench(6_000, 1);
+    let mut lines = String::new();
+    for row in 0..30_000 {
+        lines += &format!("long v={row},s=\"text {row}\" {row}\n");
+    }
+    let written = bench.write("db", None, Precision::Nanosecond, 0, lines.as_bytes());
+    written.expect("write");
+    let capped = Context {
+        limits: Limits {
+            bytes_max: 500 << 10,
+            ..Limits::default()
+        },
+        paths: Paths::plain(),
+        ..context.clone()
+    };
+    for text in [
+        "SELECT * FROM m GROUP BY *",
+        "SELECT * FROM m",
+        "SELECT median(v) FROM long",
+        "SELECT percentile(v, 50) FROM long",
+        "SELECT mode(s) FROM long",
+        "SELECT distinct(s) FROM long",
+        "SELECT top(v, 20000) FROM long",
+        "SELECT sample(v, 20000) FROM long",
+        "SELECT moving_average(v, 29000) FROM long",
+        "SELECT kaufmans_efficiency_ratio(v, 29000) FROM long",
+        "SELECT holt_winters(mean(v), 1000000000000, 0) FROM long WHERE time >= 0 AND time < 10u GROUP BY time(1u)",
+        "SELECT sum(v) FROM (SELECT v FROM m GROUP BY host) GROUP BY host",
+        "EXPLAIN SELECT * FROM m GROUP BY *",
+        "SHOW SERIES",
+    ] {
+        let error = run(&bench, &capped, text).expect_err(text).to_string();
+        assert!(
+            error.starts_with("each-query-bytes-max limit exceeded: ("),
+            "{text}: {error}"
+        );
+        // All of it is given back.
+        assert_eq!(bench.store.stats().memory.query_bytes, 0, "{text}");
+    }
+    for text in [
+        "SELECT mean(v) FROM long",
+        "SELECT top(v, 10) FROM long",
+        "SELECT last(v) FROM m WHERE host = 'h00007'",
+        "SELECT derivative(v) FROM long",
+    ] {
+        run(&bench, &capped, text).expect(text);
+        run(&bench, &context, text).expect(text);
+    }
+}
+
+#[test]
+fn as_many_queries_run_as_may() {
+    let (bench, context) = bench(1, 1);
+    let limits = TaskLimits {
+        queries_max: 2,
+        ..TaskLimits::default()
+    };
+    let tasks = Tasks::new(limits);
+    let executor = tandem_query::Executor::new(Arc::clone(&bench.store)).with_tasks(tasks.clone());
+    let one = tasks.attach("one".into(), None).expect("attach");
+    let _two = tasks.attach("two".into(), None).expect("attach");
+    let error = tasks.attach("three".into(), None).expect_err("a third");
+    assert_eq!(
+        error.to_string(),
+        "max-concurrent-queries limit exceeded(2, 2)"
+    );
+    drop(one);
+    let _three = tasks.attach("three".into(), None).expect("attach");
+    let statement = parse_statement("SHOW QUERIES", &Params::default()).expect("a statement");
+    executor
+        .execute(&statement, &context, &mut Nowhere)
+        .expect("runs");
+}
