@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use crate::server::Places;
 
-pub(crate) const USAGE: &str = "usage: tandem-differential query [OPTION]…
+pub(crate) const USAGE: &str = "usage: tandem-differential COMPARISON [OPTION]…
 
   query          random data, random statements: the answers must be the same
+  write          random lines, half of them spoiled: the same answers, and the same data after them
 
   --minutes N    how long to go on [1]
   --seed S       what to begin with; the same seed asks the same [the clock]
-  --sets N       ends after so many data sets
+  --sets N       ends after so many data sets (query)
+  --batches N    ends after so many batches, however long that takes (write)
   --stop N       ends after so many differences [20]
   --statement Q  asks this over the data of the first set, and ends
   --influxd FILE the judge [influxd on the path]
@@ -21,6 +23,7 @@ pub(crate) const USAGE: &str = "usage: tandem-differential query [OPTION]…
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     Query,
+    Write,
 }
 
 /// What to compare, with what, for how long.
@@ -32,6 +35,8 @@ pub(crate) struct Args {
     pub(crate) seed: Option<u64>,
     /// Data sets; `None` is as many as there is time for.
     pub(crate) sets_max: Option<u64>,
+    /// Batches; `None` is as many as there is time for.
+    pub(crate) batches_max: Option<u64>,
     pub(crate) differences_max: usize,
     /// A single statement instead of random ones.
     pub(crate) statement: Option<String>,
@@ -45,6 +50,7 @@ impl Args {
         let mut rest = arguments.iter();
         let what = match rest.next().map(String::as_str) {
             Some("query") => What::Query,
+            Some("write") => What::Write,
             Some(other) => return Err(format!("unknown comparison {other}")),
             None => return Err("nothing is named that is to be compared".into()),
         };
@@ -53,6 +59,7 @@ impl Args {
             minutes: 1.0,
             seed: None,
             sets_max: None,
+            batches_max: None,
             differences_max: 20,
             statement: None,
             places: Places {
@@ -70,6 +77,7 @@ impl Args {
                 "--minutes" => args.minutes = number(argument, &value()?)?,
                 "--seed" => args.seed = Some(number(argument, &value()?)?),
                 "--sets" => args.sets_max = Some(number(argument, &value()?)?),
+                "--batches" => args.batches_max = Some(number(argument, &value()?)?),
                 "--stop" => args.differences_max = number(argument, &value()?)?,
                 "--statement" => args.statement = Some(value()?),
                 "--influxd" => args.places.influxd = value()?.into(),
@@ -107,6 +115,8 @@ mod tests {
         let args = parse("query --minutes 0.5 --seed 7 --tandem x").expect("good");
         assert_eq!((args.minutes, args.seed), (0.5, Some(7)));
         assert_eq!(args.places.tandem, PathBuf::from("x"));
+        let args = parse("write --batches 100").expect("good");
+        assert_eq!((args.what, args.batches_max), (What::Write, Some(100)));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod process;
 mod query;
 mod random;
 mod server;
+mod write;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     };
     let equal = match args.what {
         What::Query => query::run(&args),
+        What::Write => write::run(&args),
     };
     match equal {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,0 +1,137 @@
+//! Differences that are meant. Each has its entry in docs/differences.md, and a test beside the code
+//! that makes it.
+
+use crate::http::Answer;
+use crate::write::batch::Batch;
+
+/// The name of the difference between two answers to a batch, if it has one.
+pub(super) fn known(batch: &Batch, judged: &Answer, ours: &Answer) -> Option<&'static str> {
+    let (theirs, text) = (judged.text(), ours.text());
+    let body = batch.body();
+    if theirs.contains("contains invalid UTF-8") {
+        return Some("names-that-are-no-text");
+    }
+    let both_refused = judged.status == 400 && ours.status == 400;
+    // The whole batch is refused where two of its lines disagree about a field that is new.
+    if both_refused && theirs.trim() == "{\"error\":\"field type conflict\"}" {
+        return Some("types-within-a-batch");
+    }
+    // One shard's share of a batch is counted, whichever came first.
+    if both_refused && batch.spread && theirs.contains("dropped=") && text.contains("dropped=") {
+        return Some("drops-of-several-shards");
+    }
+    let conflict = theirs.contains("field type conflict: input field");
+    if conflict && batch.lines.iter().any(|line| has_two_types(line)) {
+        return Some("field-twice-in-a-line");
+    }
+    if body_has_quoted_comment(&body) {
+        return Some("comment-with-quotes");
+    }
+    let bad_fields = |text: &str| text.matches("': invalid field format").count();
+    if bad_fields(&text) > bad_fields(&theirs) {
+        return Some("text-behind-a-string");
+    }
+    None
+}
+
+/// The name of a difference in what both hold that a batch may make although both answer the same.
+pub(super) fn known_in_data(batch: &Batch) -> Option<&'static str> {
+    let body = batch.body();
+    if std::str::from_utf8(&body).is_err() {
+        return Some("names-that-are-no-text");
+    }
+    // Two backslashes before what a backslash escapes.
+    let is_odd = |three: &[u8]| three.starts_with(b"\\\\") && b" ,=".contains(&three[2]);
+    if body.windows(3).any(is_odd) {
+        return Some("several-backslashes");
+    }
+    // A backslash takes the newline behind it into the key.
+    if body.windows(2).any(|pair| pair == b"\\\n") {
+        return Some("newlines-in-keys");
+    }
+    if batch.lines.iter().any(|line| has_two_types(line)) {
+        return Some("field-twice-in-a-line");
+    }
+    // Its complaint may be hidden behind that of another line.
+    if has_text_behind_a_string(&body) {
+        return Some("text-behind-a-string");
+    }
+    None
+}
+
+/// Whether a field stands twice in a line, with values of two types; about, for commas and blanks
+/// within strings count too.
+fn has_two_types(line: &[u8]) -> bool {
+    let parts = line.split(|byte| *byte == b' ').skip(1);
+    parts.into_iter().any(|fields| {
+        let fields: Vec<(&[u8], u8)> = fields
+            .split(|byte| *byte == b',')
+            .filter_map(|field| {
+                let at = field.iter().position(|byte| *byte == b'=')?;
+                Some((&field[..at], type_of(&field[at + 1..])))
+            })
+            .collect();
+        let again = |(at, (name, kind)): (usize, &(&[u8], u8))| {
+            let earlier = &fields[..at];
+            earlier.iter().any(|(n, k)| n == name && k != kind)
+        };
+        fields.iter().enumerate().any(again)
+    })
+}
+
+/// A letter for the type of a value, going by how it looks.
+fn type_of(value: &[u8]) -> u8 {
+    match (value.first(), value.last()) {
+        (Some(b'"'), _) => b's',
+        (Some(b't' | b'T' | b'f' | b'F'), _) => b'b',
+        (_, Some(b'i')) => b'i',
+        _ => b'f',
+    }
+}
+
+/// Whether a string ends and neither a comma, a blank nor a newline comes next.
+fn has_text_behind_a_string(body: &[u8]) -> bool {
+    let mut rest = body;
+    while let Some(at) = rest.windows(2).position(|pair| pair == b"=\"") {
+        rest = &rest[at + 2..];
+        let mut escaped = false;
+        let end = rest.iter().position(|&byte| {
+            let is_end = byte == b'"' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            is_end
+        });
+        let Some(end) = end else { return false };
+        rest = &rest[end + 1..];
+        if rest.first().is_some_and(|next| !b", \n".contains(next)) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether a comment holds a quote, which the judge takes for the beginning of a string that may go on
+/// for lines.
+fn body_has_quoted_comment(body: &[u8]) -> bool {
+    body.split(|byte| *byte == b'\n').any(|line| {
+        let line = line.trim_ascii_start();
+        line.first() == Some(&b'#') && line.contains(&b'"')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_is_found() {
+        assert!(has_text_behind_a_string(b"m s=\"a\\\"b\"x 1"));
+        assert!(has_text_behind_a_string(b"m s=\"a\",t=\"\"\" 1"));
+        assert!(!has_text_behind_a_string(
+            b"m s=\"a\\\"b\",t=\"\" 1\nm s=\"\"\nm s=\"open"
+        ));
+        assert!(has_two_types(b"m,a=b f=1,g=2,f=3i 1"));
+        assert!(!has_two_types(b"m,a=b f=1,g=2i,f=3 1"));
+        assert!(!has_two_types(b"m,f=1,f=2i f=1,g=2 1"));
+        assert!(body_has_quoted_comment(b"m f=1\n # \"x\n"));
+    }
+}
