@@ -16,7 +16,7 @@ const WEEK_S: i64 = 7 * 86_400;
 /// A Monday, where a shard begins.
 const START_S: i64 = 1_451_865_600;
 /// More of them by `TANDEM_FAST_DATA_SETS`.
-const DATA_SETS: u64 = 6;
+const DATA_SETS: u64 = 12;
 const STATEMENTS: usize = 70;
 
 /// `splitmix64`.

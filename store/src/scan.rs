@@ -26,6 +26,11 @@ pub enum Flow {
 
 /// Takes what is read. Series are named by their place in the list that was asked for.
 pub trait Visitor {
+    /// A series begins, in one of the shards.
+    fn begin(&mut self, series: usize) {
+        let _ = series;
+    }
+
     /// Whether statistics of rows in `range`, all of them or none, may do in place of the rows.
     fn wants_statistics(&self, range: TimeRange) -> bool;
 

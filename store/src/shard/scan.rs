@@ -95,6 +95,7 @@ impl Shard {
                     }
                     newer(&data, id, wanted)
                 };
+                visitor.begin(place);
                 flow =
                     self.scan_series(wanted, (place, id), &sources, &mut readers, newer, visitor)?;
                 if flow == Flow::SeriesDone {
@@ -110,6 +111,19 @@ impl Shard {
             series.retain(|(_, id)| done.binary_search(id).is_err());
         }
         Ok(if flow == Flow::Stop { flow } else { Flow::On })
+    }
+
+    /// About how many rows of a measurement are in `range` in files, as if they lay evenly in each.
+    pub(crate) fn rows_about(&self, measurement: &[u8], range: TimeRange) -> u64 {
+        let data = self.data();
+        let files = data.files.iter().filter_map(|file| {
+            let whole = file.meta().range;
+            let rows = file.measurements()[file.measurement(measurement)?].rows();
+            let part = whole.intersect(&range);
+            let length = |range: TimeRange| range.max_ns.saturating_sub(range.min_ns) as f64 + 1.0;
+            (!part.is_empty()).then(|| (rows as f64 * length(part) / length(whole)) as u64)
+        });
+        files.sum()
     }
 
     fn scan_series(
