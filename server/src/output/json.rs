@@ -7,9 +7,10 @@
 
 use jiff::tz::TimeZone;
 use tandem_http::{Gone, write_json_string};
-use tandem_query::{Message, Series, Value};
+use tandem_query::{Block, Message, Series, Value};
 
 use super::{
+    block::{Printed, printed},
     layout::Layout,
     number::{write_integer, write_json_float},
     outlet::Outlet,
@@ -56,6 +57,8 @@ struct Statement {
     /// The series that is open.
     series: Option<Open>,
     messages: Vec<Message>,
+    /// The open series was cut off by the limit of rows.
+    cut: bool,
 }
 
 /// A series whose closing brackets are not written yet.
@@ -111,13 +114,7 @@ impl JsonOutput {
             .as_ref()
             .is_some_and(|open| same_series(&open.head, &series));
         if !goes_on {
-            self.end_series(false);
-            if self.chunk_rows.is_some()
-                && self.statement.list
-                && self.statement.chunks != Chunks::Whole
-            {
-                self.end_document(self.statement.chunks == Chunks::Rows)?;
-            }
+            self.leave_series()?;
             self.begin_series(series, zone);
         }
         for row in &rows {
@@ -130,6 +127,79 @@ impl JsonOutput {
             }
         }
         Ok(())
+    }
+
+    /// Takes rows in columns, as a piece of the series `head`; false where they have to come as values.
+    pub(crate) fn block(&mut self, head: &Series, block: &Block<'_>) -> Result<bool, Gone> {
+        if self.layout.pretty() {
+            return Ok(false);
+        }
+        let Some(columns) = printed(block) else {
+            return Ok(false);
+        };
+        let open = self.statement.series.as_ref();
+        if !open.is_some_and(|open| same_series(&open.head, head)) {
+            let zone = head.time_zone.as_deref();
+            let zone = zone.and_then(|name| TimeZone::get(name).ok());
+            self.leave_series()?;
+            self.begin_series(head.clone(), zone);
+        }
+        for at in 0..block.len() {
+            if self.chunk_is_full() {
+                self.continue_in_next_document()?;
+            }
+            self.block_row(block, &columns, block.source(at));
+            if self.outlet.flush_if_full()? {
+                self.statement.mark = None;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Appends row `row` of a block, not indented.
+    fn block_row(&mut self, block: &Block<'_>, columns: &[Printed<'_>], row: usize) {
+        let Some(open) = &mut self.statement.series else {
+            return;
+        };
+        let (layout, out) = (&mut self.layout, self.outlet.buffer());
+        if open.rows == 0 {
+            layout.key(out, "values");
+            layout.open(out, b'[');
+        }
+        open.rows += 1;
+        layout.item(out);
+        out.push(b'[');
+        let time_ns = block.times_ns[row];
+        match self.epoch {
+            Epoch::Units { ns } => write_units(out, time_ns, ns),
+            Epoch::Rfc3339 => {
+                out.push(b'"');
+                write_rfc3339(out, time_ns, open.zone.as_ref());
+                out.push(b'"');
+            }
+        }
+        for column in columns {
+            out.push(b',');
+            column.write(out, row);
+        }
+        out.push(b']');
+    }
+
+    /// Ends the series before another begins, and its document where answers are cut there.
+    fn leave_series(&mut self) -> Result<(), Gone> {
+        self.end_series(false);
+        if self.chunk_rows.is_some()
+            && self.statement.list
+            && self.statement.chunks != Chunks::Whole
+        {
+            self.end_document(self.statement.chunks == Chunks::Rows)?;
+        }
+        Ok(())
+    }
+
+    /// The current series was cut off by the limit of rows.
+    pub(crate) fn cut(&mut self) {
+        self.statement.cut = true;
     }
 
     /// Takes a remark.
@@ -146,7 +216,7 @@ impl JsonOutput {
         if error.is_some() && self.chunk_rows.is_none() {
             self.go_back();
         }
-        self.end_series(false);
+        self.end_series(self.statement.cut);
         if error.is_some() && self.chunk_rows.is_some() && self.statement.list {
             self.end_document(true)?;
         }
@@ -403,6 +473,6 @@ impl JsonOutput {
 }
 
 /// Whether `b` goes on where `a` ended (influxdata/influxdb models/rows.go, `SameSeries`).
-fn same_series(a: &Series, b: &Series) -> bool {
+pub(super) fn same_series(a: &Series, b: &Series) -> bool {
     a.name == b.name && a.tags == b.tags && a.columns == b.columns
 }

@@ -60,6 +60,7 @@ const JSON: Style = Style {
     pretty: false,
     epoch: Epoch::Rfc3339,
     chunk_rows: None,
+    rows_max: None,
 };
 const CSV: Style = Style {
     format: Format::Csv {
@@ -454,4 +455,74 @@ fn a_large_answer_flows_and_an_error_after_that_follows_the_rows() {
             .len(),
         rows as usize
     );
+}
+
+/// Rows in columns are printed as the same rows in values are.
+#[test]
+fn blocks_print_as_their_rows_do() {
+    use tandem_query::{Block, Cells};
+    let names = [Value::String(bytes("a\"b")), Value::Null];
+    let other = [Value::Float(0.25), Value::String(bytes("é")), Value::Null];
+    let run = |style: Style, by_block: bool, infinite: bool| {
+        let (opening, opened) = oneshot::channel();
+        let gone = Arc::new(AtomicBool::new(false));
+        let outlet = Outlet::new(opening, false, Duration::from_secs(5), gone);
+        let mut output = Output::new(style, outlet);
+        let floats = [1.5, f64::NAN, if infinite { f64::INFINITY } else { -0.0 }];
+        let columns = [
+            Cells::Coded {
+                codes: &[0, 1, 0],
+                values: &names,
+            },
+            Cells::Integer(&[-5, 0, 7], None),
+            Cells::Float(&floats, None),
+            Cells::Constant(&names[0]),
+            Cells::Boolean(&[true, false, true], None),
+            Cells::Values(&other),
+        ];
+        let block = Block {
+            times_ns: &[0, 1_500_000_000, i64::from(i32::MAX) * 1_000_000_000],
+            rows: Some(&[2, 0, 1]),
+            columns: &columns,
+        };
+        let head = series(
+            "m",
+            &[("t", "x")],
+            &["time", "a", "b", "c", "d", "e", "f"],
+            vec![],
+        );
+        output.begin(0, Chunks::Rows);
+        for _ in 0..2 {
+            if by_block {
+                output.block(&head, &block).unwrap();
+            } else {
+                let values = block.values();
+                output
+                    .series(Series {
+                        values,
+                        ..head.clone()
+                    })
+                    .unwrap();
+            }
+        }
+        output.end(None).unwrap();
+        output.finish().unwrap();
+        match opened.blocking_recv().unwrap() {
+            Opening::Whole(body) => String::from_utf8_lossy(&body).into_owned(),
+            Opening::Stream(_) => panic!("a small answer was streamed"),
+        }
+    };
+    let pretty = Style {
+        pretty: true,
+        ..JSON
+    };
+    let seconds = Style {
+        epoch: Epoch::Units { ns: 1_000_000_000 },
+        ..JSON
+    };
+    for style in [JSON, pretty, seconds] {
+        for infinite in [false, true] {
+            assert_eq!(run(style, true, infinite), run(style, false, infinite));
+        }
+    }
 }
