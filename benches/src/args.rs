@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 
-pub(crate) const USAGE: &str = "usage: tandem-benches store|inside [OPTION]…
+pub(crate) const USAGE: &str = "usage: tandem-benches store|query|mixed|relay|agent|inside [OPTION]…
 
   store          ingest, bytes, opening and memory of a store, beside goals and rivals
+  query          how long queries take, beside goals and rivals
+  mixed          small queries beside many that want everything
+  relay          what a relay to two backends costs, beside a bare TCP tee
+  agent          memory and time of an agent, of the host alone and with 100 containers
   inside         the store's own work in this process, to be profiled
 
   --quick        a tenth of the load
@@ -18,6 +22,10 @@ pub(crate) const USAGE: &str = "usage: tandem-benches store|inside [OPTION]…
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     Store,
+    Query,
+    Mixed,
+    Relay,
+    Agent,
     Inside,
 }
 
@@ -40,6 +48,10 @@ impl Args {
         let mut rest = arguments.iter();
         let what = match rest.next().map(String::as_str) {
             Some("store") => What::Store,
+            Some("query") => What::Query,
+            Some("mixed") => What::Mixed,
+            Some("relay") => What::Relay,
+            Some("agent") => What::Agent,
             Some("inside") => What::Inside,
             Some(other) => return Err(format!("unknown benchmark {other}")),
             None => return Err("no benchmark is named".into()),

@@ -11,7 +11,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(120);
 /// Of an answer's head.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Of an answer.
-const ANSWER_BYTES_MAX: usize = 64 << 20;
+const ANSWER_BYTES_MAX: usize = 256 << 20;
 
 /// An answer.
 #[derive(Debug)]
@@ -40,9 +40,54 @@ impl Connection {
         })
     }
 
+    /// Sends a whole request and counts the bytes of its answer, which comes in chunks or not.
+    pub(crate) fn drain(&mut self, request: &[u8]) -> anyhow::Result<usize> {
+        self.stream.write_all(request).context("send")?;
+        let (status, length) = self.head()?;
+        ensure!(status == 200, "answered with {status}");
+        match length {
+            Some(length) => self.skip(length).map(|()| length),
+            None => {
+                let mut bytes = 0;
+                loop {
+                    let length = self.chunk_bytes()?;
+                    self.skip(length + 2)?;
+                    bytes += length;
+                    if length == 0 {
+                        return Ok(bytes);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads bytes that nobody wants.
+    fn skip(&mut self, mut length: usize) -> anyhow::Result<()> {
+        loop {
+            let here = length.min(self.buffer.len());
+            self.buffer.drain(..here);
+            length -= here;
+            if length == 0 {
+                return Ok(());
+            }
+            self.receive()?;
+        }
+    }
+
     /// Sends a whole request, head and body, and waits for its answer.
     pub(crate) fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Answer> {
         self.stream.write_all(request).context("send")?;
+        let (status, length) = self.head()?;
+        let body = match length {
+            _ if status == 204 => Vec::new(),
+            Some(length) => self.take(length)?,
+            None => self.chunks()?,
+        };
+        Ok(Answer { status, body })
+    }
+
+    /// The status of an answer, and the length of its body; none where it comes in chunks.
+    fn head(&mut self) -> anyhow::Result<(u16, Option<usize>)> {
         let head_bytes = loop {
             if let Some(at) = self.buffer.windows(4).position(|end| end == b"\r\n\r\n") {
                 break at + 4;
@@ -63,13 +108,14 @@ impl Connection {
                 .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             found.map(str::trim)
         };
-        let body = match (header("content-length"), header("transfer-encoding")) {
-            _ if status == 204 => Vec::new(),
-            (Some(length), _) => self.take(length.parse().context("Content-Length")?)?,
-            (None, Some("chunked")) => self.chunks()?,
-            _ => bail!("an answer of unknown length: {head:?}"),
-        };
-        Ok(Answer { status, body })
+        Ok(
+            match (header("content-length"), header("transfer-encoding")) {
+                _ if status == 204 => (status, Some(0)),
+                (Some(length), _) => (status, Some(length.parse().context("Content-Length")?)),
+                (None, Some("chunked")) => (status, None),
+                _ => bail!("an answer of unknown length: {head:?}"),
+            },
+        )
     }
 
     fn receive(&mut self) -> anyhow::Result<()> {
@@ -93,18 +139,23 @@ impl Connection {
         Ok(std::mem::replace(&mut self.buffer, rest))
     }
 
+    /// Reads the line before a chunk.
+    fn chunk_bytes(&mut self) -> anyhow::Result<usize> {
+        let line_bytes = loop {
+            if let Some(at) = self.buffer.windows(2).position(|end| end == b"\r\n") {
+                break at;
+            }
+            self.receive()?;
+        };
+        let line = self.take(line_bytes + 2)?;
+        let text = String::from_utf8_lossy(&line);
+        usize::from_str_radix(text.trim(), 16).context("a chunk's length")
+    }
+
     fn chunks(&mut self) -> anyhow::Result<Vec<u8>> {
         let mut body = Vec::new();
         loop {
-            let line_bytes = loop {
-                if let Some(at) = self.buffer.windows(2).position(|end| end == b"\r\n") {
-                    break at;
-                }
-                self.receive()?;
-            };
-            let line = self.take(line_bytes + 2)?;
-            let text = String::from_utf8_lossy(&line);
-            let length = usize::from_str_radix(text.trim(), 16).context("a chunk's length")?;
+            let length = self.chunk_bytes()?;
             let chunk = self.take(length + 2)?;
             if length == 0 {
                 return Ok(body);

@@ -7,6 +7,7 @@
 //! ([`process`]). Figures are server CPU seconds rather than time, because other work on the
 //! machine falsifies time far more.
 
+mod agent;
 mod args;
 mod bodies;
 mod disk;
@@ -14,8 +15,11 @@ mod generate;
 mod http;
 mod inside;
 mod load;
+mod mixed;
 mod process;
+mod query;
 mod random;
+mod relay;
 mod report;
 mod servers;
 mod sink;
@@ -30,6 +34,15 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // The benchmark of the relay starts this program again.
+    if let Some((first, to)) = arguments.split_first()
+        && first == "tee"
+    {
+        return match relay::be_tee(to) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     let args = match Args::parse(&arguments) {
         Ok(args) => args,
         Err(why) => {
@@ -39,6 +52,10 @@ fn main() -> ExitCode {
     };
     let done = match args.what {
         What::Store => store::run(&args),
+        What::Query => query::run(&args),
+        What::Mixed => mixed::run(&args),
+        What::Relay => relay::run(&args),
+        What::Agent => agent::run(&args),
         What::Inside => inside::run(&args),
     };
     match done {

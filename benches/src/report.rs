@@ -16,6 +16,11 @@ pub(crate) enum Unit {
     Seconds,
     /// Printed in MiB.
     Bytes,
+    Milliseconds,
+    /// Of one core.
+    Percent,
+    /// Bytes sent in a second of the server's CPU time, printed in millions.
+    MegabytesPerCpuSecond,
 }
 
 impl Unit {
@@ -25,6 +30,9 @@ impl Unit {
             Self::BytesPerValue => "bytes/value",
             Self::Seconds => "s",
             Self::Bytes => "MiB",
+            Self::Milliseconds => "ms",
+            Self::Percent => "% of a core",
+            Self::MegabytesPerCpuSecond => "MB/CPU-s",
         }
     }
 
@@ -33,6 +41,10 @@ impl Unit {
             Self::ValuesPerCpuSecond => format!("{:.2}", value / 1e6),
             Self::BytesPerValue => format!("{value:.3}"),
             Self::Seconds => format!("{value:.2}"),
+            Self::Percent => format!("{value:.2}"),
+            Self::Milliseconds if value < 10.0 => format!("{value:.3}"),
+            Self::Milliseconds => format!("{value:.1}"),
+            Self::MegabytesPerCpuSecond => format!("{:.1}", value / 1e6),
             Self::Bytes => format!("{:.1}", value / f64::from(1 << 20)),
         }
     }

@@ -16,7 +16,7 @@ use series::Series;
 /// Lines of one body.
 pub(crate) const BATCH_LINES: u64 = 5_000;
 /// 2016-01-01T00:00:00Z: where every load starts.
-const START_NS: i64 = 1_451_606_400_000_000_000;
+pub(crate) const START_NS: i64 = 1_451_606_400_000_000_000;
 
 /// What a load looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

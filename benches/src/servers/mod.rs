@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::process::{Process, Usage};
+use crate::args::Args;
+use crate::process::{Process, Usage, find};
 
-pub(crate) use tandem::{agent, up};
+pub(crate) use tandem::{agent, relay_between, up};
 
 /// The database that loads go to.
 pub(crate) const DATABASE: &str = "telegraf";
@@ -71,6 +72,36 @@ impl Kind {
     pub(crate) fn write_target(&self) -> String {
         format!("/write?db={DATABASE}")
     }
+}
+
+/// Starts a store with these variables in its environment, on a directory that is there.
+pub(crate) fn start_tandem(
+    program: &Path,
+    dir: &Path,
+    settings: &[(&str, &str)],
+) -> anyhow::Result<Server> {
+    tandem::start_with(program, dir, &dir.with_extension("log"), settings).context("start tandem")
+}
+
+/// The servers that are there; says aloud which are not.
+pub(crate) fn kinds(args: &Args, tandem: PathBuf) -> Vec<Kind> {
+    let mut kinds = vec![Kind::Tandem(tandem)];
+    if args.alone {
+        return kinds;
+    }
+    for (program, package) in [
+        ("influxd", "influxdb"),
+        ("victoria-metrics", "victoria-metrics"),
+    ] {
+        match find(program) {
+            Some(path) if program == "influxd" => kinds.push(Kind::Influxd(path)),
+            Some(path) => kinds.push(Kind::Victoria(path)),
+            None => println!(
+                "{program} is not here and is left out (Debian's package {package}; --install brings it)"
+            ),
+        }
+    }
+    kinds
 }
 
 /// An address of loopback that nobody listens on, for programs that cannot say which port they got.

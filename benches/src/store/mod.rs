@@ -19,9 +19,8 @@ use anyhow::{Context, ensure};
 use crate::args::Args;
 use crate::bodies::Bodies;
 use crate::generate::Shape;
-use crate::process::find;
 use crate::report::{Figure, Goal, Row, Unit, machine, table, write_json};
-use crate::servers::Kind;
+use crate::servers::{Kind, kinds};
 
 /// A row before it is measured.
 #[derive(Clone, Copy, Debug)]
@@ -119,27 +118,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The servers that are there; says aloud which are not.
-fn kinds(args: &Args, tandem: PathBuf) -> Vec<Kind> {
-    let mut kinds = vec![Kind::Tandem(tandem)];
-    if args.alone {
-        return kinds;
-    }
-    for (program, package) in [
-        ("influxd", "influxdb"),
-        ("victoria-metrics", "victoria-metrics"),
-    ] {
-        match find(program) {
-            Some(path) if program == "influxd" => kinds.push(Kind::Influxd(path)),
-            Some(path) => kinds.push(Kind::Victoria(path)),
-            None => println!(
-                "{program} is not here and is left out (Debian's package {package}; --install brings it)"
-            ),
-        }
-    }
-    kinds
-}
-
 impl Bench<'_> {
     fn row(&self, plan: &Plan, kinds: &[Kind]) -> Row {
         let mut figures = BTreeMap::new();
@@ -186,7 +164,7 @@ impl Plan {
 }
 
 /// Removes a directory, if it is there.
-fn remove(dir: &Path) -> anyhow::Result<()> {
+pub(crate) fn remove(dir: &Path) -> anyhow::Result<()> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("remove {}", dir.display()))

@@ -1,0 +1,241 @@
+//! `bench query`: how long a query takes, beside goals and rivals.
+//!
+//! Each server gets the same day of 100 hosts, settles, and is started again. Then all of them stand
+//! side by side and are asked row by row, one after the other, each variant of a row in turn over one kept
+//! connection, until there are enough answers for a median. VictoriaMetrics is asked the nearest PromQL, its
+//! cache of results off.
+
+mod plans;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+
+use self::plans::{PLANS, Plan, Question};
+use crate::args::Args;
+use crate::bodies::Bodies;
+use crate::generate::{Numbers, START_NS, Shape};
+use crate::http::Connection;
+use crate::load::load;
+use crate::report::{Figure, Row, Unit, machine, table, write_json};
+use crate::servers::{DATABASE, Kind, Server, kinds};
+use crate::store::remove;
+
+const HOSTS: u32 = 100;
+const FIELDS: u64 = 10;
+/// Rows of a host and field in an hour.
+const ROWS_PER_HOUR: u64 = 360;
+/// Answers before the first that counts, for each variant.
+const WARM_UP_ROUNDS: usize = 2;
+/// Answers of a row at least and at most, and how long it is asked in between.
+const ANSWERS_MIN: usize = 15;
+const ANSWERS_MAX: usize = 1_000;
+const ASK_TIME: Duration = Duration::from_secs(4);
+
+/// A server with its day of data.
+struct Ready {
+    kind: Kind,
+    server: Server,
+}
+
+/// Measures what is asked for, prints it and writes the report.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if args.list {
+        for plan in PLANS {
+            println!("{:<22} {}", plan.name, plan.what);
+        }
+        return Ok(());
+    }
+    ensure!(
+        PLANS.iter().any(|plan| args.wants(plan.name)),
+        "no row's name starts so; --list names them"
+    );
+    ensure!(
+        args.tandem.is_file(),
+        "{} is not there: cargo build --release",
+        args.tandem.display()
+    );
+    let run_dir = args.work.join(format!("query-{}", std::process::id()));
+    fs::create_dir_all(&run_dir).with_context(|| format!("make {}", run_dir.display()))?;
+    let program = run_dir.join("tandem");
+    fs::copy(&args.tandem, &program).with_context(|| format!("copy {}", args.tandem.display()))?;
+
+    let hours: i64 = if args.quick { 12 } else { 24 };
+    let values = u64::from(HOSTS) * FIELDS * ROWS_PER_HOUR * hours.unsigned_abs();
+    let shape = Shape::Cpu {
+        hosts: HOSTS,
+        numbers: Numbers::Integers,
+    };
+    let mut bodies = Bodies::prepare(&args.work.join("bodies"), shape, 8_640_000, false)?;
+    bodies.truncate(values);
+    let mut servers = Vec::new();
+    for kind in kinds(args, program.canonicalize()?) {
+        println!("loading {}", kind.name());
+        let dir = run_dir.join(kind.name());
+        let server = kind.start(&dir)?;
+        load(server.address, &kind.write_target(), &bodies)?;
+        kind.settle_and_stop(server, &dir)?;
+        let server = kind.start(&dir)?;
+        servers.push(Ready { kind, server });
+    }
+    let rows: Vec<Row> = PLANS
+        .iter()
+        .filter(|plan| args.wants(plan.name))
+        .map(|plan| row(plan, &servers, hours))
+        .collect();
+    for ready in servers {
+        ready.server.process.stop()?;
+    }
+    remove(&run_dir)?;
+    let (machine, text) = (machine(), table(&rows));
+    let report = args.work.join("query.json");
+    write_json(&report, &machine, &rows)?;
+    println!("\n{machine}\n\n{text}\nreport: {}", report.display());
+    let failed = rows
+        .iter()
+        .flat_map(|row| row.figures.values())
+        .filter(|figure| figure.is_err());
+    ensure!(failed.count() == 0, "some figures could not be measured");
+    Ok(())
+}
+
+fn row(plan: &Plan, servers: &[Ready], hours: i64) -> Row {
+    let questions = plan.questions(START_NS, hours);
+    let mut figures = BTreeMap::new();
+    for ready in servers {
+        let requests = requests(ready, plan, &questions);
+        if requests.is_empty() {
+            continue;
+        }
+        let measured = match plan.unit {
+            Unit::MegabytesPerCpuSecond => stream(ready, &requests[0]),
+            _ => median(ready, &requests),
+        };
+        match &measured {
+            Ok(figure) => println!(
+                "{:<22} {:<17} {:10.3} {:?}",
+                plan.name,
+                ready.kind.name(),
+                figure.value,
+                figure.details
+            ),
+            Err(error) => println!("{:<22} {}: failed: {error:#}", plan.name, ready.kind.name()),
+        }
+        figures.insert(
+            ready.kind.name(),
+            measured.map_err(|error| format!("{error:#}")),
+        );
+    }
+    Row {
+        name: plan.name,
+        what: plan.what,
+        unit: plan.unit,
+        goal: plan.goal,
+        figures,
+    }
+}
+
+/// The requests for all variants; none where the server cannot be asked.
+fn requests(ready: &Ready, plan: &Plan, questions: &[Question]) -> Vec<Vec<u8>> {
+    let is_stream = plan.unit == Unit::MegabytesPerCpuSecond;
+    let target = |question: &Question| match &ready.kind {
+        Kind::Victoria(_) => question.promql.as_ref().map(|range| {
+            format!(
+                "/api/v1/query_range?nocache=1&start={}&end={}&step={}&query={}",
+                range.start_s,
+                range.end_s,
+                range.step,
+                encoded(&range.query)
+            )
+        }),
+        _ => {
+            let chunked = if is_stream {
+                "&chunked=true&chunk_size=10000"
+            } else {
+                ""
+            };
+            Some(format!(
+                "/query?db={DATABASE}{chunked}&q={}",
+                encoded(&question.influxql)
+            ))
+        }
+    };
+    let request = |target: String| {
+        let host = ready.server.address;
+        format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes()
+    };
+    questions.iter().filter_map(target).map(request).collect()
+}
+
+/// The median time of an answer, in milliseconds.
+fn median(ready: &Ready, requests: &[Vec<u8>]) -> anyhow::Result<Figure> {
+    let mut connection = Connection::open(ready.server.address).context("connect")?;
+    for request in requests {
+        for _ in 0..WARM_UP_ROUNDS {
+            let answer = connection.exchange(request)?;
+            let text = String::from_utf8_lossy(&answer.body);
+            let is_empty =
+                text.contains("\"result\":[]") || text == "{\"results\":[{\"statement_id\":0}]}\n";
+            ensure!(
+                answer.status == 200 && !text.contains("\"error\"") && !is_empty,
+                "{}: {text:.300}",
+                answer.status
+            );
+        }
+    }
+    let before = ready.server.process.usage()?;
+    let begun = Instant::now();
+    let (mut times_ms, mut bytes) = (Vec::new(), 0);
+    while times_ms.len() < ANSWERS_MIN
+        || (begun.elapsed() < ASK_TIME && times_ms.len() < ANSWERS_MAX)
+    {
+        let request = &requests[times_ms.len() % requests.len()];
+        let asked = Instant::now();
+        bytes += connection.exchange(request)?.body.len();
+        times_ms.push(asked.elapsed().as_secs_f64() * 1e3);
+    }
+    let used = ready.server.process.usage()?;
+    times_ms.sort_unstable_by(f64::total_cmp);
+    let at = |part: f64| times_ms[((times_ms.len() - 1) as f64 * part) as usize];
+    let count = times_ms.len() as f64;
+    Ok(Figure::new(
+        at(0.5),
+        [
+            ("answers", count),
+            ("p10_ms", at(0.1)),
+            ("p90_ms", at(0.9)),
+            ("server_cpu_ms", (used.cpu_s - before.cpu_s) * 1e3 / count),
+            ("answer_bytes", bytes as f64 / count),
+        ],
+    ))
+}
+
+/// Bytes of a long answer for each CPU second of the server.
+fn stream(ready: &Ready, request: &[u8]) -> anyhow::Result<Figure> {
+    let mut connection = Connection::open(ready.server.address).context("connect")?;
+    connection.drain(request)?;
+    let before = ready.server.process.usage()?;
+    let begun = Instant::now();
+    let mut bytes = 0;
+    let mut rounds = 0.0;
+    while rounds < 3.0 && begun.elapsed() < 4 * ASK_TIME {
+        bytes += connection.drain(request)?;
+        rounds += 1.0;
+    }
+    let cpu_s = ready.server.process.usage()?.cpu_s - before.cpu_s;
+    let wall_s = begun.elapsed().as_secs_f64();
+    Ok(Figure::new(
+        bytes as f64 / cpu_s,
+        [
+            ("answer_bytes", bytes as f64 / rounds),
+            ("cpu_s", cpu_s / rounds),
+            ("wall_s", wall_s / rounds),
+        ],
+    ))
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
