@@ -8,6 +8,7 @@
 //!             └────────────▶ log (fsync) ──▶ drainer ──▶ wire
 //! ```
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub(crate) struct Backend {
     pub(crate) clock: Arc<dyn Clock>,
     /// Held by every task that must end before the relay does.
     pub(crate) busy: watch::Sender<()>,
+    /// A delivery did not end in time, and may still be applied.
+    pub(crate) cut_off: AtomicBool,
 }
 
 /// How a backend is reached, and what it gets.
@@ -365,10 +368,12 @@ impl Backend {
         match landing.verdict {
             Verdict::Stored | Verdict::Partial => {
                 self.report.written(batch.head.lines);
+                self.cancel(sequence, true).await;
                 if landing.verdict == Verdict::Partial {
                     self.report.partial(&landing.text);
+                    let reason = format!("in part refused: {}", landing.text);
+                    self.bury(&batch.head, batch.body.clone(), &reason).await;
                 }
-                self.cancel(sequence, true).await;
             }
             _ => {
                 let settle = landing.ghost_until.map_or(Settle::Now, Settle::At);

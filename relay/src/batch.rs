@@ -3,6 +3,8 @@
 //! The bytes that came in go out: the body is a few slices of the one buffer it was read into,
 //! with times as further slices where lines lacked them. All backends share the same `Bytes`.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tandem_http::{Call, HeaderMap, HeaderName, HeaderValue, Params, header};
 use tokio::sync::OwnedSemaphorePermit;
@@ -61,7 +63,7 @@ pub(crate) struct Batch {
     pub(crate) head: Head,
     pub(crate) body: Vec<Bytes>,
     /// The body's share of the memory budget; given back with the last use of the batch.
-    pub(crate) _memory: Option<OwnedSemaphorePermit>,
+    pub(crate) memory: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Batch {

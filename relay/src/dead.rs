@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tandem_seglog::Log;
+use tandem_seglog::{Log, Sequence, UserError};
 use tandem_vfs::Vfs;
 
 use crate::backlog::options;
@@ -80,7 +80,7 @@ impl DeadLetters {
         self.log.rotate()?;
         let end = self.log.next_sequence();
         let mut taken = 0;
-        let mut visit = |sequence, record: &[u8]| {
+        let mut visit = |sequence: Sequence, record: &[u8]| -> Result<(), UserError> {
             let Ok(letter) = decode(record) else {
                 return Ok(());
             };

@@ -12,6 +12,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -49,6 +50,8 @@ pub(crate) struct Manner {
     pub(crate) pause_max: Duration,
     /// Deliveries at once.
     pub(crate) flights_max: usize,
+    /// Nothing is sent before: a killed relay's writes may still be under way.
+    pub(crate) not_before: Option<Instant>,
     pub(crate) stop: watch::Receiver<bool>,
     /// How long a delivery that is under way at the stop may take.
     pub(crate) stop_deadline: Duration,
@@ -108,7 +111,7 @@ pub(crate) fn drain(
             flights: JoinSet::new(),
             probing: held.is_some(),
             pause: manner.pause_min,
-            paused_until: None,
+            paused_until: manner.not_before,
             children: JoinSet::new(),
             backend,
             manner: manner.clone(),
@@ -124,7 +127,7 @@ pub(crate) fn drain(
         };
         tokio::select! {
             () = drainer.run() => {}
-            () = overdue => {}
+            () = overdue => drainer.backend.cut_off.store(true, Ordering::Relaxed),
         }
         drainer.store().await;
         while let Some(child) = drainer.children.join_next().await {
@@ -147,6 +150,14 @@ impl Drainer {
                     self.land(joined(landed)).await;
                 }
                 self.window.pass(&mut self.passed);
+                let now = Instant::now();
+                let lingers = (0..self.window.len()).any(|index| {
+                    let item = self.window.at(index);
+                    item.is_some_and(|item| item.not_before.is_some_and(|at| at > now))
+                });
+                if lingers {
+                    self.backend.cut_off.store(true, Ordering::Relaxed);
+                }
                 return;
             }
             self.fill().await;
@@ -293,11 +304,6 @@ impl Drainer {
                         }
                         continue;
                     }
-                    Way::Blocked => {
-                        at_the_latest(now + self.manner.pause_max);
-                        ahead.add(&scope);
-                        continue;
-                    }
                 }
             }
             let is_behind_a_flight = may_fly && self.backend.lanes.is_behind_a_flight(scope);
@@ -432,7 +438,7 @@ impl Drainer {
         let mut index = 0;
         while self.backlog.bytes_to_drop() > 0 {
             let Some(item) = self.window.at(index) else {
-                return;
+                break;
             };
             index += 1;
             let Some((head, body)) = item.parcel().map(Parcel::rest) else {
@@ -454,6 +460,11 @@ impl Drainer {
                 item.state = State::Done;
             }
             self.backlog.dropped(bytes);
+        }
+        if index > 0 {
+            // Somebody waits for the room.
+            self.window.pass(&mut self.passed);
+            self.store().await;
         }
     }
 

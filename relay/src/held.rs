@@ -63,8 +63,6 @@ pub(crate) enum Way {
     Free,
     /// Behind what is held of this database.
     Behind(Domain),
-    /// Nowhere, until nothing is held any more.
-    Blocked,
 }
 
 /// A hint that was moved.
@@ -157,8 +155,8 @@ impl Held {
             return Way::Free;
         }
         match (head.scope.kind, head.scope.domain) {
-            (Kind::Make, _) => Way::Free,
-            (_, None) => Way::Blocked,
+            // One that concerns all databases cannot wait for one of them, or all would.
+            (Kind::Make, _) | (_, None) => Way::Free,
             (kind, Some(domain)) => match databases.get(&domain) {
                 Some(database) if !database.is_empty => {
                     let free = kind == Kind::Write && !database.blocks(head);

@@ -24,8 +24,8 @@
 //! - Every queue, body and wait has a bound, and no log line holds a password.
 //!
 //! A write that breaks off may still be applied by the backend, so whatever shares a lane with it
-//! waits for [`Config::write_timeout`]. That is not known of writes that were under way when the
-//! relay itself was killed; only those with a hint are waited for at the next start.
+//! waits for [`Config::write_timeout`]. After a relay that was killed everything goes through the
+//! log for so long, for nobody knows which writes were under way.
 
 // What comes in.
 mod api;
@@ -61,6 +61,7 @@ mod config;
 mod metrics;
 pub mod offline;
 mod relay;
+pub mod repair;
 mod report;
 
 pub use config::{BackendConfig, Config, Overflow, Route, UdpConfig};

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tandem_http::{Client, ClientConfig, Url, gunzip};
-use tandem_seglog::{Cursor, Options, Sequence, peek};
+use tandem_seglog::{Cursor, Options, Sequence, UserError, peek};
 use tandem_vfs::Vfs;
 
 use crate::backlog::options;
@@ -151,7 +151,8 @@ pub fn summary(vfs: &dyn Vfs, data_dir: &Path, name: &str) -> Result<QueueSummar
     let dir = data_dir.join(name).join("gaps");
     if vfs.exists(&dir) {
         let gaps = &mut summary.gaps;
-        let mut read = |_, record: &[u8]| Ok(gap::visit(record, gaps)?);
+        let mut read =
+            |_: Sequence, record: &[u8]| -> Result<(), UserError> { Ok(gap::visit(record, gaps)?) };
         let found = peek(vfs, &dir, &Options::default(), &mut read)?;
         faults.extend(found.recovery.corruptions.iter().map(|c| format!("{c:?}")));
     }
@@ -183,7 +184,7 @@ pub fn visit(
     }
     if parts.contains(&Part::Dead) && vfs.exists(&dir.join("dead")) {
         let mut unreadable = Vec::new();
-        let mut read = |sequence, record: &[u8]| {
+        let mut read = |sequence: Sequence, record: &[u8]| {
             let letter = dead::decode(record);
             let waiting = letter.ok().and_then(|letter| {
                 let (head, body) = hint_of(letter.hint)?;
@@ -219,7 +220,7 @@ fn hints(
     let log = dir.join("hints");
     let mut cancelled: HashSet<Sequence> = HashSet::new();
     let mut unreadable = Vec::new();
-    let mut read = |sequence, record: &[u8]| {
+    let mut read = |sequence: Sequence, record: &[u8]| {
         match hint::decode(record) {
             Ok(Record::Cancel(hint)) => {
                 cancelled.insert(hint);
@@ -233,7 +234,7 @@ fn hints(
     let found = peek(vfs, &log, &options(u64::MAX, 1), &mut read)?;
     faults.extend(found.recovery.corruptions.iter().map(|c| format!("{c:?}")));
     faults.extend(unreadable);
-    let mut read = |sequence, record: &[u8]| {
+    let mut read = |sequence: Sequence, record: &[u8]| {
         if sequence >= from
             && !cancelled.contains(&sequence)
             && let Some((head, body)) = hint_of(record)
@@ -351,7 +352,7 @@ pub fn requeue(
     };
     let lanes = Arc::new(Lanes::default());
     let (queue, _) = Queue::open(vfs, data_dir, name, bounds, (0, Duration::ZERO), lanes)?;
-    let mut sort = |letter: &dead::Letter<'_>| {
+    let mut sort = |letter: &dead::Letter<'_>| -> Result<bool, tandem_seglog::Error> {
         let Some((head, body)) = hint_of(letter.hint) else {
             return Ok(false);
         };

@@ -171,7 +171,7 @@ fn is_behind(backend: &Backend, database: &str) -> bool {
         domain: Some(domain(database)).filter(|_| !database.is_empty()),
         lanes: 0,
     };
-    backend.lanes.is_spilled(everything)
+    backend.queue.pending().0 > 0 && backend.lanes.is_spilled(everything)
 }
 
 /// All parameters but the text of the query.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <data>/<backend's name>/id       the queue's UUID, as text
+//!                        /running  there while a relay runs, and after one that was killed
 //!                        /cursor   all hints below it are passed; carries the UUID too
 //!                        /hints/   the log of hints
 //!                        /held/    hints of databases that the backend refuses for now
@@ -104,6 +105,8 @@ pub(crate) struct Bounds {
 /// See the module's head.
 #[derive(Debug)]
 pub(crate) struct Queue {
+    vfs: Arc<dyn Vfs>,
+    dir: PathBuf,
     pub(crate) main: Arc<Backlog>,
     pub(crate) held: Held,
     pub(crate) dead: DeadLetters,
@@ -116,7 +119,21 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
     pub(crate) hints: u64,
+    /// The last relay was killed: writes of it that have no hint may still be under way.
+    pub(crate) was_killed: bool,
     pub(crate) corruptions: Vec<String>,
+}
+
+fn mark_running(vfs: &dyn Vfs, dir: &Path, path: &Path) -> Result<(), QueueError> {
+    let made = vfs
+        .create_new(path)
+        .map(drop)
+        .and_then(|()| vfs.sync_dir(dir));
+    made.map_err(|source| QueueError::Io {
+        action: "make",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Refuses names that cannot be an identity.
@@ -162,11 +179,19 @@ impl Queue {
         let held = Held::open(vfs, &held_dir, opening, lanes.clone(), &mut corruptions)?;
         let dead = DeadLetters::open(vfs, &dir.join("dead"), bounds.dead_bytes_max)?;
         let gaps = Gaps::open(vfs, &dir.join("gaps"))?;
+        let running = dir.join("running");
+        let was_killed = vfs.exists(&running);
+        if !was_killed {
+            mark_running(&**vfs, &dir, &running)?;
+        }
         let recovered = Recovered {
+            was_killed,
             hints: main.pending().0 + held.totals().0,
             corruptions,
         };
         let queue = Self {
+            vfs: vfs.clone(),
+            dir,
             main: Arc::new(main),
             held,
             dead,
@@ -175,6 +200,12 @@ impl Queue {
             bounds,
         };
         Ok((queue, recovered))
+    }
+
+    /// Every write has come to its end, so the next relay need not wait for any. Blocks.
+    pub(crate) fn close(&self) -> io::Result<()> {
+        self.vfs.remove_file(&self.dir.join("running"))?;
+        self.vfs.sync_dir(&self.dir)
     }
 
     /// Puts a batch into the log; durable on `Ok`. Blocks.

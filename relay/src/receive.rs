@@ -126,7 +126,7 @@ impl Receiver {
         Ok(Batch {
             head,
             body: vec![form],
-            _memory: Some(memory),
+            memory: Some(Arc::new(memory)),
         })
     }
 
@@ -153,7 +153,7 @@ impl Receiver {
         Ok(Batch {
             head,
             body,
-            _memory: Some(memory),
+            memory: Some(Arc::new(memory)),
         })
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tandem_vfs::{Clock, Vfs};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use crate::backend::{Backend, Link, joined};
@@ -27,6 +27,7 @@ use crate::lane::Lanes;
 use crate::queue::{Bounds, Queue, QueueError};
 use crate::receive::Receiver;
 use crate::report::{BackendStatus, Condition, Report, log_status};
+use crate::scope::{Kind, Scope};
 use crate::service::Service;
 use crate::{query, udp, unix};
 
@@ -136,13 +137,14 @@ impl Relay {
         let busy = watch::Sender::new(());
         let mut backends = Vec::with_capacity(config.backends.len());
         for backend in &config.backends {
-            let opened = open(&config, backend, &vfs, &clock, &busy).await?;
-            backends.push(Arc::new(opened));
+            backends.push(open(&config, backend, &vfs, &clock, &busy).await?);
         }
         let mut drainers = HashMap::new();
-        for backend in &backends {
-            drainers.insert(backend.name.clone(), start_drainer(&config, backend));
+        for (backend, was_killed) in &backends {
+            let drainer = start_drainer(&config, backend, *was_killed);
+            drainers.insert(backend.name.clone(), drainer);
         }
+        let backends: Vec<Arc<Backend>> = backends.into_iter().map(|(b, _)| b).collect();
         let service = Arc::new(Service {
             backends: RwLock::new(Arc::new(backends)),
             receiver: Receiver {
@@ -226,9 +228,9 @@ impl Relay {
                 known.relink(link(config, wanted)?);
                 after.push(known.clone());
             } else {
-                let opened = open(config, wanted, &self.vfs, &self.clock, &self.busy).await?;
-                let opened = Arc::new(opened);
-                let drainer = start_drainer(config, &opened);
+                let opening = open(config, wanted, &self.vfs, &self.clock, &self.busy);
+                let (opened, was_killed) = opening.await?;
+                let drainer = start_drainer(config, &opened, was_killed);
                 self.lock_drainers().insert(wanted.name.clone(), drainer);
                 after.push(opened);
             }
@@ -267,7 +269,8 @@ impl Relay {
             warn!(cut_off = drained.cut_off, "requests were cut off");
         }
         self.stopping.send_replace(true);
-        if timeout(STOP_DEADLINE, self.busy.closed()).await.is_err() {
+        let all_ended = timeout(STOP_DEADLINE, self.busy.closed()).await.is_ok();
+        if !all_ended {
             warn!("writes to a slow backend were cut off; their batches are in its queue");
         }
         let drainers = std::mem::take(&mut *self.lock_drainers());
@@ -276,6 +279,9 @@ impl Relay {
         }
         for drainer in drainers.into_values() {
             joined(drainer.task.await);
+        }
+        if all_ended && drained.cut_off == 0 {
+            close(self.service.backends()).await;
         }
         for status in self.status() {
             log_status(&status);
@@ -300,6 +306,20 @@ impl Drop for Relay {
     }
 }
 
+/// Says on disk that no write is under way.
+async fn close(backends: Arc<Vec<Arc<Backend>>>) {
+    let task = tokio::task::spawn_blocking(move || {
+        let ended = |backend: &&Arc<Backend>| !backend.cut_off.load(Ordering::Relaxed);
+        for backend in backends.iter().filter(ended) {
+            if let Err(error) = backend.queue.close() {
+                // The next start waits for writes that are not there: harmless.
+                warn!(backend = %backend.name, %error, "cannot say on disk that the relay has ended");
+            }
+        }
+    });
+    joined(task.await);
+}
+
 fn check(config: &Config) -> Result<(), StartError> {
     if config.backends.is_empty() {
         return Err(StartError::NoBackend);
@@ -311,12 +331,31 @@ fn check(config: &Config) -> Result<(), StartError> {
     }
 }
 
-fn start_drainer(config: &Config, backend: &Arc<Backend>) -> Drainer {
+/// What stands before everything at a backend while writes of a killed relay may be under way.
+const GHOSTS: Scope = Scope {
+    kind: Kind::Destroy,
+    domain: None,
+    lanes: 0,
+};
+
+/// Starts the drainer of a backend. If the last relay was killed, writes of it that nobody knows of
+/// may still be applied, so that all goes through the log until they are too old.
+fn start_drainer(config: &Config, backend: &Arc<Backend>, was_killed: bool) -> Drainer {
     let (stop, stopped) = watch::channel(false);
+    let not_before = was_killed.then(|| Instant::now() + backend.link().write_timeout);
+    if let Some(not_before) = not_before {
+        backend.lanes.recovered(GHOSTS);
+        let lanes = backend.lanes.clone();
+        tokio::spawn(async move {
+            sleep_until(not_before).await;
+            lanes.drained([GHOSTS]);
+        });
+    }
     let manner = Manner {
         pause_min: config.retry_delay_min,
         pause_max: config.retry_delay_max,
         flights_max: config.drain_flights_max.max(1),
+        not_before,
         stop: stopped,
         stop_deadline: STOP_DEADLINE,
     };
@@ -355,7 +394,7 @@ async fn open(
     vfs: &Arc<dyn Vfs>,
     clock: &Arc<dyn Clock>,
     busy: &watch::Sender<()>,
-) -> Result<Backend, StartError> {
+) -> Result<(Arc<Backend>, bool), StartError> {
     let link = link(config, backend)?;
     let lanes = Arc::new(Lanes::default());
     let (vfs, dir, name) = (vfs.clone(), config.data_dir.clone(), backend.name.clone());
@@ -385,7 +424,7 @@ async fn open(
         );
         report.now(Condition::Spilling, &why);
     }
-    Ok(Backend {
+    let backend = Backend {
         name,
         link: RwLock::new(Arc::new(link)),
         lanes,
@@ -393,7 +432,9 @@ async fn open(
         report,
         clock: clock.clone(),
         busy: busy.clone(),
-    })
+        cut_off: AtomicBool::new(false),
+    };
+    Ok((Arc::new(backend), recovered.was_killed))
 }
 
 /// One line a backend, at every interval; and how much comes in.

@@ -63,7 +63,7 @@ impl Route {
         Some(Arc::new(Batch {
             head,
             body,
-            _memory: None,
+            memory: batch.memory.clone(),
         }))
     }
 
@@ -243,7 +243,7 @@ mod tests {
         Arc::new(Batch {
             head,
             body: vec![body],
-            _memory: None,
+            memory: None,
         })
     }
 

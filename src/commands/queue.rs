@@ -115,7 +115,10 @@ fn queues_dir(vfs: &dyn Vfs, dir: &Path) -> anyhow::Result<PathBuf> {
 fn check(vfs: &dyn Vfs, dir: &Path, name: &str) -> anyhow::Result<()> {
     let names = offline::names(vfs, dir)?;
     if !names.iter().any(|known| known == name) {
-        bail!("there is no queue {name:?}; there are: {}", names.join(", "));
+        bail!(
+            "there is no queue {name:?}; there are: {}",
+            names.join(", ")
+        );
     }
     Ok(())
 }
@@ -131,9 +134,8 @@ fn summaries(vfs: &dyn Vfs, dir: &Path) -> anyhow::Result<Vec<QueueSummary>> {
 fn ls(vfs: &dyn Vfs, dir: &Path, json: bool) -> anyhow::Result<()> {
     let queues = summaries(vfs, dir)?;
     if json {
-        let part = |(batches, bytes): (u64, u64)| {
-            serde_json::json!({"batches": batches, "bytes": bytes})
-        };
+        let part =
+            |(batches, bytes): (u64, u64)| serde_json::json!({"batches": batches, "bytes": bytes});
         let queue = |queue: &QueueSummary| {
             serde_json::json!({
                 "name": queue.name,
@@ -163,7 +165,11 @@ fn ls(vfs: &dyn Vfs, dir: &Path, json: bool) -> anyhow::Result<()> {
                 "  gap      {} points of {}{}{} from {} to {} ns: {}",
                 text::count(gap.points),
                 gap.database,
-                if gap.retention_policy.is_empty() { "" } else { "." },
+                if gap.retention_policy.is_empty() {
+                    ""
+                } else {
+                    "."
+                },
                 gap.retention_policy,
                 gap.first_ns,
                 gap.last_ns,
@@ -189,7 +195,11 @@ fn verify(vfs: &dyn Vfs, dir: &Path) -> anyhow::Result<()> {
             "{}: {} batches checked: {}",
             queue.name,
             text::count(batches),
-            if queue.faults.is_empty() { "all good" } else { "damaged" }
+            if queue.faults.is_empty() {
+                "all good"
+            } else {
+                "damaged"
+            }
         ));
     }
     if faults > 0 {
@@ -256,7 +266,10 @@ fn replay(vfs: Arc<dyn Vfs>, dir: &Path, which: &Which, to: &str) -> anyhow::Res
     for (sequence, answer) in &replayed.refused {
         text::print(format_args!("refused: {sequence}: {answer}"));
     }
-    text::print(format_args!("{} batches stored", text::count(replayed.stored)));
+    text::print(format_args!(
+        "{} batches stored",
+        text::count(replayed.stored)
+    ));
     if !replayed.refused.is_empty() {
         bail!("{} batches were refused", replayed.refused.len());
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tandem_http::{ClientTlsConfig, Url};
 use tandem_relay::{BackendConfig, Overflow, Route, UdpConfig};
 
@@ -97,7 +98,11 @@ impl BackendSection {
             databases: self.databases.clone(),
             measurements: self.measurements.clone(),
             without_measurements: self.without_measurements.clone(),
-            tags: self.tags.iter().map(|tag| pair(tag)).collect::<Result<_, _>>()?,
+            tags: self
+                .tags
+                .iter()
+                .map(|tag| pair(tag))
+                .collect::<Result<_, _>>()?,
             shard: self.shard.as_deref().map(shard).transpose()?,
             rename: self.rename.clone(),
             forget_credentials: false,
@@ -121,7 +126,7 @@ fn pair(text: &str) -> anyhow::Result<(String, String)> {
 }
 
 fn shard(text: &str) -> anyhow::Result<(u32, u32)> {
-    let numbers = text
+    let numbers: Option<(u32, u32)> = text
         .split_once('/')
         .and_then(|(number, count)| Some((number.parse().ok()?, count.parse().ok()?)));
     match numbers {
@@ -181,21 +186,29 @@ struct ForeignOutput {
     location: String,
     timeout: Option<String>,
     buffer_size_mb: Option<u64>,
-    /// Of batches that are joined: not needed.
-    max_batch_kb: Option<u64>,
-    max_delay_interval: Option<String>,
     skip_tls_verification: bool,
+    /// Of batches that are joined, and of pauses: here that follows from what happens.
+    #[serde(rename = "max-batch-kb")]
+    _max_batch_kb: IgnoredAny,
+    #[serde(rename = "max-delay-interval")]
+    _max_delay_interval: IgnoredAny,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 struct ForeignUdp {
-    name: String,
     bind_addr: String,
     precision: Option<String>,
+    #[serde(rename = "name")]
+    _name: IgnoredAny,
     /// Of the kernel: left as it is.
-    read_buffer: Option<u64>,
-    output: Vec<toml::Value>,
+    #[serde(rename = "read-buffer")]
+    _read_buffer: IgnoredAny,
+    /// Further datagrams; here they go to the backends.
+    #[serde(rename = "output")]
+    _output: IgnoredAny,
+    #[serde(rename = "mtu")]
+    _mtu: IgnoredAny,
 }
 
 /// Reads an influxdb-relay's file into a section. What it says goes over what `section` has.
@@ -213,7 +226,11 @@ fn take(text: &str, section: &mut RelaySection) -> anyhow::Result<()> {
             foreign.http.len()
         );
     };
-    ensure!(!http.output.is_empty(), "[[http]] {:?} has no output", http.name);
+    ensure!(
+        !http.output.is_empty(),
+        "[[http]] {:?} has no output",
+        http.name
+    );
     section.http = Some(http.bind_addr.clone());
     if let Some(pem) = &http.ssl_combined_pem {
         section.https_certificate = Some(pem.clone());
@@ -235,16 +252,17 @@ fn take(text: &str, section: &mut RelaySection) -> anyhow::Result<()> {
             let parsed = text.as_ref().map(parse).transpose();
             parsed.map_err(|error| anyhow::anyhow!("output {name:?}: {error}"))
         };
-        duration(&output.max_delay_interval)?;
+        // A shorter one than ours would be too short for a store that is slow to give up.
+        let timeout = duration(&output.timeout)?
+            .filter(|timeout| *timeout > tandem_relay::Config::WRITE_TIMEOUT);
+        section.backends.push(format!("{name}={url}"));
         let own = BackendSection {
-            url: Some(url.to_owned()),
-            write_timeout: duration(&output.timeout)?.map(DurationText),
+            write_timeout: timeout.map(DurationText),
             https_skip_verify: output.skip_tls_verification,
             ..BackendSection::default()
         };
         // Its buffer was memory, and this one is disk: the default is more than it could hold.
         let asked = output.buffer_size_mb.unwrap_or(0) << 20;
-        let _not_needed = output.max_batch_kb;
         if asked > tandem_relay::Config::QUEUE_BYTES_MAX {
             section.queue_bytes_max = Some(SizeText(asked));
         }
@@ -254,11 +272,6 @@ fn take(text: &str, section: &mut RelaySection) -> anyhow::Result<()> {
     }
     section.udp = Vec::new();
     for udp in &foreign.udp {
-        ensure!(
-            udp.output.is_empty() || udp.read_buffer.is_none_or(|bytes| bytes > 0),
-            "[[udp]] {:?} has a read-buffer of 0",
-            udp.name
-        );
         section.udp.push(UdpSection {
             bind: Some(udp.bind_addr.clone()),
             precision: udp.precision.clone(),
@@ -296,10 +309,19 @@ mod tests {
     fn what_cannot_be_is_named() {
         for (text, word) in [
             ("[backend.x]\n", "has no url"),
-            ("backends = [\"x=http://a\"]\n[backend.x]\nurl = \"http://b\"\n", "give one"),
-            ("[backend.x]\nurl = \"http://b\"\noverflow = \"panic\"\n", "panic"),
+            (
+                "backends = [\"x=http://a\"]\n[backend.x]\nurl = \"http://b\"\n",
+                "give one",
+            ),
+            (
+                "[backend.x]\nurl = \"http://b\"\noverflow = \"panic\"\n",
+                "panic",
+            ),
             ("[backend.x]\nurl = \"http://b\"\nshard = \"2/2\"\n", "2/2"),
-            ("[backend.x]\nurl = \"http://b\"\ntags = [\"dc\"]\n", "KEY=VALUE"),
+            (
+                "[backend.x]\nurl = \"http://b\"\ntags = [\"dc\"]\n",
+                "KEY=VALUE",
+            ),
         ] {
             let error = format!("{:#}", of_section(&section(text)).unwrap_err());
             assert!(error.contains(word), "{error}");
@@ -310,7 +332,7 @@ mod tests {
     fn the_file_of_an_influxdb_relay_is_understood() {
         let text = "[[http]]\nname = \"example-http\"\nbind-addr = \"127.0.0.1:9096\"\n\
             default-retention-policy = \"week\"\noutput = [\n\
-            { name=\"local1\", location = \"http://127.0.0.1:8086/write\", timeout=\"7s\", buffer-size-mb = 100, max-batch-kb = 50, max-delay-interval = \"5s\" },\n\
+            { name=\"local1\", location = \"http://127.0.0.1:8086/write\", timeout=\"17s\", buffer-size-mb = 100, max-batch-kb = 50, max-delay-interval = \"5s\" },\n\
             { name=\"local2\", location = \"https://127.0.0.1:7086/write\", skip-tls-verification = true },\n]\n\
             [[udp]]\nname = \"example-udp\"\nbind-addr = \"127.0.0.1:9097\"\nread-buffer = 0\noutput = []\n";
         let mut into = RelaySection::default();
@@ -318,7 +340,7 @@ mod tests {
         let backends = of_section(&into).unwrap();
         let urls: Vec<_> = backends.iter().map(|b| b.url.authority()).collect();
         assert_eq!(urls, ["127.0.0.1:8086", "127.0.0.1:7086"]);
-        assert_eq!(backends[0].write_timeout, Some(Duration::from_secs(7)));
+        assert_eq!(backends[0].write_timeout, Some(Duration::from_secs(17)));
         assert!(backends[1].tls.insecure_skip_verify);
         assert_eq!(into.default_retention_policy.as_deref(), Some("week"));
         assert_eq!(into.udp[0].config().unwrap().addr.port(), 9097);

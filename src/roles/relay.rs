@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
-use tandem_http::Url;
+use anyhow::Context;
+use tandem_http::{Listener, ServerTls, ServerTlsConfig};
 use tandem_relay::{BackendConfig, Relay};
 use tandem_vfs::{RealFs, SystemClock};
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
+use super::backends;
 use crate::cli::Cli;
 use crate::config::{Config, RelaySection};
 use crate::stop::Signals;
@@ -24,25 +24,12 @@ pub(crate) struct Running {
     stop: oneshot::Sender<()>,
 }
 
-/// Reads `NAME=URL`.
-pub(crate) fn parse_backend(text: &str) -> anyhow::Result<BackendConfig> {
-    let Some((name, url)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-        bail!("backend {text:?}: write it as NAME=http://HOST:PORT");
-    };
-    let url = Url::parse(url).with_context(|| format!("backend {name:?}"))?;
-    Ok(BackendConfig {
-        name: name.into(),
-        url,
-    })
-}
-
-/// Starts a relay to `backends`, with its queues below `dir`.
-pub(crate) async fn start(
+/// What a relay to `backends` is run with, its queues below `dir`.
+fn settings(
     section: &RelaySection,
     backends: Vec<BackendConfig>,
     dir: &Path,
-    listener: TcpListener,
-) -> anyhow::Result<Running> {
+) -> anyhow::Result<tandem_relay::Config> {
     let mut config = tandem_relay::Config::new(backends, dir);
     let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
     if let Some(size) = section.body_bytes_max {
@@ -54,22 +41,40 @@ pub(crate) async fn start(
     if let Some(size) = section.queue_bytes_max {
         config.queue_bytes_max = size.0;
     }
+    if let Some(size) = section.dead_bytes_max {
+        config.dead_bytes_max = size.0;
+    }
     if let Some(delay) = section.hedge_delay {
         config.hedge_delay = delay.0;
     }
     if let Some(timeout) = section.write_timeout {
         config.write_timeout = timeout.0;
     }
+    if let Some(count) = section.drain_flights_max {
+        config.drain_flights_max = count;
+    }
+    if let Some(policy) = &section.default_retention_policy {
+        config.default_retention_policy.clone_from(policy);
+    }
+    config.unix_socket.clone_from(&section.unix_socket);
+    for udp in &section.udp {
+        config.udp.push(udp.config()?);
+    }
+    Ok(config)
+}
+
+/// Starts a relay to `backends`, with its queues below `dir`.
+pub(crate) async fn start(
+    section: &RelaySection,
+    backends: Vec<BackendConfig>,
+    dir: &Path,
+    listener: impl Into<Listener>,
+) -> anyhow::Result<Running> {
+    let config = settings(section, backends, dir)?;
     let (stop, stopped) = oneshot::channel();
     let stopped = async move { drop(stopped.await) };
-    let relay = Relay::start(
-        config,
-        Arc::new(RealFs),
-        Arc::new(SystemClock),
-        listener,
-        stopped,
-    )
-    .await?;
+    let (vfs, clock) = (Arc::new(RealFs), Arc::new(SystemClock));
+    let relay = Relay::start(config, vfs, clock, listener, stopped).await?;
     Ok(Running { relay, stop })
 }
 
@@ -82,28 +87,74 @@ impl Running {
     }
 }
 
+fn tls(section: &RelaySection) -> anyhow::Result<Option<ServerTls>> {
+    let Some(certificate) = &section.https_certificate else {
+        return Ok(None);
+    };
+    let private_key = section.https_private_key.as_ref();
+    let tls = ServerTls::load(ServerTlsConfig {
+        certificate: certificate.clone(),
+        private_key: private_key.unwrap_or(certificate).clone(),
+        client_ca: section.https_client_ca.clone(),
+    });
+    tls.context("[relay] https-certificate").map(Some)
+}
+
 /// `tandem relay`
 pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let section = &config.relay;
-    let backends = section
-        .backends
-        .iter()
-        .map(|text| parse_backend(text))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let listener = tandem_http::bind(section.http.as_deref().unwrap_or(HTTP)).await?;
+    let backends = backends::of_section(section)?;
+    let tls = tls(section)?;
+    let tcp = tandem_http::bind(section.http.as_deref().unwrap_or(HTTP)).await?;
+    let mut listener = Listener::from(tcp);
+    if let Some(tls) = &tls {
+        listener = listener.with_tls(tls.clone());
+    }
     let names: Vec<String> = backends
         .iter()
         .map(|b| format!("{}={}", b.name, b.url.authority()))
         .collect();
-    let running = start(section, backends, &config.data_dir(), listener).await?;
+    let dir = config.data_dir();
+    let running = start(section, backends, &dir, listener).await?;
     tracing::info!(
         listen = %running.relay.local_addr(),
         backends = names.join(" "),
-        data = %config.data_dir().display(),
+        data = %dir.display(),
         "ready"
     );
-    signals.received(cli).await;
+    let (wish, mut wishes) = mpsc::unbounded_channel();
+    let reload = |config: &Config| {
+        // Nobody listens any more only when all ends.
+        let _ = wish.send(config.relay.clone());
+    };
+    {
+        let mut ending = std::pin::pin!(signals.received_or(cli, reload));
+        loop {
+            tokio::select! {
+                () = &mut ending => break,
+                Some(section) = wishes.recv() => {
+                    if let Err(error) = again(&running.relay, &section, &dir, tls.as_ref()).await {
+                        tracing::error!("the backends stay as they were: {error:#}");
+                    }
+                }
+            }
+        }
+    }
     running.stop().await;
     Ok(())
+}
+
+/// Takes over what can be changed while the relay runs.
+async fn again(
+    relay: &Relay,
+    section: &RelaySection,
+    dir: &Path,
+    tls: Option<&ServerTls>,
+) -> anyhow::Result<()> {
+    if let Some(tls) = tls {
+        tls.reload().context("read the certificates again")?;
+    }
+    let config = settings(section, backends::of_section(section)?, dir)?;
+    Ok(relay.reload(&config).await?)
 }

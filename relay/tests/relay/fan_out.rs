@@ -249,3 +249,74 @@ async fn without_memory_for_a_body_the_answer_is_503() {
     assert_eq!(relay.write("n v=1 1").await, 204);
     relay.stop().await;
 }
+
+/// Kilobytes of this process that are resident now, or were at most since the last reset.
+fn resident_kb(what: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(what))
+        .unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Neither the fan-out nor the way to a backend copies the payload: a body of 96 MiB takes little more
+/// than that, for two backends. Client and backends here hold a few kilobytes of it at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_in_memory_once_however_many_backends_get_it() {
+    use tokio::io::AsyncReadExt;
+    const BODY_BYTES: usize = 96 << 20;
+    const LINE: &[u8] =
+        b"cpu,host=host_0 usage_user=1.5,usage_system=2.5,usage_idle=96 1700000000000000\n";
+    let sink = || async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (mut piece, mut taken) = (vec![0; 16 << 10], 0);
+            while taken < BODY_BYTES {
+                taken += stream.read(&mut piece).await.unwrap();
+            }
+            stream
+                .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+                .await
+                .unwrap();
+            // Kept open until the relay closes it.
+            while stream.read(&mut piece).await.is_ok_and(|length| length > 0) {}
+        });
+        tandem_http::Url::parse(&format!("http://{addr}")).unwrap()
+    };
+    let urls = [sink().await, sink().await];
+    let dir = tempfile::tempdir().unwrap();
+    let relay = Running::start_with(dir.path(), &urls, |config| {
+        config.body_bytes_max = BODY_BYTES;
+        config.write_timeout = crate::support::SOON;
+    })
+    .await;
+    let mut client = tokio::net::TcpStream::connect(relay.relay.local_addr())
+        .await
+        .unwrap();
+    let lines = LINE.repeat(1000);
+    let length = BODY_BYTES / lines.len() * lines.len();
+    // The sinks wait for all of it, so what is missing to a round number is blank lines.
+    let rest = vec![b'\n'; BODY_BYTES - length];
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    let before = resident_kb("VmRSS:");
+    let head =
+        format!("POST /write?db=d HTTP/1.1\r\nHost: x\r\nContent-Length: {BODY_BYTES}\r\n\r\n");
+    client.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..length / lines.len() {
+        client.write_all(&lines).await.unwrap();
+    }
+    client.write_all(&rest).await.unwrap();
+    let mut answer = [0; 12];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 204");
+    let grown_kb = resident_kb("VmHWM:").saturating_sub(before);
+    let once_kb = (BODY_BYTES >> 10) as u64;
+    assert!(
+        (once_kb / 2..once_kb * 3 / 2).contains(&grown_kb),
+        "{grown_kb} KiB for a body of {once_kb} KiB"
+    );
+    relay.stop().await;
+}

@@ -147,3 +147,78 @@ async fn two_real_stores_hold_the_same_after_one_was_killed() {
     assert!(b.query("SELECT count(v) FROM n").await.contains(",50]"));
     relay.stop().await;
 }
+
+/// A hole in one store, as an outage without a relay leaves it, and values that differ.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hole_in_one_of_two_real_stores_is_found_and_mended() {
+    use tandem_relay::repair::{Extent, Way, repair};
+    if !Path::new(INFLUXD).exists() {
+        eprintln!("SKIPPED: {INFLUXD} is missing; install Debian's package influxdb");
+        return;
+    }
+    let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let a = Influxd::start(dirs[0].path()).await;
+    let b = Influxd::start(dirs[1].path()).await;
+    let urls = [a.url.clone(), b.url.clone()];
+    let relay = Running::start_with_urls(dirs[2].path(), &urls).await;
+    let create = tandem_http::percent_encode("CREATE DATABASE d");
+    let call = Call::post(format!("/query?q={create}"), Vec::new(), true);
+    assert_eq!(relay.send(call).await.status, 200);
+    let second = 1_000_000_000_i64;
+    let mut body = String::new();
+    for n in 0..600 {
+        let time = (1_700_000_000 + n * 60) * second;
+        body += &format!(
+            "m\\ x,host=a\\ b,k=v{} i={n}i,f={n},s=\"q \\\" {n}\",t=true {time}\n",
+            n % 3
+        );
+    }
+    assert_eq!(relay.write(&body).await, 204);
+    // A hole made on purpose, and one value changed.
+    let hole = format!(
+        "DELETE FROM \"m x\" WHERE time >= {} AND time < {}",
+        (1_700_000_000 + 6_000) * second,
+        (1_700_000_000 + 12_000) * second
+    );
+    b.query(&hole).await;
+    let changed = format!("m\\ x,host=a\\ b,k=v0 i=99i {}", 1_700_000_000 * second);
+    let call = Call::post("/write?db=d", vec![changed.into()], true);
+    b.client.send(&b.url, call).await.unwrap();
+    let all = "SELECT * FROM \"m x\"";
+    assert_ne!(a.query(all).await, b.query(all).await);
+    let way = Way {
+        window: Duration::from_secs(3600),
+        deep: false,
+        mend: false,
+        pause: Duration::ZERO,
+    };
+    let extent = Extent {
+        databases: vec!["d".into()],
+        ..Extent::default()
+    };
+    let found = repair(&a.url, &b.url, &extent, way, &mut |_| {})
+        .await
+        .unwrap();
+    let lacking: u64 = found.differences.iter().map(|window| window.lacking).sum();
+    assert_eq!(
+        (lacking, found.copied),
+        (100, 0),
+        "counts show the hole, nothing is written"
+    );
+    assert!(found.windows > 9 && found.differences.len() < 5);
+    let way = Way {
+        deep: true,
+        mend: true,
+        ..way
+    };
+    let found = repair(&a.url, &b.url, &extent, way, &mut |_| {})
+        .await
+        .unwrap();
+    assert_eq!(found.copied, 101, "values are compared, too");
+    assert_eq!(a.query(all).await, b.query(all).await);
+    let found = repair(&a.url, &b.url, &extent, way, &mut |_| {})
+        .await
+        .unwrap();
+    assert!(found.differences.is_empty());
+    relay.stop().await;
+}

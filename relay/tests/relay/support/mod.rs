@@ -255,8 +255,16 @@ impl Running {
 
     /// The same before backends of any kind.
     pub(crate) async fn start_with_urls(dir: &Path, urls: &[Url]) -> Self {
+        Self::start_with(dir, urls, |_| {}).await
+    }
+
+    pub(crate) async fn start_with(
+        dir: &Path,
+        urls: &[Url],
+        adjust: impl FnOnce(&mut Config),
+    ) -> Self {
         let (vfs, clock) = (Arc::new(RealFs), Arc::new(SystemClock));
-        Self::start_config(vfs, clock, Self::config(dir, urls), |_| {}).await
+        Self::start_config(vfs, clock, Self::config(dir, urls), adjust).await
     }
 
     fn config(dir: &Path, urls: &[Url]) -> Config {

@@ -1,0 +1,254 @@
+//! `bench relay`: what a relay to two backends costs, beside a bare TCP tee in the same run.
+//!
+//! The backends are sinks in this process, so that only the relay, or the tee, is measured. The tee is
+//! this program started again: it copies the bytes of each connection to both sinks and the answers of the
+//! first one back, and understands nothing.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use serde_json::json;
+
+use crate::args::Args;
+use crate::bodies::Bodies;
+use crate::generate::{Numbers, Shape};
+use crate::http::Connection;
+use crate::load::load;
+use crate::process::Process;
+use crate::servers::relay_between;
+use crate::sink::Sink;
+
+const TARGET: &str = "/write?db=telegraf";
+const START_MAX: Duration = Duration::from_secs(30);
+const PIECE_BYTES: usize = 256 << 10;
+/// Of the goal: the relay's values per CPU second against the tee's.
+const RATIO_MIN: f64 = 0.75;
+const REQUESTS_PER_S: u64 = 1_000;
+const SMALL_BODY_BYTES: usize = 5_000;
+const CONNECTIONS: u64 = 4;
+
+/// Measures everything and prints it beside the goals.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let run_dir = args.work.join("relay");
+    let _ = fs::remove_dir_all(&run_dir);
+    fs::create_dir_all(&run_dir)?;
+    let values = if args.quick { 20_000_000 } else { 200_000_000 };
+    let seconds = if args.quick { 4 } else { 15 };
+    let bodies = Bodies::prepare(
+        &args.work.join("bodies"),
+        Shape::Cpu {
+            hosts: 100,
+            numbers: Numbers::Integers,
+        },
+        values,
+        false,
+    )?;
+    let sinks = [
+        Sink::start("204 No Content")?,
+        Sink::start("204 No Content")?,
+    ];
+    let to = [sinks[0].address, sinks[1].address];
+    let mut figures = serde_json::Map::new();
+    let mut tell = |name: &str, value: f64, unit: &str, goal: &str| {
+        println!("{name:<44} {value:>10.2} {unit:<14} {goal}");
+        figures.insert(name.to_owned(), json!(value));
+    };
+
+    let (address, process) = tee(&run_dir, to)?;
+    let tee_rate = rate(address, &process, &bodies)?;
+    tell("tee: values per CPU-second", tee_rate / 1e6, "M", "");
+    let tee_latency = latencies(address, seconds)?;
+    drop(process);
+    let direct = latencies(to[0], seconds)?;
+
+    let (address, process) = relay_between(&args.tandem, &run_dir.join("both"), to)?;
+    let relay_rate = rate(address, &process, &bodies)?;
+    tell("relay: values per CPU-second", relay_rate / 1e6, "M", "");
+    let goal = format!("goal {RATIO_MIN}");
+    tell("relay against tee", relay_rate / tee_rate, "", &goal);
+    let relay_latency = latencies(address, seconds)?;
+    for (name, latency) in [
+        ("one backend, direct", &direct),
+        ("tee", &tee_latency),
+        ("relay", &relay_latency),
+    ] {
+        tell(
+            &format!("{name}: p50 at 1,000 requests/s"),
+            us(latency, 0.5),
+            "us",
+            "",
+        );
+        tell(
+            &format!("{name}: p99 at 1,000 requests/s"),
+            us(latency, 0.99),
+            "us",
+            "",
+        );
+    }
+    let added = us(&relay_latency, 0.99) - us(&direct, 0.99);
+    tell("relay: added p99", added, "us", "goal 200");
+    drop(process);
+
+    let fsync = fsync_us(&run_dir)?;
+    tell("fdatasync of 5 kB, p99", fsync, "us", "");
+    let away = TcpListener::bind("127.0.0.1:0")?;
+    let away_address = away.local_addr()?;
+    drop(away);
+    let (address, process) =
+        relay_between(&args.tandem, &run_dir.join("down"), [to[0], away_address])?;
+    let before = process.usage()?.rss_bytes;
+    let down = latencies(address, seconds)?;
+    let added = us(&down, 0.99) - us(&direct, 0.99);
+    let goal = format!("goal {:.0}", fsync + 1_000.0);
+    tell("one backend down: added p99", added, "us", &goal);
+    let grown = process.usage()?.rss_bytes as f64 - before as f64;
+    tell(
+        "one backend down: memory grown",
+        grown / f64::from(1 << 20),
+        "MiB",
+        "",
+    );
+    let drained_by = Sink::start_at(away_address, "204 No Content")?;
+    let draining = latencies(address, seconds)?;
+    ensure!(drained_by.bytes() > 0, "nothing was drained");
+    let goal = format!("goal {:.0}", us(&relay_latency, 0.99) * 1.2);
+    tell(
+        "draining: p99 of live writes",
+        us(&draining, 0.99),
+        "us",
+        &goal,
+    );
+    let text = serde_json::to_string_pretty(&figures)?;
+    fs::write(args.work.join("relay.json"), text)?;
+    Ok(())
+}
+
+/// Values that pass in a second of the process' CPU time.
+fn rate(address: SocketAddr, process: &Process, bodies: &Bodies) -> anyhow::Result<f64> {
+    let before = process.usage()?.cpu_s;
+    let loaded = load(address, TARGET, bodies)?;
+    let used = process.usage()?.cpu_s - before;
+    Ok(loaded.values as f64 / used.max(1e-3))
+}
+
+/// What each request took, sorted, in microseconds; sent at a steady rate whatever the answers take.
+fn latencies(address: SocketAddr, seconds: u64) -> anyhow::Result<Vec<f64>> {
+    let line =
+        "cpu,host=host_000 usage_user=58i,usage_system=2i,usage_idle=24i 1451606400000000000\n";
+    let count = REQUESTS_PER_S * seconds;
+    let next = AtomicUsize::new(0);
+    let begun = Instant::now() + Duration::from_millis(50);
+    let work = |worker: u64| -> anyhow::Result<Vec<f64>> {
+        let mut connection = Connection::open(address).context("connect")?;
+        let mut taken = Vec::new();
+        // Each connection has series of its own, as agents have.
+        let body = line.replace("host_000", &format!("host_{worker:03}"));
+        let body = body.repeat(SMALL_BODY_BYTES / line.len());
+        let request = format!(
+            "POST {TARGET} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed) as u64;
+            if number >= count {
+                return Ok(taken);
+            }
+            let due = begun + Duration::from_secs_f64(number as f64 / REQUESTS_PER_S as f64);
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            let sent = Instant::now();
+            let answer = connection.exchange(request.as_bytes())?;
+            ensure!(answer.status == 204, "answered with {}", answer.status);
+            taken.push(sent.elapsed().as_secs_f64() * 1e6);
+        }
+    };
+    let mut all = thread::scope(|scope| {
+        let workers: Vec<_> = (0..CONNECTIONS)
+            .map(|worker| scope.spawn(move || work(worker)))
+            .collect();
+        let mut all = Vec::new();
+        for worker in workers {
+            let taken = worker
+                .join()
+                .map_err(|_| anyhow::anyhow!("a client panicked"))?;
+            all.extend(taken?);
+        }
+        anyhow::Ok(all)
+    })?;
+    all.sort_by(f64::total_cmp);
+    Ok(all)
+}
+
+fn us(sorted: &[f64], part: f64) -> f64 {
+    let at = (sorted.len() as f64 * part) as usize;
+    sorted
+        .get(at.min(sorted.len().saturating_sub(1)))
+        .copied()
+        .unwrap_or(0.0)
+}
+
+fn fsync_us(dir: &Path) -> anyhow::Result<f64> {
+    let mut file = fs::File::create(dir.join("probe"))?;
+    let mut taken = Vec::new();
+    for _ in 0..500 {
+        file.write_all(&[7; SMALL_BODY_BYTES])?;
+        let begun = Instant::now();
+        file.sync_data()?;
+        taken.push(begun.elapsed().as_secs_f64() * 1e6);
+    }
+    taken.sort_by(f64::total_cmp);
+    Ok(us(&taken, 0.99))
+}
+
+/// Starts the tee in a process of its own.
+fn tee(dir: &Path, to: [SocketAddr; 2]) -> anyhow::Result<(SocketAddr, Process)> {
+    let mut command = Command::new(std::env::current_exe().context("find this program")?);
+    command.args(["tee", &to[0].to_string(), &to[1].to_string()]);
+    let mut process = Process::start(command, &dir.join("tee.log"))?;
+    let address = process.await_some(START_MAX, |log| log.lines().next()?.parse().ok())?;
+    Ok((address, process))
+}
+
+/// The tee itself: prints where it listens, and runs until it is killed.
+pub(crate) fn be_tee(to: &[String]) -> anyhow::Result<()> {
+    let to: Vec<SocketAddr> = to
+        .iter()
+        .map(|text| text.parse())
+        .collect::<Result<_, _>>()?;
+    ensure!(to.len() == 2, "a tee has two ends");
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    println!("{}", listener.local_addr()?);
+    for client in listener.incoming() {
+        let client = client?;
+        let (first, second) = (TcpStream::connect(to[0])?, TcpStream::connect(to[1])?);
+        for stream in [&client, &first, &second] {
+            stream.set_nodelay(true)?;
+        }
+        let (back, rest) = (first.try_clone()?, second.try_clone()?);
+        let answers = client.try_clone()?;
+        thread::spawn(move || copy(back, &[answers]));
+        thread::spawn(move || copy(rest, &[]));
+        thread::spawn(move || copy(client, &[first, second]));
+    }
+    Ok(())
+}
+
+fn copy(mut from: TcpStream, to: &[TcpStream]) {
+    let mut piece = vec![0; PIECE_BYTES];
+    while let Ok(length @ 1..) = from.read(&mut piece) {
+        for mut end in to {
+            if end.write_all(&piece[..length]).is_err() {
+                return;
+            }
+        }
+    }
+    for end in to {
+        let _ = end.shutdown(Shutdown::Write);
+    }
+}
