@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::Tool;
+use crate::commands::queue::RelayTool;
+use crate::health::HealthArgs;
+use crate::shell::ShellArgs;
 
 /// A monitoring relay and storage appliance.
 #[derive(Debug, Parser)]
@@ -41,6 +44,10 @@ pub(crate) enum Command {
     Relay(RelayArgs),
     /// The agent
     Agent(AgentArgs),
+    /// A prompt for InfluxQL, used as `influx` is
+    Shell(ShellArgs),
+    /// Ask a store or a relay whether it is well; the exit code tells
+    Health(HealthArgs),
     /// Read the configuration, say what is wrong with it, and end
     CheckConfig,
     #[command(flatten)]
@@ -93,6 +100,11 @@ pub(crate) struct RelayArgs {
     /// A store to write to, NAME=http://HOST:PORT; once for each
     #[arg(long = "backend", value_name = "NAME=URL")]
     pub(crate) backends: Vec<String>,
+    /// Take over the listener and the outputs of an influxdb-relay
+    #[arg(long, value_name = "FILE")]
+    pub(crate) import: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) tool: Option<RelayTool>,
 }
 
 /// Options of `tandem agent`.
@@ -104,6 +116,9 @@ pub(crate) struct AgentArgs {
     /// How often to gather [default: 10s]
     #[arg(long, value_name = "DURATION")]
     pub(crate) interval: Option<String>,
+    /// Read this telegraf.conf first; what of it has no counterpart is logged
+    #[arg(long, value_name = "FILE")]
+    pub(crate) telegraf_config: Option<PathBuf>,
     /// Print one gather of every collector as line protocol, and end
     #[arg(long, conflicts_with = "once")]
     pub(crate) test: bool,

@@ -5,6 +5,9 @@
 //! variable `TANDEM_SECTION_KEY_WORDS` stands for `key-words` in `[section]`; its value is read as
 //! a TOML value where it is one, and else as text.
 
+pub(crate) mod agent;
+pub(crate) mod inputs;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +17,8 @@ use tandem_store::Options;
 use toml::{Table, Value};
 
 use crate::cli::{Cli, Command};
+use crate::config::agent::AgentSection;
+use crate::roles::backends::{self, BackendSection, UdpSection};
 use crate::units::{DurationText, SecretText, SizeText};
 
 /// Where data is kept when nobody says otherwise.
@@ -21,12 +26,27 @@ const DATA_DIR: &str = "data";
 /// Sections that the environment can set.
 const SECTIONS: [&str; 5] = ["log", "store", "backup", "relay", "agent"];
 /// Variables that users of InfluxDB's containers know, and the keys of `[store]` that they stand for.
-const INFLUXDB: [(&str, &str); 13] = [
+const INFLUXDB: [(&str, &str); 28] = [
     ("INFLUXDB_DB", "database"),
     ("INFLUXDB_CONTINUOUS_QUERIES_ENABLED", "continuous-queries"),
     ("INFLUXDB_HTTP_AUTH_ENABLED", "auth-enabled"),
     ("INFLUXDB_HTTP_PING_AUTH_ENABLED", "ping-auth-enabled"),
     ("INFLUXDB_HTTP_SHARED_SECRET", "shared-secret"),
+    ("INFLUXDB_HTTP_HTTPS_ENABLED", "https-enabled"),
+    ("INFLUXDB_HTTP_HTTPS_CERTIFICATE", "https-certificate"),
+    ("INFLUXDB_HTTP_HTTPS_PRIVATE_KEY", "https-private-key"),
+    ("INFLUXDB_HTTP_MAX_BODY_SIZE", "body-bytes-max"),
+    ("INFLUXDB_HTTP_MAX_ROW_LIMIT", "max-row-limit"),
+    ("INFLUXDB_HTTP_MAX_CONNECTION_LIMIT", "max-connection-limit"),
+    ("INFLUXDB_COORDINATOR_WRITE_TIMEOUT", "write-timeout"),
+    ("INFLUXDB_COORDINATOR_QUERY_TIMEOUT", "query-timeout"),
+    ("INFLUXDB_COORDINATOR_LOG_QUERIES_AFTER", "log-queries-after"),
+    ("INFLUXDB_COORDINATOR_MAX_CONCURRENT_QUERIES", "max-concurrent-queries"),
+    ("INFLUXDB_COORDINATOR_MAX_SELECT_POINT", "max-select-point"),
+    ("INFLUXDB_COORDINATOR_MAX_SELECT_SERIES", "max-select-series"),
+    ("INFLUXDB_COORDINATOR_MAX_SELECT_BUCKETS", "max-select-buckets"),
+    ("INFLUXDB_MONITOR_STORE_ENABLED", "monitor-store-enabled"),
+    ("INFLUXDB_MONITOR_STORE_INTERVAL", "monitor-store-interval"),
     ("INFLUXDB_ADMIN_USER", "admin-user"),
     ("INFLUXDB_ADMIN_PASSWORD", "admin-password"),
     ("INFLUXDB_USER", "user"),
@@ -95,8 +115,50 @@ pub(crate) struct StoreSection {
     pub(crate) max_values_per_tag: Option<usize>,
     pub(crate) unsigned: Option<bool>,
     pub(crate) body_bytes_max: Option<SizeText>,
+    pub(crate) inflated_bytes_max: Option<SizeText>,
+    pub(crate) bodies_bytes_max: Option<SizeText>,
+    pub(crate) body_stall_max: Option<DurationText>,
+    pub(crate) max_connection_limit: Option<usize>,
+    pub(crate) requests_max: Option<usize>,
+    pub(crate) header_bytes_max: Option<SizeText>,
+    pub(crate) header_timeout: Option<DurationText>,
+    pub(crate) answer_stall_max: Option<DurationText>,
+    pub(crate) concurrent_writes_max: Option<usize>,
+    pub(crate) write_timeout: Option<DurationText>,
+    pub(crate) concurrent_queries_max: Option<usize>,
+    pub(crate) queue_wait: Option<DurationText>,
+    /// 0 for no limit, as are the six that follow.
+    pub(crate) max_concurrent_queries: Option<usize>,
+    pub(crate) query_timeout: Option<DurationText>,
+    pub(crate) log_queries_after: Option<DurationText>,
+    pub(crate) max_row_limit: Option<usize>,
+    pub(crate) max_select_point: Option<u64>,
+    pub(crate) max_select_series: Option<usize>,
+    pub(crate) max_select_buckets: Option<usize>,
+    pub(crate) fill_previous_looks_back: Option<bool>,
+    /// One statement; none for what all together may hold.
+    pub(crate) each_query_bytes_max: Option<SizeText>,
+    pub(crate) https_enabled: bool,
+    pub(crate) https_certificate: Option<PathBuf>,
+    /// In the file of the certificate when not given.
+    pub(crate) https_private_key: Option<PathBuf>,
+    pub(crate) https_client_ca: Option<PathBuf>,
+    pub(crate) monitor_store_enabled: Option<bool>,
+    pub(crate) monitor_store_interval: Option<DurationText>,
+    /// Whether they are served.
+    pub(crate) subscriptions: Option<bool>,
+    pub(crate) subscription_timeout: Option<DurationText>,
+    pub(crate) subscription_queue_bytes_max: Option<SizeText>,
+    pub(crate) subscription_ca: Option<PathBuf>,
+    pub(crate) subscription_insecure_skip_verify: bool,
+    /// Listeners for other protocols.
+    pub(crate) udp: Vec<inputs::UdpSection>,
+    pub(crate) graphite: Vec<inputs::GraphiteSection>,
+    pub(crate) opentsdb: Vec<inputs::OpenTsdbSection>,
+    pub(crate) collectd: Vec<inputs::CollectdSection>,
     /// Whether they are run.
     pub(crate) continuous_queries: Option<bool>,
+    pub(crate) continuous_queries_late: Option<DurationText>,
     /// Whether requests must come from a user who may make them.
     pub(crate) auth_enabled: bool,
     pub(crate) ping_auth_enabled: bool,
@@ -121,24 +183,22 @@ pub(crate) struct RelaySection {
     pub(crate) http: Option<String>,
     /// NAME=URL each.
     pub(crate) backends: Vec<String>,
+    /// What is particular to one of them, by name.
+    pub(crate) backend: BTreeMap<String, BackendSection>,
+    pub(crate) udp: Vec<UdpSection>,
+    pub(crate) unix_socket: Option<PathBuf>,
+    pub(crate) https_certificate: Option<PathBuf>,
+    pub(crate) https_private_key: Option<PathBuf>,
+    pub(crate) https_client_ca: Option<PathBuf>,
+    /// Of writes that name none.
+    pub(crate) default_retention_policy: Option<String>,
     pub(crate) body_bytes_max: Option<SizeText>,
     pub(crate) memory_bytes_max: Option<SizeText>,
     pub(crate) queue_bytes_max: Option<SizeText>,
+    pub(crate) dead_bytes_max: Option<SizeText>,
     pub(crate) hedge_delay: Option<DurationText>,
     pub(crate) write_timeout: Option<DurationText>,
-}
-
-/// `[agent]`
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub(crate) struct AgentSection {
-    pub(crate) relays: Vec<String>,
-    pub(crate) interval: Option<DurationText>,
-    pub(crate) database: Option<String>,
-    pub(crate) hostname: Option<String>,
-    pub(crate) omit_hostname: bool,
-    pub(crate) global_tags: BTreeMap<String, String>,
-    pub(crate) spool_bytes_max: Option<SizeText>,
+    pub(crate) drain_flights_max: Option<usize>,
 }
 
 impl StoreSection {
@@ -153,6 +213,10 @@ impl StoreSection {
                 memory_bytes_min >> 20
             );
         }
+        if self.https_enabled && self.https_certificate.is_none() {
+            bail!("[{section}] https-enabled needs an https-certificate");
+        }
+        inputs::of(self).with_context(|| format!("in [{section}]"))?;
         for user in self.users() {
             let (name, password) = user.keys;
             if user.name.is_some() != user.password.is_some() {
@@ -220,9 +284,13 @@ impl Config {
             ("relay", "body-bytes-max", relay.body_bytes_max),
             ("relay", "memory-bytes-max", relay.memory_bytes_max),
             ("relay", "queue-bytes-max", relay.queue_bytes_max),
+            ("relay", "dead-bytes-max", relay.dead_bytes_max),
         ];
         for (section, store) in [("store", &self.store), ("backup", &self.backup)] {
             sizes.push((section, "body-bytes-max", store.body_bytes_max));
+            sizes.push((section, "inflated-bytes-max", store.inflated_bytes_max));
+            sizes.push((section, "bodies-bytes-max", store.bodies_bytes_max));
+            sizes.push((section, "header-bytes-max", store.header_bytes_max));
             sizes.push((section, "memtable-bytes-max", store.memtable_bytes_max));
             sizes.push((section, "query-bytes-max", store.query_bytes_max));
             sizes.push((section, "wal-bytes-max", store.wal_bytes_max));
@@ -260,6 +328,9 @@ impl Config {
                 set(&mut self.store.admin, &args.admin);
             }
             Some(Command::Relay(args)) => {
+                if let Some(path) = &args.import {
+                    backends::import(path, &mut self.relay)?;
+                }
                 set(&mut self.relay.http, &args.http);
                 if !args.backends.is_empty() {
                     self.relay.backends.clone_from(&args.backends);
@@ -270,8 +341,16 @@ impl Config {
                     self.agent.relays.clone_from(&args.relays);
                 }
                 set_interval(&mut self.agent.interval, args.interval.as_deref())?;
+                if args.telegraf_config.is_some() {
+                    self.agent
+                        .telegraf_config
+                        .clone_from(&args.telegraf_config);
+                }
             }
-            Some(Command::CheckConfig | Command::Tool(_)) | None => {}
+            Some(
+                Command::CheckConfig | Command::Tool(_) | Command::Shell(_) | Command::Health(_),
+            )
+            | None => {}
         }
         Ok(())
     }

@@ -7,9 +7,13 @@
 mod cli;
 mod commands;
 mod config;
+mod files;
+mod health;
 mod logging;
 mod memory;
+mod notify;
 mod roles;
+mod shell;
 mod stop;
 mod units;
 mod up;
@@ -27,9 +31,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     memory::use_small_pages();
-    let cli = Cli::parse();
+    files::allow_many();
+    let cli = Cli::parse_from(shell::with_two_dashes(std::env::args()));
     match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        // What was wrong has been told.
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("tandem: {error:#}");
             ExitCode::FAILURE
@@ -37,30 +44,45 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+/// False: it worked, and the answer is no.
+fn run(cli: Cli) -> anyhow::Result<bool> {
+    match &cli.command {
+        Some(Command::Shell(args)) => return shell::run(args),
+        Some(Command::Health(args)) => return health::run(args),
+        _ => {}
+    }
     let config = Config::load(&cli)?;
     if let Some(Command::Tool(tool)) = &cli.command {
         logging::start_for_tool(&config.log)?;
-        return commands::run(tool, &config, cli.data_dir.as_deref());
+        return commands::run(tool, &config, cli.data_dir.as_deref()).map(|()| true);
+    }
+    if let Some(Command::Relay(args)) = &cli.command
+        && let Some(tool) = &args.tool
+    {
+        logging::start_for_tool(&config.log)?;
+        return commands::queue::run(tool, &config.data_dir()).map(|()| true);
     }
     logging::start(&config.log)?;
     logging::make_panics_loud();
     let up = Command::Up(cli::UpArgs::default());
     let command = cli.command.as_ref().unwrap_or(&up);
     if let Command::CheckConfig = command {
+        roles::agent::from_config(&config)?;
         println!("the configuration is good");
-        return Ok(());
+        return Ok(true);
     }
     if let Command::Agent(args) = command
         && args.test
     {
         print!("{}", roles::agent::test(&config)?);
-        return Ok(());
+        return Ok(true);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("start the runtime")?;
+    // An agent alone has threads of its own, and waits for signals here.
+    let mut builder = match command {
+        Command::Agent(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder.enable_all().build().context("start the runtime")?;
     let result = runtime.block_on(async {
         match command {
             Command::Up(_) => up::run(config, &cli).await,
@@ -68,10 +90,12 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Relay(_) => roles::relay::run(config, &cli).await,
             Command::Agent(args) if args.once => roles::agent::once(&config).await,
             Command::Agent(_) => roles::agent::run(config, &cli).await,
-            Command::CheckConfig | Command::Tool(_) => Ok(()),
+            Command::CheckConfig | Command::Tool(_) | Command::Shell(_) | Command::Health(_) => {
+                Ok(())
+            }
         }
     });
     // What still runs on blocking threads was told to end; it is not waited for without a bound.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    result
+    result.map(|()| true)
 }

@@ -27,12 +27,25 @@ impl Signals {
     /// Completes with the first signal that ends the run. At a SIGHUP the configuration is read
     /// and checked, so that a mistake shows before the restart that makes it take effect.
     pub(crate) async fn received(&mut self, cli: &Cli) {
+        self.received_or(cli, |_| {}).await;
+    }
+
+    /// As [`Signals::received`], and has `reload` exchange what it can when a SIGHUP finds the configuration good.
+    pub(crate) async fn received_or(&mut self, cli: &Cli, reload: impl Fn(&Config)) {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => break,
                 _ = self.terminate.recv() => break,
                 _ = self.hangup.recv() => match Config::load(cli) {
-                    Ok(_) => tracing::info!("the configuration is good; it takes effect at the next start"),
+                    Ok(config) => {
+                        reload(&config);
+                        if let Err(error) = crate::logging::reload(&config.log) {
+                            tracing::error!("the log's filter was not taken: {error:#}");
+                        }
+                        tracing::info!(
+                            "the configuration is good; certificates and the log's filter were taken, the rest takes effect at the next start"
+                        );
+                    }
                     Err(error) => tracing::error!("the configuration was not taken: {error:#}"),
                 },
             }

@@ -31,6 +31,12 @@ const RELAY_STOP_MAX: Duration = Duration::from_secs(3);
 
 /// Runs until a signal comes.
 pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
+    if config.store.https_enabled || config.backup.https_enabled {
+        bail!(
+            "https-enabled does not go with `tandem up`, whose relay calls its stores without TLS: \
+             run the roles one by one, or leave it off"
+        );
+    }
     if config.store.auth_enabled || config.backup.auth_enabled {
         bail!(
             "auth-enabled does not go with `tandem up`, whose agent and relay have no passwords: \
@@ -129,10 +135,7 @@ pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
 
 fn backend(name: &str, addr: SocketAddr) -> anyhow::Result<BackendConfig> {
     let url = Url::parse(&format!("http://{}", reachable(addr))).context("a store's address")?;
-    Ok(BackendConfig {
-        name: name.into(),
-        url,
-    })
+    Ok(BackendConfig::new(name, url))
 }
 
 /// The address by which a listener is reached from this host.

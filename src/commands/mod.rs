@@ -9,6 +9,8 @@ mod du;
 mod export;
 mod import;
 mod inspect;
+pub(crate) mod queue;
+mod repair;
 mod restore;
 mod text;
 mod verify;
@@ -36,6 +38,8 @@ pub(crate) enum Tool {
     Compact(compact::CompactArgs),
     /// Write a database as text that `influx -import` and `tandem import` read
     Export(export::ExportArgs),
+    /// Compare two servers, and copy to one what it lacks
+    Repair(repair::RepairArgs),
     /// Write exports of `tandem export` or `influx_inspect export` to a server or a stopped store
     Import(import::ImportArgs),
 }
@@ -50,8 +54,20 @@ pub(crate) fn run(tool: &Tool, config: &Config, given_dir: Option<&Path>) -> any
         Tool::Inspect(args) => inspect::run(args, &dir),
         Tool::Compact(args) => compact::run(args, &dir),
         Tool::Export(args) => export::run(args, &dir),
+        Tool::Repair(args) => repair::run(args, &dir),
         Tool::Import(args) => import::run(args, given_dir),
     }
+}
+
+/// Writes one export to a server, as `tandem import` does.
+pub(crate) fn import_file(
+    path: &Path,
+    url: &str,
+    database: &str,
+    precision: &str,
+    pps: u64,
+) -> anyhow::Result<()> {
+    import::run_one(path, url, database, precision, pps)
 }
 
 /// Refuses a directory that is not there, or that holds the stores of `tandem up` instead of being one.

@@ -4,11 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use tandem_agent::{Agent, Hostname, World};
+use tandem_agent::{Agent, Budget, World, telegraf};
 use tandem_http::Url;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Cli;
-use crate::config::{AgentSection, Config};
+use crate::config::Config;
+use crate::config::agent::AgentSection;
+use crate::notify::notify;
 use crate::roles::relay;
 use crate::stop::Signals;
 
@@ -19,35 +22,35 @@ pub(crate) fn config(
     interval: Duration,
     dir: &Path,
 ) -> anyhow::Result<tandem_agent::Config> {
-    let named = section
-        .relays
-        .iter()
-        .map(|text| Url::parse(text).with_context(|| format!("relay {text:?}")))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let relays = if named.is_empty() { relays } else { named };
     let mut config = tandem_agent::Config::new(relays, dir.into());
-    config.interval = section.interval.map_or(interval, |i| i.0);
-    if let Some(database) = &section.database {
-        config.database.clone_from(database);
+    config.interval = interval;
+    if let Some(path) = &section.telegraf_config {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("read {}", path.display()))?;
+        let lookup = |name: &str| std::env::var(name).ok();
+        let import = telegraf::read(&text, lookup, config)
+            .with_context(|| format!("in {}", path.display()))?;
+        for line in &import.left_out {
+            tracing::warn!("of {}, this is left out: {line}", path.display());
+        }
+        config = import.config;
     }
-    if let Some(hostname) = &section.hostname {
-        config.hostname = Hostname::Is(hostname.clone());
-    }
-    if section.omit_hostname {
-        config.hostname = Hostname::Omit;
-    }
-    config.global_tags = section.global_tags.clone().into_iter().collect();
-    if let Some(size) = section.spool_bytes_max {
-        config.output.spool_bytes_max = size.0;
-    }
+    section.apply(&mut config)?;
     Ok(config)
 }
 
-fn from_config(whole: &Config) -> anyhow::Result<tandem_agent::Config> {
+/// The run of an agent in a process of its own.
+pub(crate) fn from_config(whole: &Config) -> anyhow::Result<tandem_agent::Config> {
     let relay =
         Url::parse(&format!("http://{}", relay::HTTP)).context("the relay's default address")?;
     let interval = tandem_agent::Config::INTERVAL;
-    config(&whole.agent, vec![relay], interval, &whole.data_dir())
+    let mut config = config(&whole.agent, vec![relay], interval, &whole.data_dir())?;
+    // With other roles in the process, its memory says nothing about the agent.
+    config
+        .budget
+        .memory_bytes
+        .get_or_insert(Budget::MEMORY_BYTES);
+    Ok(config)
 }
 
 /// `tandem agent --test`
@@ -62,14 +65,32 @@ pub(crate) async fn once(whole: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `tandem agent`
+/// `tandem agent`: SIGHUP takes the configuration anew, SIGUSR1 sends what waits.
 pub(crate) async fn run(whole: Config, cli: &Cli) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
+    let mut flush = signal(SignalKind::user_defined1()).context("listen for SIGUSR1")?;
     let config = from_config(&whole)?;
     let relays: Vec<String> = config.relays.iter().map(Url::authority).collect();
     let interval = config.interval;
     let agent = Agent::start(config, World::default())?;
     tracing::info!(relays = relays.join(" "), ?interval, "ready");
-    agent.run(signals.received(cli)).await;
+    notify("READY=1");
+    let reload = |whole: &Config| {
+        let reloaded = from_config(whole).and_then(|config| Ok(agent.reload(config)?));
+        if let Err(error) = reloaded {
+            tracing::error!("the agent goes on as before: {error:#}");
+        }
+    };
+    {
+        let mut ended = std::pin::pin!(signals.received_or(cli, reload));
+        loop {
+            tokio::select! {
+                () = &mut ended => break,
+                _ = flush.recv() => agent.flush(),
+            }
+        }
+    }
+    notify("STOPPING=1");
+    agent.stop().await;
     Ok(())
 }

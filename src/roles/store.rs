@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use tandem_server::{Listeners, Server};
+use tandem_http::{Listener, ServerTls, ServerTlsConfig};
+use tandem_server::{Input, Listeners, Server};
 use tandem_store::{Options, Store};
 use tandem_vfs::RealFs;
 use tokio::net::TcpListener;
 
 use crate::cli::Cli;
-use crate::config::{Config, StoreSection};
+use crate::config::{self, Config, StoreSection};
 use crate::memory;
-use crate::roles::catalog;
+use crate::roles::{catalog, serving};
 use crate::stop::Signals;
 use crate::units::{DurationText, SizeText};
 
@@ -36,6 +37,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(3);
 pub(crate) struct Bound {
     api: TcpListener,
     page: Option<TcpListener>,
+    inputs: Vec<Input>,
+    tls: Option<ServerTls>,
 }
 
 /// Opens the listeners that a section names.
@@ -45,7 +48,35 @@ pub(crate) async fn bind(section: &StoreSection, http: &str, admin: &str) -> any
         "off" => None,
         addr => Some(tandem_http::bind(addr).await?),
     };
-    Ok(Bound { api, page })
+    let mut inputs = Vec::new();
+    for config in config::inputs::of(section)? {
+        let bind = config.bind.clone();
+        let input = Input::open(config).await;
+        inputs.push(input.with_context(|| format!("open the listener on {bind}"))?);
+    }
+    Ok(Bound {
+        api,
+        page,
+        inputs,
+        tls: tls(section)?,
+    })
+}
+
+/// What its listeners speak TLS with, if they are to.
+fn tls(section: &StoreSection) -> anyhow::Result<Option<ServerTls>> {
+    let Some(certificate) = &section.https_certificate else {
+        return Ok(None);
+    };
+    if !section.https_enabled {
+        return Ok(None);
+    }
+    let private_key = section.https_private_key.as_ref();
+    let tls = ServerTls::load(ServerTlsConfig {
+        certificate: certificate.clone(),
+        private_key: private_key.unwrap_or(certificate).clone(),
+        client_ca: section.https_client_ca.clone(),
+    })?;
+    Ok(Some(tls))
 }
 
 /// A store that runs.
@@ -55,6 +86,7 @@ pub(crate) struct Running {
     pub(crate) dir: PathBuf,
     store: Arc<Store>,
     server: Server,
+    tls: Option<ServerTls>,
 }
 
 /// Opens the store in `dir` and serves it; one of `stores` in this process.
@@ -100,15 +132,22 @@ pub(crate) async fn start(
         ..tandem_server::Config::default()
     };
     config.limits.stop_deadline = STOP_DEADLINE;
-    config.continuous_queries = section
-        .continuous_queries
-        .unwrap_or(config.continuous_queries);
-    if let Some(size) = section.body_bytes_max {
-        config.body_bytes_max = usize::try_from(size.0).unwrap_or(usize::MAX);
-    }
+    config.bind = bound.api.local_addr().map_or_else(
+        |_| tandem_server::Config::BIND.to_owned(),
+        |addr| addr.to_string(),
+    );
+    serving::apply(section, &mut config);
+    let secured = |tcp: TcpListener| {
+        let listener = Listener::from(tcp);
+        match &bound.tls {
+            Some(tls) => listener.with_tls(tls.clone()),
+            None => listener,
+        }
+    };
     let listeners = Listeners {
-        api: bound.api,
-        page: bound.page,
+        api: secured(bound.api),
+        page: bound.page.map(secured),
+        inputs: bound.inputs,
     };
     let server =
         Server::start(listeners, Arc::clone(&store), catalog, config).context("serve the store")?;
@@ -117,6 +156,7 @@ pub(crate) async fn start(
         dir: dir.into(),
         store,
         server,
+        tls: bound.tls,
     })
 }
 
@@ -169,6 +209,19 @@ impl Running {
         self.server.page_addr()
     }
 
+    /// Reads again what can be exchanged while it runs: certificates.
+    pub(crate) fn reload(&self) {
+        let Some(tls) = &self.tls else { return };
+        match tls.reload() {
+            Ok(()) => tracing::info!(store = self.name, "the certificate was read again"),
+            Err(error) => tracing::error!(
+                store = self.name,
+                error = &error as &dyn std::error::Error,
+                "the certificate was not taken; the one before stays in use"
+            ),
+        }
+    }
+
     /// Ends requests in flight and writes everything out.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         let drained = self.server.stop().await;
@@ -201,6 +254,6 @@ pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
         data = %running.dir.display(),
         "ready"
     );
-    signals.received(cli).await;
+    signals.received_or(cli, |_| running.reload()).await;
     running.stop().await
 }

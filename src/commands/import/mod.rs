@@ -61,6 +61,26 @@ pub(crate) struct ImportArgs {
     from_line: u64,
 }
 
+/// Writes one file to a server. An empty name of a database is none.
+pub(super) fn run_one(
+    path: &Path,
+    url: &str,
+    database: &str,
+    precision: &str,
+    pps: u64,
+) -> anyhow::Result<()> {
+    let args = ImportArgs {
+        files: vec![path.to_owned()],
+        url: Some(url.to_owned()),
+        database: Some(database.to_owned()).filter(|name| !name.is_empty()),
+        retention_policy: None,
+        precision: precision.to_owned(),
+        pps,
+        from_line: 1,
+    };
+    run(&args, None)
+}
+
 pub(super) fn run(args: &ImportArgs, data_dir: Option<&Path>) -> anyhow::Result<()> {
     let precision = tandem_model::Precision::parse_v1(&args.precision)
         .with_context(|| format!("--precision {:?}: give n, u, ms, s, m or h", args.precision))?;

@@ -1,0 +1,180 @@
+//! What lies in `deploy/` holds together: configurations are read, names are those that operators know, and each panel of a
+//! dashboard gets an answer from an appliance that runs.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::tool::good;
+use common::{await_true, http, process::Process, process::free_addresses};
+use serde_json::Value as Json;
+
+/// Measurements of containers and their engine: a host without an engine has none.
+const NEED_CONTAINERS: [&str; 1] = ["docker"];
+/// Panels that need more than one busy host to show anything: what they are about may not be there.
+const MAY_BE_EMPTY: [&str; 4] = [
+    // No swap, no disk of its own, no network but loopback in a small container.
+    "Swap used",
+    "Bytes read and written",
+    "Time with requests under way",
+    "Bytes received and sent",
+];
+
+fn deploy() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy")
+}
+
+fn files(dir: &str, ending: &str) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(deploy().join(dir))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|found| found == ending))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "no .{ending} in deploy/{dir}");
+    files
+}
+
+#[test]
+fn every_example_configuration_is_good() {
+    let home = tempfile::tempdir().unwrap();
+    for file in files("config", "toml") {
+        let file = file.to_str().unwrap();
+        let said = good(home.path(), &["check-config", "--config", file]);
+        assert_eq!(said, "the configuration is good\n", "{file}");
+    }
+}
+
+#[test]
+fn units_start_commands_with_configurations_that_exist() {
+    for unit in files("systemd", "service") {
+        let text = fs::read_to_string(&unit).unwrap();
+        let start = text
+            .lines()
+            .find_map(|line| line.strip_prefix("ExecStart=/usr/bin/tandem "))
+            .unwrap_or_else(|| panic!("{unit:?} starts nothing"));
+        let (command, config) = start.split_once(" --config /etc/tandem/").unwrap();
+        assert!(["store", "relay", "agent"].contains(&command), "{start}");
+        assert!(deploy().join("config").join(config).exists(), "{config}");
+    }
+}
+
+#[test]
+fn stacks_have_the_names_ports_and_aliases_that_operators_know() {
+    for file in ["compose.yaml", "stack.yaml"] {
+        let text = fs::read_to_string(deploy().join(file)).unwrap();
+        for needed in [
+            "  monitoring-agent:\n",
+            "  monitoring-server-relay:\n",
+            "  monitoring-server:\n",
+            "  monitoring-server-backup:\n",
+            "  monitoring-client:\n",
+            "aliases: [monitoringserver]",
+            "aliases: [monitoringserver-backup]",
+            "--http, \":8086\", --admin, \":8083\"",
+            "--http, \":8087\", --admin, \":8084\"",
+            "--backend=primary=http://monitoringserver:8086",
+            "--backend=backup=http://monitoringserver-backup:8087",
+            "TANDEM_STORE_AUTH_ENABLED: \"true\"",
+        ] {
+            assert!(text.contains(needed), "{file} lacks {needed:?}");
+        }
+    }
+    let source = deploy().join("grafana/provisioning/datasources/acsmonitoring.yaml");
+    let text = fs::read_to_string(source).unwrap();
+    for needed in [
+        "name: acsmonitoring",
+        "url: http://monitoringserver:8086",
+        "editable: true",
+    ] {
+        assert!(text.contains(needed), "the data source lacks {needed:?}");
+    }
+}
+
+/// A query of a panel or a variable, with Grafana's macros put in.
+fn filled(query: &str) -> String {
+    query
+        .replace("$timeFilter", "time >= now() - 5m and time <= now()")
+        .replace("$__interval", "2s")
+        .replace("$interval", "2s")
+        .replace("/^$host$/", "/^.*$/")
+        .replace("/^$container$/", "/^.*$/")
+}
+
+/// What is asked for by a dashboard: title of the panel or name of the variable, and the text.
+fn queries(board: &Json) -> Vec<(String, String)> {
+    let text = |json: &Json| json.as_str().unwrap().to_owned();
+    let variables = board["templating"]["list"].as_array().unwrap().iter();
+    let mut queries: Vec<(String, String)> = variables
+        .map(|variable| (text(&variable["name"]), text(&variable["query"])))
+        .collect();
+    for panel in board["panels"].as_array().unwrap() {
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            queries.push((text(&panel["title"]), text(&target["query"])));
+        }
+    }
+    queries
+}
+
+#[test]
+fn every_panel_of_every_dashboard_has_an_answer() {
+    let home = tempfile::tempdir().unwrap();
+    let [primary, page, backup, backup_page, relay] = free_addresses();
+    let text = [primary, page, backup, backup_page, relay].map(|address| address.to_string());
+    let arguments = [
+        "up",
+        "--http",
+        &text[0],
+        "--admin",
+        &text[1],
+        "--backup-http",
+        &text[2],
+        "--backup-admin",
+        &text[3],
+        "--relay-http",
+        &text[4],
+        "--interval",
+        "1s",
+        "--data-dir",
+        "data",
+    ];
+    let mut process = Process::start(&arguments, home.path(), "up");
+    process.await_ping(primary);
+    // Two windows of two seconds are what a rate needs.
+    let points = || http::rows(primary, "telegraf", "SELECT count(load1) FROM system");
+    await_true("eight points of each collector", common::PATIENCE, || {
+        let rows = points().unwrap_or_default();
+        rows.first().is_some_and(|row| row[1].as_u64() >= Some(8))
+    });
+    let mut seen = BTreeSet::new();
+    let mut empty = Vec::new();
+    for file in files("grafana/dashboards", "json") {
+        let board: Json = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        assert!(seen.insert(board["uid"].to_string()), "{file:?}: uid twice");
+        let queries = queries(&board);
+        assert!(queries.len() > 5, "{file:?}");
+        for (title, query) in queries {
+            let filled = filled(&query);
+            assert!(!filled.contains('$'), "{title}: {filled}");
+            let series = http::series(primary, "telegraf", &filled);
+            let series = series.unwrap_or_else(|| panic!("{title}: no answer to {filled}"));
+            let about_containers = NEED_CONTAINERS.iter().any(|name| filled.contains(name));
+            let may_be_empty = about_containers || MAY_BE_EMPTY.contains(&title.as_str());
+            let values = |s: &Json| {
+                let rows = s["values"].as_array().cloned().unwrap_or_default();
+                let cell = |row: &Json| {
+                    row.as_array()
+                        .is_some_and(|row| row[1..].iter().any(|v| !v.is_null()))
+                };
+                rows.iter()
+                    .any(|row| row.as_array().is_some_and(|r| r.len() == 1) || cell(row))
+            };
+            if !may_be_empty && !series.iter().any(values) {
+                empty.push(format!("{title}: {filled}"));
+            }
+        }
+    }
+    assert!(empty.is_empty(), "panels without data: {empty:#?}");
+}
