@@ -53,6 +53,7 @@ mod store;
 mod store_id;
 mod thread;
 mod tombstone;
+mod unknown;
 mod verify;
 mod view;
 mod wire;

@@ -19,7 +19,7 @@ use tandem_vfs::Vfs;
 use crate::batch::SeriesRef;
 use crate::block::{BlockError, BlockFile};
 use crate::commit::{Groups, apply};
-use crate::core::{Core, make_dir, remove_tree};
+use crate::core::{Core, make_dir};
 use crate::database::{Database, database_dir};
 use crate::delete::ReplayMarks;
 use crate::error::StoreError;
@@ -30,9 +30,8 @@ use crate::manifest::{DatabaseRecord, Manifest, ShardRecord, State};
 use crate::options::Options;
 use crate::shard::{Shard, ShardFile};
 use crate::tombstone::Tombstone;
+use crate::unknown::{holds_files, remove_unknown};
 
-/// The end of the name of a data file that nothing names and that is kept.
-const ORPHAN: &str = ".orphan";
 /// What the system says of blocks that the disk cannot read; there is no `ErrorKind` for it.
 const EIO: i32 = 5;
 /// The longest WAL record: one write request's rows.
@@ -190,82 +189,6 @@ fn twice<T>(mut read: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreE
         }
         done => done,
     }
-}
-
-/// True when there is a file in one of the directories below `data`.
-fn holds_files(vfs: &dyn Vfs, dir: &Path) -> std::io::Result<bool> {
-    for name in vfs.read_dir(dir)? {
-        // What has no entries to list is a file.
-        if holds_files(vfs, &dir.join(name)).unwrap_or(true) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Removes every file and directory that the manifest does not name.
-///
-/// When the manifest lost its last record, data files are kept under another name: the record may
-/// have named them.
-fn remove_unknown(core: &Core, state: &State, torn: bool) -> Result<(), StoreError> {
-    let vfs = &*core.vfs;
-    let list = |dir: &Path| {
-        vfs.read_dir(dir)
-            .map_err(StoreError::io("list directory", dir))
-    };
-    let data = core.dir.join("data");
-    for name in list(&data)? {
-        let path = data.join(&name);
-        let Some((&id, record)) = state
-            .databases
-            .iter()
-            .find(|(id, _)| id.to_string() == name)
-        else {
-            remove_tree(vfs, &path).map_err(StoreError::io("remove", &path))?;
-            continue;
-        };
-        let mut known: Vec<(String, BTreeSet<String>)> = state
-            .shards
-            .iter()
-            .filter(|(_, shard)| shard.database == id)
-            .map(|(shard_id, shard)| {
-                (
-                    shard_id.to_string(),
-                    shard.files.iter().map(|f| f.name()).collect(),
-                )
-            })
-            .collect();
-        known.push((
-            "index".into(),
-            record.segments.iter().map(|s| s.name()).collect(),
-        ));
-        for sub in list(&path)? {
-            let sub_path = path.join(&sub);
-            let Some((_, files)) = known.iter().find(|(name, _)| *name == sub) else {
-                remove_tree(vfs, &sub_path).map_err(StoreError::io("remove", &sub_path))?;
-                continue;
-            };
-            for file in list(&sub_path)?
-                .iter()
-                .filter(|file| !files.contains(*file))
-            {
-                let file_path = sub_path.join(file);
-                if file.ends_with(ORPHAN) {
-                    continue;
-                }
-                if torn && (file.ends_with(".blk") || file.ends_with(".sidx")) {
-                    let kept = sub_path.join(format!("{file}{ORPHAN}"));
-                    tracing::error!(file = %kept.display(), "kept: the manifest's last record is torn and may have named it");
-                    vfs.rename(&file_path, &kept)
-                        .map_err(StoreError::io("rename", &file_path))?;
-                    continue;
-                }
-                vfs.remove_file(&file_path)
-                    .map_err(StoreError::io("remove", &file_path))?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Opens the WAL and applies what is not in files yet. When memory fills up, files are written
