@@ -372,3 +372,23 @@ fn a_file_that_the_disk_cannot_read_is_left_alone_and_the_rest_answers() {
         assert_eq!(points(&store, "n"), ["n,host=b v=2i 1"]);
     }
 }
+
+/// It is told at the start alone, and must not be missed by who only looks at the figures.
+#[test]
+fn a_damaged_segment_of_the_wal_counts_as_a_damaged_file() {
+    let mut bed = bed();
+    for body in ["m,h=a v=1 1", "m,h=b v=2 2", "m,h=c v=3 3"] {
+        bed.write(body).unwrap();
+    }
+    let dir = Path::new(DIR).join("wal");
+    let mut names = bed.fs.read_dir(&dir).unwrap();
+    names.retain(|name| name.ends_with(".seg"));
+    let path = dir.join(&names[0]);
+    // In the first record, behind the headers of segment and frame.
+    let file = bed.fs.open(&path).unwrap();
+    file.write_all_at(&[0xff], 48 + 32 + 3).unwrap();
+    bed.reopen();
+    assert_eq!(bed.store.report().quarantined, [path.clone()]);
+    assert_eq!(bed.store.stats().damaged, [path]);
+    assert_eq!(points(&bed.store, "m"), ["m,h=b v=2 2", "m,h=c v=3 3"]);
+}

@@ -24,6 +24,8 @@ use crate::tombstone::Tombstone;
 const FILES_BEHIND: usize = 100;
 /// How long a file that the system could not read is left alone.
 const BARRED_AFTER_IO: Duration = Duration::from_secs(600);
+/// How often it is said that a merge waits for free space, which is looked for each second.
+const SAY_FULL_EVERY_NS: i64 = 600_000_000_000;
 
 /// See the module's head.
 #[derive(Debug)]
@@ -42,6 +44,22 @@ struct Watch {
     newest: HashMap<ShardId, (u64, i64)>,
     /// Files that could not be merged, with their names, and until when they are left alone.
     barred: BTreeMap<u64, (PathBuf, i64)>,
+    /// When it was last said that a merge waits for free space.
+    said_full_ns: Option<i64>,
+}
+
+impl Watch {
+    /// True when it is time to say that a merge waits for free space.
+    fn may_say_full(&mut self, now_ns: i64) -> bool {
+        let again_ns = |said_ns: i64| said_ns.saturating_add(SAY_FULL_EVERY_NS);
+        let is_new = self
+            .said_full_ns
+            .is_none_or(|said_ns| now_ns < said_ns || now_ns >= again_ns(said_ns));
+        if is_new {
+            self.said_full_ns = Some(now_ns);
+        }
+        is_new
+    }
 }
 
 /// Who asks for a merge.
@@ -247,7 +265,10 @@ impl Compactor {
             Counters::add(&self.core.counters.no_space, 1);
             return match mode {
                 Mode::Background => {
-                    tracing::warn!(%error, "a compaction waits for free space");
+                    let now_ns = self.core.options.clock.now_ns();
+                    if self.watch().may_say_full(now_ns) {
+                        tracing::warn!(%error, "a compaction waits for free space");
+                    }
                     Ok(Outcome::Done)
                 }
                 Mode::Settle => Err(error),

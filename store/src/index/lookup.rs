@@ -183,6 +183,21 @@ impl SeriesTable {
         found
     }
 
+    /// Those of `series` that carry the two tag keys with the same value.
+    pub(crate) fn with_equal_values(&self, a: &[u8], b: &[u8], series: &[u32]) -> Vec<u32> {
+        let Some((a, b)) = self.dictionary.key(a).zip(self.dictionary.key(b)) else {
+            return Vec::new();
+        };
+        let is_equal = |id: &u32| {
+            let pairs = self
+                .pair_of(SeriesId(*id), a)
+                .zip(self.pair_of(SeriesId(*id), b));
+            // Equal values have equal escapes.
+            pairs.is_some_and(|(a, b)| self.dictionary.value(a) == self.dictionary.value(b))
+        };
+        series.iter().copied().filter(is_equal).collect()
+    }
+
     fn present(&self, measurement: &[u8], key: &[u8], within: &RoaringBitmap) -> Option<Present> {
         let measurement: &Measurement = self.measurement(measurement)?;
         let key = self.dictionary.key(key)?;

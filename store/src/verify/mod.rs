@@ -228,9 +228,7 @@ impl Check<'_> {
                     self.report.series += u64::from(read.series);
                     if let Some(error) = read.damage {
                         self.store_fault(&path, &error);
-                    } else if table.count_in(segment.ids()) as u64
-                        != u64::from(read.series)
-                    {
+                    } else if table.count_in(segment.ids()) as u64 != u64::from(read.series) {
                         self.fault(
                             path,
                             0,

@@ -8,6 +8,9 @@ use roaring::RoaringBitmap;
 use super::View;
 use crate::index::{each_value, with_fitting_value};
 
+/// Series that are looked at under one lock.
+const SERIES_AT_ONCE: usize = 4096;
+
 impl View {
     /// The tag keys that series of a measurement carry here, sorted.
     #[must_use]
@@ -78,6 +81,28 @@ impl View {
     ) -> RoaringBitmap {
         let lock = || self.database.table();
         with_fitting_value(&lock, measurement, key, &self.series, fits)
+    }
+
+    /// The series of a measurement that carry both tags here, with the same value.
+    #[must_use]
+    pub fn series_with_equal_values(
+        &self,
+        measurement: &[u8],
+        a: &[u8],
+        b: &[u8],
+    ) -> RoaringBitmap {
+        let both = {
+            let table = self.database.table();
+            let with_a = table.tagged(measurement, a, &self.series);
+            table.tagged(measurement, b, &with_a)
+        };
+        let both: Vec<u32> = both.iter().collect();
+        // Some at a time, so that no writer waits long for the table.
+        let equal = both.chunks(SERIES_AT_ONCE).flat_map(|series| {
+            let table = self.database.table();
+            table.with_equal_values(a, b, series)
+        });
+        equal.collect()
     }
 
     /// How many series of a measurement have rows here.

@@ -57,6 +57,29 @@ fn plain(slices: &[Rows]) -> Vec<(i64, String)> {
 }
 
 #[test]
+fn series_with_equal_values_of_two_tags() {
+    let store = store();
+    write(
+        &store,
+        "m,a=x,b=x v=1 1\nm,a=x,b=y v=1 1\nm,a=y v=1 1\nn,a=x,b=x v=1 1\nm,a=p\\ q,b=p\\ q,c=x v=1 1",
+    );
+    let view = view(&store);
+    let keys = |measurement: &[u8], a: &[u8], b: &[u8]| {
+        let equal = view.series_with_equal_values(measurement, a, b);
+        let keys = equal.iter().map(|id| view.series_key(SeriesId(id)));
+        keys.map(|key| String::from_utf8(key).unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        keys(b"m", b"a", b"b"),
+        ["m,a=x,b=x", "m,a=p\\ q,b=p\\ q,c=x"]
+    );
+    assert_eq!(keys(b"n", b"b", b"a"), ["n,a=x,b=x"]);
+    assert_eq!(keys(b"m", b"a", b"c"), [""; 0]);
+    assert_eq!(keys(b"m", b"a", b"gone"), [""; 0]);
+}
+
+#[test]
 fn a_long_series_comes_in_slices_of_both_orders() {
     let store = store();
     // Three files and a memtable over two shards, every other row in two of them.

@@ -181,7 +181,10 @@ fn a_long_segment_gives_back_all_that_was_in_it() {
             assert_eq!(a, b);
         }
         let carriers = back.with_value(measurement, b"host", b"h3", &all);
-        assert_eq!(carriers, table.with_value(measurement, b"host", b"h3", &all));
+        assert_eq!(
+            carriers,
+            table.with_value(measurement, b"host", b"h3", &all)
+        );
     }
 }
 

@@ -38,11 +38,7 @@ pub(crate) fn write_segment_file<'a>(
     ids: Range<u32>,
     table: &dyn Fn() -> RwLockReadGuard<'a, SeriesTable>,
 ) -> Result<u32, StoreError> {
-    let mut out = Output {
-        file,
-        path,
-        end: 0,
-    };
+    let mut out = Output { file, path, end: 0 };
     out.write(MAGIC)?;
     let mut content = vec![KIND_FIRST];
     put_uint(&mut content, ids.start.into());

@@ -94,6 +94,13 @@ fn a_full_disk_stops_compaction_before_it_begins() {
     assert!(bed.contents() == before);
 }
 
+#[test]
+fn a_full_disk_is_not_said_each_second() {
+    let (mut watch, every) = (Watch::default(), SAY_FULL_EVERY_NS);
+    let said = [5, 6, every, every + 5, every + 6, 3].map(|now_ns| watch.may_say_full(now_ns));
+    assert_eq!(said, [true, false, false, true, false, true]);
+}
+
 /// What is hidden as a whole goes also when there is no room for anything.
 #[test]
 fn a_full_disk_gives_up_deleted_files() {
