@@ -16,6 +16,16 @@ const COMPACT_MAX: Duration = Duration::from_secs(1_800);
 const LOOPBACK: &str = "127.0.0.1:0";
 
 pub(super) fn start(program: &Path, dir: &Path, log: &Path) -> anyhow::Result<Server> {
+    start_with(program, dir, log, &[])
+}
+
+/// Starts a store with these variables in its environment.
+pub(super) fn start_with(
+    program: &Path,
+    dir: &Path,
+    log: &Path,
+    settings: &[(&str, &str)],
+) -> anyhow::Result<Server> {
     // The log of a start before this one must not be taken for this one's.
     let earlier = std::fs::read_to_string(log).map_or(0, |text| text.len());
     let mut command = Command::new(program);
@@ -31,6 +41,9 @@ pub(super) fn start(program: &Path, dir: &Path, log: &Path) -> anyhow::Result<Se
     command.arg("--data-dir").arg(dir);
     // A row has a million values of one tag.
     command.env("TANDEM_STORE_MAX_VALUES_PER_TAG", "0");
+    // InfluxDB's own statistics are off too.
+    command.env("TANDEM_STORE_MONITOR_STORE_ENABLED", "false");
+    command.envs(settings.iter().copied());
     let mut process = Process::start(command, log)?;
     let ready = |text: &str| {
         ready_line(text.get(earlier..)?)?["api"]
@@ -93,6 +106,25 @@ pub(crate) fn up(program: &Path, dir: &Path) -> anyhow::Result<Process> {
     let mut process = Process::start(command, &dir.with_extension("log"))?;
     process.await_some(START_MAX, |log| log.contains("Ctrl-C stops").then_some(()))?;
     Ok(process)
+}
+
+/// Starts a relay to these backends; gives where it listens.
+pub(crate) fn relay_between(
+    program: &Path,
+    dir: &Path,
+    backends: [SocketAddr; 2],
+) -> anyhow::Result<(SocketAddr, Process)> {
+    std::fs::create_dir_all(dir)?;
+    let mut command = Command::new(program);
+    command.args(["relay", "--http", LOOPBACK, "--log-format", "json"]);
+    for (name, address) in ["a", "b"].iter().zip(backends) {
+        command.arg("--backend").arg(format!("{name}=http://{address}"));
+    }
+    command.arg("--data-dir").arg(dir);
+    let mut process = Process::start(command, &dir.with_extension("log"))?;
+    let ready = |log: &str| ready_line(log)?["listen"].as_str()?.parse().ok();
+    let address = process.await_some(START_MAX, ready)?;
+    Ok((address, process))
 }
 
 /// Starts an agent that sends to `relay`.

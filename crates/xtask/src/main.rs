@@ -1,11 +1,12 @@
-//! Automation of the repository: `cargo xtask tidy`, `test`, `bench`, `crash`,
-//! `kill`, `fuzz`.
+//! Automation of the repository: `cargo xtask tidy`, `test`, `bench`, `crash`, `kill`, `fuzz`,
+//! `conformance`, `differential`.
 //!
 //! Everything here runs from a fresh clone with nothing but cargo; what a part needs beyond that
 //! it looks for, and says when it is missing. Output goes to stdout, problems to stderr; the exit
 //! code is 0 when all is well, 1 when a check failed, 2 when the command was not understood.
 
 mod bench;
+mod differential;
 mod fuzz;
 mod proof;
 mod test;
@@ -26,14 +27,24 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                              conformance; with --install, as root on Debian, brings the
                              packages that they use
   bench store [--install] [--quick] [--alone] [--only ROW]… [--list]
+  bench mixed [--quick]
                              measures a store beside its goals and beside influxd and
                              victoria-metrics, which --install brings
+  bench relay [--quick]      what a relay to two backends costs, beside a bare TCP tee
   crash [--cycles N] [--seed S] …
                              random lives of the store on a simulated file system, with that
                              many power cuts; `crash --help` tells the rest
   kill [--cycles N] [--seed S]
                              kills the store's process under load, and looks what is there
+  relay-soak [--cycles N] [--seed S]
+                             kills, stops, pauses, cuts and slows two stores and a relay under load, and
+                             compares the stores
   fuzz TARGET [--runs N]     libFuzzer on a parser or decoder
+  conformance                plays the recorded conversations with InfluxDB against a fresh store,
+                             and says of each case whether it holds
+  differential query|write [--minutes N] [--seed S] …
+                             the same requests to a real influxd and to a store, and whether they
+                             answer the same; `differential write --help` tells the rest
 ";
 
 fn main() -> ExitCode {
@@ -48,7 +59,12 @@ fn main() -> ExitCode {
         ["bench", options @ ..] => root().and_then(|root| bench::run(&root, options)),
         ["crash", options @ ..] => root().and_then(|root| proof::crash(&root, options)),
         ["fuzz", options @ ..] => root().and_then(|root| fuzz::run(&root, options)),
+        ["conformance"] => root().and_then(|root| test::conformance(&root)),
+        ["differential", options @ ..] => {
+            root().and_then(|root| differential::differential(&root, options))
+        }
         ["kill", options @ ..] => root().and_then(|root| proof::kill(&root, options)),
+        ["relay-soak", options @ ..] => root().and_then(|root| proof::relay_soak(&root, options)),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

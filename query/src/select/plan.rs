@@ -148,7 +148,7 @@ fn sorted(tags: &[String]) -> Vec<String> {
 
 /// Bytes of a planned series beside its key, and of the group that it may be alone in, about.
 const PLANNED_BYTES: usize = size_of::<PlannedSeries>() + 32;
-const GROUP_BYTES: usize = 320;
+const GROUP_BYTES: usize = 512;
 /// Series between two looks at whether the query is still wanted.
 const SERIES_PER_CHECK: usize = 1_024;
 
