@@ -33,6 +33,9 @@ fn main() -> ExitCode {
     memory::use_small_pages();
     files::allow_many();
     let cli = Cli::parse_from(shell::with_two_dashes(std::env::args()));
+    if let Some(Command::Agent(_)) = cli.command {
+        memory::commit_late();
+    }
     match run(cli) {
         Ok(true) => ExitCode::SUCCESS,
         // What was wrong has been told.

@@ -116,11 +116,16 @@ fn check(config: &Config) -> Result<(), AgentError> {
     {
         return refuse("the time between samples must be at least 100ms");
     }
-    let sampled = config.sampling.iter().flat_map(|sampling| &sampling.collectors);
+    let sampled = config
+        .sampling
+        .iter()
+        .flat_map(|sampling| &sampling.collectors);
     for name in config.collectors.timings.keys().chain(sampled) {
         if !Collectors::NAMES.contains(&name.as_str()) {
             let known = Collectors::NAMES.join(", ");
-            return refuse(&format!("there is no collector {name:?}; there are {known}"));
+            return refuse(&format!(
+                "there is no collector {name:?}; there are {known}"
+            ));
         }
     }
     for (name, timing) in &config.collectors.timings {
@@ -132,7 +137,9 @@ fn check(config: &Config) -> Result<(), AgentError> {
         if timing.offset.is_some_and(|offset| offset >= interval)
             || timing.jitter.is_some_and(|jitter| jitter >= interval)
         {
-            return refuse(&format!("offset and jitter of {name} must be below its interval"));
+            return refuse(&format!(
+                "offset and jitter of {name} must be below its interval"
+            ));
         }
     }
     Ok(())

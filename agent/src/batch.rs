@@ -167,7 +167,8 @@ impl Batch {
                 let start = self.text.len();
                 self.text.extend_from_within(name.clone());
                 self.text.extend_from_slice(suffix.as_bytes());
-                self.fields.push((start..self.text.len(), Noted::Float(value)));
+                self.fields
+                    .push((start..self.text.len(), Noted::Float(value)));
             }
         }
     }
@@ -187,7 +188,11 @@ impl Batch {
         if self.guard.is_some() || self.sampling != Sampling::Off {
             let series = self.series(measurement);
             let time_ns = self.time_ns;
-            if self.guard.as_mut().is_some_and(|guard| !guard.admits(series, time_ns)) {
+            if self
+                .guard
+                .as_mut()
+                .is_some_and(|guard| !guard.admits(series, time_ns))
+            {
                 return;
             }
             if self.sampling != Sampling::Off {
@@ -332,7 +337,11 @@ mod tests {
         }
         assert_eq!(batch.lines(), 0);
         batch.sample(Sampling::Write);
-        batch.line("cpu").float("usage", 2.0).unsigned("n", 3).finish();
+        batch
+            .line("cpu")
+            .float("usage", 2.0)
+            .unsigned("n", 3)
+            .finish();
         let expected = "cpu usage=4,n=3i,usage_min=1,usage_max=9,usage_p95=9 7000000000\n";
         assert_eq!(text(&batch), expected);
         batch.sample(Sampling::Off);

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tandem_http::{Credentials, HeaderValue, Url};
+use tandem_http::{ClientTls, Credentials, HeaderValue, Secret, Url};
 
 use crate::collect::Collectors;
 use crate::governor::Budget;
@@ -85,7 +85,9 @@ pub struct Output {
     /// Who the agent is, for relays whose URL has no name and password.
     pub credentials: Option<Credentials>,
     /// A token sent as it is, `Authorization: Token …`; goes over `credentials`.
-    pub token: Option<tandem_http::Secret>,
+    pub token: Option<Secret>,
+    /// For relays with `https://`.
+    pub tls: ClientTls,
     /// Whether the database is made at the start.
     pub create_database: bool,
     /// How long lines are gathered for one request; 0 sends each gather at once.
@@ -200,6 +202,7 @@ impl Default for Output {
             gzip: None,
             credentials: None,
             token: None,
+            tls: ClientTls::default(),
             create_database: true,
             flush_interval: Duration::ZERO,
             flush_jitter: Duration::ZERO,

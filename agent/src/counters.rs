@@ -178,7 +178,10 @@ impl GatherStats {
         let mut figures = lock(&self.figures);
         let read = *figures;
         (figures.time_sum_ns, figures.gathers) = (0, 0);
-        (read, read.time_sum_ns.checked_div(read.gathers).unwrap_or(0))
+        (
+            read,
+            read.time_sum_ns.checked_div(read.gathers).unwrap_or(0),
+        )
     }
 }
 

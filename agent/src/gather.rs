@@ -121,7 +121,12 @@ impl Gatherer {
                 Some(at) => old.swap_remove(at),
                 None => {
                     self.next_id += 1;
-                    Slot::new(self.next_id, chosen.collector, chosen.options, &self.counters)
+                    Slot::new(
+                        self.next_id,
+                        chosen.collector,
+                        chosen.options,
+                        &self.counters,
+                    )
                 }
             };
             slot.plan(plan, chosen.timing, now_ns);
@@ -206,7 +211,8 @@ impl Gatherer {
         };
         let id = slot.id;
         let Some(mut job) = slot.resting.take() else {
-            self.counters.change(|accounts| accounts.gather_timeouts += 1);
+            self.counters
+                .change(|accounts| accounts.gather_timeouts += 1);
             slot.stats.change(|figures| figures.timeouts += 1);
             if let Some(silent) = slot.timeouts.speak(Instant::now()) {
                 let collector = slot.name;
@@ -313,12 +319,18 @@ impl Gatherer {
     /// Keeps the agent within its own limits.
     fn govern(&mut self) {
         let source = &mut self.source;
-        match self.governor.decide(Instant::now(), || usage::read(source).rss_bytes) {
+        match self
+            .governor
+            .decide(Instant::now(), || usage::read(source).rss_bytes)
+        {
             Decision::Keep => {}
             Decision::SlowDown(over) => {
                 if matches!(over, Over::MemoryBytes(_)) {
                     self.idle_workers.clear();
-                    let resting = self.slots.iter_mut().filter_map(|slot| slot.resting.as_mut());
+                    let resting = self
+                        .slots
+                        .iter_mut()
+                        .filter_map(|slot| slot.resting.as_mut());
                     resting.for_each(|job| job.batch.shrink());
                 }
                 let costliest = self
@@ -333,7 +345,9 @@ impl Gatherer {
                         times, "the agent is over its budget ({over}): gathered less often"
                     );
                 }
-                self.slots.iter_mut().for_each(|slot| slot.spent = Duration::ZERO);
+                self.slots
+                    .iter_mut()
+                    .for_each(|slot| slot.spent = Duration::ZERO);
             }
             Decision::SpeedUp => {
                 let slowest = self.slots.iter_mut().max_by_key(|slot| slot.slowdown());

@@ -54,7 +54,11 @@ fn alternatives(pattern: &str) -> Vec<String> {
             Some((start, end)) if done.len() + open.len() < ALTERNATIVES_MAX => {
                 let (before, after) = (&pattern[..start], &pattern[end + 1..]);
                 let inner = &pattern[start + 1..end];
-                open.extend(inner.split(',').map(|part| format!("{before}{part}{after}")));
+                open.extend(
+                    inner
+                        .split(',')
+                        .map(|part| format!("{before}{part}{after}")),
+                );
             }
             _ => done.push(pattern),
         }
@@ -84,7 +88,11 @@ fn matches_plain(pattern: &[u8], text: &[u8]) -> bool {
         p = star_p + 1;
         t = star_t + 1;
     }
-    pattern.get(p..).unwrap_or_default().iter().all(|&b| b == b'*')
+    pattern
+        .get(p..)
+        .unwrap_or_default()
+        .iter()
+        .all(|&b| b == b'*')
 }
 
 /// How many bytes of the pattern describe `byte`; `None` when they do not.
@@ -92,7 +100,11 @@ fn one(pattern: &[u8], byte: u8) -> Option<usize> {
     match *pattern.first()? {
         b'?' => Some(1),
         b'[' => {
-            let Some(end) = pattern.iter().position(|&b| b == b']').filter(|&end| end > 1) else {
+            let Some(end) = pattern
+                .iter()
+                .position(|&b| b == b']')
+                .filter(|&end| end > 1)
+            else {
                 return (byte == b'[').then_some(1);
             };
             let mut set = pattern.get(1..end).unwrap_or_default();
@@ -174,7 +186,11 @@ mod tests {
             ("a*b*c", "a1b2b3c", true),
             ("a*b*c", "a1b2b3", false),
         ] {
-            assert_eq!(matches(pattern, text.as_bytes()), expected, "{pattern} {text}");
+            assert_eq!(
+                matches(pattern, text.as_bytes()),
+                expected,
+                "{pattern} {text}"
+            );
         }
     }
 
@@ -207,6 +223,9 @@ mod tests {
         let expected = ["docker/aa", "docker/ab"].map(|path| dir.path().join(path));
         assert_eq!(found, expected);
         assert_eq!(paths(Path::new("/no/such/*")), Vec::<PathBuf>::new());
-        assert_eq!(paths(&dir.path().join("docker/none")), Vec::<PathBuf>::new());
+        assert_eq!(
+            paths(&dir.path().join("docker/none")),
+            Vec::<PathBuf>::new()
+        );
     }
 }

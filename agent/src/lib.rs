@@ -33,6 +33,7 @@ mod roots;
 mod schedule;
 mod sender;
 mod spool;
+pub mod telegraf;
 mod text;
 mod throttle;
 mod uplink;

@@ -74,6 +74,15 @@ impl Roots {
         }
     }
 
+    /// The same, with the host's name taken from its `/etc`.
+    #[cfg(test)]
+    pub(crate) fn with_foreign_etc(self) -> Self {
+        Self {
+            etc_is_foreign: true,
+            ..self
+        }
+    }
+
     /// A path under `/proc`.
     #[must_use]
     pub fn proc(&self, path: impl AsRef<Path>) -> PathBuf {

@@ -80,7 +80,9 @@ impl Schedule {
 
     /// The last tick not after `now_ns`.
     fn last_before(&self, now_ns: i64) -> i64 {
-        let since = now_ns.saturating_sub(self.offset_ns).rem_euclid(self.interval_ns);
+        let since = now_ns
+            .saturating_sub(self.offset_ns)
+            .rem_euclid(self.interval_ns);
         now_ns.saturating_sub(since)
     }
 

@@ -223,7 +223,9 @@ impl Sender {
         if now >= self.drain_at {
             return Next::Send(Origin::Spool);
         }
-        let first = self.flush_at.map_or(self.drain_at, |at| at.min(self.drain_at));
+        let first = self
+            .flush_at
+            .map_or(self.drain_at, |at| at.min(self.drain_at));
         Next::Wait(Some(first))
     }
 
@@ -279,15 +281,25 @@ impl Sender {
         match outcome.verdict {
             Verdict::Later | Verdict::NoDatabase => self.failed(&outcome),
             // One of their lines is the cause.
-            Verdict::Refused | Verdict::TooLarge => self.send_each(from, &records, timeout).await,
+            Verdict::Refused | Verdict::TooLarge => {
+                let said = (records.len() == 1).then_some(outcome.reason);
+                self.send_each(from, &records, said, timeout).await;
+            }
             verdict => self.account(from, &records, verdict, &outcome.reason),
         }
     }
 
-    /// Sends records one by one, in ever smaller parts, until one must wait.
-    async fn send_each(&mut self, from: Origin, records: &[Record], timeout: Duration) {
+    /// Sends records one by one, in ever smaller parts, until one must wait; `said` is what a single one was
+    /// refused with.
+    async fn send_each(
+        &mut self,
+        from: Origin,
+        records: &[Record],
+        said: Option<String>,
+        timeout: Duration,
+    ) {
         for record in records {
-            let sent = bisect::send(&mut self.uplink, record, timeout, records.len() > 1).await;
+            let sent = bisect::send(&mut self.uplink, record, timeout, said.clone()).await;
             match sent {
                 Ok((verdict, reason)) => {
                     let one = std::slice::from_ref(record);
@@ -349,7 +361,8 @@ impl Sender {
                     error!("the spool's position is not stored, lines may be sent again: {error}");
                 }
                 let rate = self.output.drain_bytes_per_second.max(1);
-                self.drain_at = Instant::now() + Duration::from_secs_f64(bytes as f64 / rate as f64);
+                self.drain_at =
+                    Instant::now() + Duration::from_secs_f64(bytes as f64 / rate as f64);
             }
         }
     }

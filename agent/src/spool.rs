@@ -136,7 +136,11 @@ impl Spool {
     ///
     /// # Errors
     /// When it could not be written; then it is not here.
-    pub(crate) fn append(&mut self, record: &Record, free_bytes_min: u64) -> Result<(), SpoolError> {
+    pub(crate) fn append(
+        &mut self,
+        record: &Record,
+        free_bytes_min: u64,
+    ) -> Result<(), SpoolError> {
         // Where nobody can tell, the write itself will.
         let available_bytes = self.vfs.available_bytes(&self.data_dir).unwrap_or(u64::MAX);
         if free_bytes_min > 0 && available_bytes < free_bytes_min {
@@ -200,7 +204,10 @@ impl Spool {
     pub(crate) fn expire(&mut self, oldest_ns: i64) -> Result<(), tandem_seglog::Error> {
         let (mut lines, mut is_any) = (0, false);
         while !self.is_empty() {
-            let first = self.peek(1)?.next().map(|record| (record.time_ns, record.lines));
+            let first = self
+                .peek(1)?
+                .next()
+                .map(|record| (record.time_ns, record.lines));
             let Some((_, more)) = first.filter(|(time_ns, _)| *time_ns < oldest_ns) else {
                 break;
             };

@@ -52,6 +52,7 @@ impl Uplink {
             connect_timeout: config.output.request_timeout,
             request_timeout: config.output.request_timeout,
             answer_bytes_max: ANSWER_BYTES_MAX,
+            tls: config.output.tls.clone(),
             ..ClientConfig::default()
         });
         let mut write_target = format!("/write?db={}", percent_encode(&config.database));

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use support::{Relay, always, config, is_in_order, takes_all};
-use tandem_agent::{Agent, AgentError, Config, World, once, test};
+use tandem_agent::{Agent, AgentError, Collectors, Config, Timing, World, once, test};
+use tandem_http::Secret;
 use tandem_testkit::ManualClock;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,6 +55,126 @@ async fn refused_lines_are_counted_and_not_sent_again() {
     bodies.sort();
     bodies.dedup();
     assert_eq!(bodies.len(), sent, "nothing was sent twice");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_bad_line_costs_itself_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let relay = Relay::start(Box::new(|body: &str| {
+        if body.contains("swap,") {
+            (400, "unable to parse")
+        } else {
+            (204, "")
+        }
+    }));
+    let mut config = config(&[&relay], dir.path());
+    config.collectors.swap = true;
+    config.collectors.kernel = true;
+    config.collectors.system = true;
+    let agent = Agent::start(config, World::default()).unwrap();
+    relay.wait("some gathers", |_| agent.accounts().written >= 20);
+    let accounts = agent.stop().await;
+    assert!(accounts.is_balanced(), "{accounts}");
+    assert!(accounts.rejected >= 2, "{accounts}");
+    let taken = relay.taken();
+    assert_eq!(accounts.written, taken.len() as u64);
+    for measurement in ["mem,", "kernel,", "system,"] {
+        assert!(
+            taken.iter().any(|line| line.starts_with(measurement)),
+            "{measurement}"
+        );
+    }
+    // Of a gather, `swap` has two lines of seven.
+    assert!(accounts.rejected * 2 <= accounts.written, "{accounts}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_are_packed_and_the_token_goes_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let relay = Relay::start(takes_all());
+    let mut config = config(&[&relay], dir.path());
+    assert!(!config.is_gzip(), "on this host there is nothing to save");
+    config.output.gzip = Some(true);
+    config.output.token = Some(Secret::new("agent:secret"));
+    config.retention_policy = Some("week".into());
+    config.output.create_database = false;
+    let agent = Agent::start(config, World::default()).unwrap();
+    relay.wait("a line", |relay| !relay.taken().is_empty());
+    agent.stop().await;
+    for (authorization, encoding) in relay.headers() {
+        assert_eq!(
+            (authorization.as_str(), encoding.as_str()),
+            ("Token agent:secret", "gzip")
+        );
+    }
+    for (target, _) in relay.requests() {
+        assert_eq!(target, "/write?db=telegraf&rp=week");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_are_gathered_for_a_while_where_settings_say_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let relay = Relay::start(takes_all());
+    let mut config = config(&[&relay], dir.path());
+    config.output.flush_interval = Duration::from_secs(3600);
+    let agent = Agent::start(config.clone(), World::default()).unwrap();
+    relay.wait("three gathers", |_| agent.accounts().gathered >= 3);
+    assert_eq!(agent.accounts().written, 0);
+    agent.flush();
+    relay.wait("all in one request", |relay| relay.taken().len() >= 3);
+    let writes = |relay: &Relay| {
+        let requests = relay.requests();
+        requests
+            .iter()
+            .filter(|(target, _)| target.starts_with("/write"))
+            .count()
+    };
+    assert_eq!(writes(&relay), 1);
+    // New settings take effect at once, and lose nothing.
+    config.output.flush_interval = Duration::ZERO;
+    config.global_tags = vec![("dc".into(), "x".into())];
+    agent.reload(config.clone()).unwrap();
+    relay.wait("lines with the new tag", |relay| {
+        relay
+            .taken()
+            .iter()
+            .any(|line| line.starts_with("mem,dc=x,"))
+    });
+    config.relays.clear();
+    assert!(agent.reload(config).is_err(), "and bad ones none");
+    let accounts = agent.stop().await;
+    assert!(accounts.is_balanced(), "{accounts}");
+    assert_eq!(accounts.written, accounts.gathered, "{accounts}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_agents_own_books_balance_in_every_point() {
+    let dir = tempfile::tempdir().unwrap();
+    let relay = Relay::start(takes_all());
+    let mut config = config(&[&relay], dir.path());
+    config.collectors = Collectors {
+        internal: true,
+        swap: true,
+        ..Collectors::none()
+    };
+    let agent = Agent::start(config, World::default()).unwrap();
+    let books = |relay: &Relay| -> Vec<String> {
+        let lines = relay.taken().into_iter();
+        lines
+            .filter(|line| line.starts_with("internal_agent,"))
+            .collect()
+    };
+    relay.wait("some points", |relay| books(relay).len() >= 5);
+    agent.stop().await;
+    for line in books(&relay) {
+        let of = |name: &str| -> i64 {
+            let rest = line.split(&format!("metrics_{name}=")).nth(1).unwrap();
+            rest.split('i').next().unwrap().parse().unwrap()
+        };
+        let kept = of("written") + of("buffered") + of("dropped") + of("rejected");
+        assert_eq!(of("gathered") + of("recovered"), kept, "{line}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -130,6 +251,10 @@ fn test_prints_every_measurement_of_this_host() {
         "system,",
         "processes,",
         "kernel,",
+        "netstat,",
+        "nstat,",
+        "linux_sysctl_fs,",
+        "internal_agent,",
     ] {
         let found = text.lines().any(|line| line.starts_with(measurement));
         assert!(found, "{measurement} is missing:\n{text}");
@@ -183,6 +308,14 @@ fn settings_that_make_no_sense_are_refused() {
     let mut bad = good.clone();
     bad.interval = Duration::from_millis(1);
     assert!(refused(&bad).contains("interval"));
+    let mut bad = good.clone();
+    bad.collectors
+        .timings
+        .insert("cpus".into(), Timing::default());
+    assert!(refused(&bad).contains("cpus"));
+    let mut bad = good.clone();
+    bad.jitter = bad.interval;
+    assert!(refused(&bad).contains("jitter"));
     let mut bad = good.clone();
     bad.data_dir = "/proc/none".into();
     assert_eq!(refused(&bad), "cannot open the spool in /proc/none");

@@ -144,7 +144,11 @@ impl Cgroup {
                 if path.is_dir() {
                     continue;
                 }
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let name = path
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
                 if let Some(text) = troubles.note(self.source.read(&path))
                     && !parse(&name, text, &mut fields)
                 {
@@ -152,7 +156,9 @@ impl Cgroup {
                 }
             }
         }
-        let mut line = out.line("cgroup").tag("path", directory.as_os_str().as_encoded_bytes());
+        let mut line = out
+            .line("cgroup")
+            .tag("path", directory.as_os_str().as_encoded_bytes());
         for (name, value) in fields {
             line = add(line, &name, value);
         }

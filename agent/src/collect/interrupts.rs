@@ -59,7 +59,9 @@ impl Interrupts {
             return;
         };
         let mut rows = text::lines(table);
-        let cpus = rows.next().map_or(0, |heading| text::words(heading).count());
+        let cpus = rows
+            .next()
+            .map_or(0, |heading| text::words(heading).count());
         let (mut kind, mut device) = (Vec::new(), Vec::new());
         for row in rows {
             let mut words = text::words(row);
@@ -77,7 +79,10 @@ impl Interrupts {
                 }
                 rest = words.clone();
             }
-            let total = self.counts.iter().fold(0_u64, |sum, c| sum.wrapping_add(*c));
+            let total = self
+                .counts
+                .iter()
+                .fold(0_u64, |sum, c| sum.wrapping_add(*c));
             if total == 0 && !self.options.per_cpu {
                 continue;
             }
@@ -112,7 +117,10 @@ impl Collector for Interrupts {
 
     fn gather(&mut self, roots: &Roots, _at: Moment, out: &mut Batch) -> Result<(), Troubles> {
         let mut troubles = Troubles::default();
-        for (measurement, file) in [("interrupts", "interrupts"), ("soft_interrupts", "softirqs")] {
+        for (measurement, file) in [
+            ("interrupts", "interrupts"),
+            ("soft_interrupts", "softirqs"),
+        ] {
             self.table(measurement, &roots.proc(file), out, &mut troubles);
         }
         troubles.into_result()

@@ -252,7 +252,10 @@ impl Collectors {
             add(format!("{o:?}"), Box::new(nstat::Nstat::new(o)));
         }
         if self.linux_sysctl_fs {
-            add(String::new(), Box::new(linux_sysctl_fs::LinuxSysctlFs::default()));
+            add(
+                String::new(),
+                Box::new(linux_sysctl_fs::LinuxSysctlFs::default()),
+            );
         }
         if let Some(o) = self.conntrack {
             add(format!("{o:?}"), Box::new(conntrack::Conntrack::new(o)));
@@ -261,7 +264,10 @@ impl Collectors {
             add(format!("{o:?}"), Box::new(interrupts::Interrupts::new(o)));
         }
         if self.kernel_vmstat {
-            add(String::new(), Box::new(kernel_vmstat::KernelVmstat::default()));
+            add(
+                String::new(),
+                Box::new(kernel_vmstat::KernelVmstat::default()),
+            );
         }
         if self.netstat {
             add(String::new(), Box::new(netstat::Netstat::default()));

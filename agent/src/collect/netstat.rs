@@ -43,7 +43,11 @@ pub(crate) struct Netstat {
 }
 
 /// One table of TCP: a count for each state. Strange rows are counted apart.
-fn count_tcp(source: &mut Source, path: &std::path::Path, states: &mut [u64; 11]) -> Result<u64, SourceError> {
+fn count_tcp(
+    source: &mut Source,
+    path: &std::path::Path,
+    states: &mut [u64; 11],
+) -> Result<u64, SourceError> {
     let (mut strange, mut is_heading) = (0, true);
     let mut listening: HashSet<Vec<u8>> = HashSet::new();
     source.each_line(path, |row| {

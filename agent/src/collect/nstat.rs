@@ -65,7 +65,8 @@ impl Nstat {
             let mut rows = text::lines(table);
             while let Some(names) = rows.next() {
                 let numbers = rows.next().unwrap_or_default();
-                let (mut names_words, mut numbers_words) = (text::words(names), text::words(numbers));
+                let (mut names_words, mut numbers_words) =
+                    (text::words(names), text::words(numbers));
                 let (heading, again) = (names_words.next(), numbers_words.next());
                 let protocol = heading.and_then(|word| word.strip_suffix(b":"));
                 let Some(protocol) = protocol.filter(|_| heading == again) else {

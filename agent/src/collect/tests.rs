@@ -8,25 +8,26 @@ use expect_test::{Expect, expect};
 use super::*;
 
 mod damaged;
+mod further;
 mod odd;
 mod this_host;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-fn tree(name: &str) -> PathBuf {
+pub(super) fn tree(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/trees")
         .join(name)
 }
 
 /// One sample of a recorded host after the other.
-struct Host {
+pub(super) struct Host {
     batch: Batch,
     time_s: u64,
 }
 
 impl Host {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let tags = [("host".to_owned(), "web1".to_owned())];
         Self {
             batch: Batch::new(tags.into()),
@@ -36,7 +37,12 @@ impl Host {
 
     /// Gathers from `roots` and checks lines and troubles; the next sample is 10 s later.
     #[track_caller]
-    fn gather(&mut self, collector: &mut dyn Collector, roots: &Roots, expected: &Expect) {
+    pub(super) fn gather(
+        &mut self,
+        collector: &mut dyn Collector,
+        roots: &Roots,
+        expected: &Expect,
+    ) {
         let at = Moment {
             time_ns: (self.time_s * SECOND_NS).cast_signed(),
             monotonic_ns: self.time_s * SECOND_NS,

@@ -87,7 +87,10 @@ pub(crate) fn identify(parent: &str, name: &str) -> Option<(Runtime, String)> {
     }
     let lxc = name
         .strip_prefix("lxc.payload.")
-        .or_else(|| name.strip_prefix("systemd-nspawn@")?.strip_suffix(".service"))
+        .or_else(|| {
+            name.strip_prefix("systemd-nspawn@")?
+                .strip_suffix(".service")
+        })
         .or_else(|| (parent == "lxc").then_some(name));
     lxc.filter(|name| !name.is_empty())
         .map(|name| (Runtime::Lxc, name.to_owned()))
@@ -100,7 +103,12 @@ impl Walker {
         let is_due = self
             .walked_at_ns
             .is_none_or(|at| now_ns.saturating_sub(at) >= every_ns);
-        if is_due || self.parents.iter().any(|(path, count)| entries(&top.join(path)) != *count) {
+        if is_due
+            || self
+                .parents
+                .iter()
+                .any(|(path, count)| entries(&top.join(path)) != *count)
+        {
             self.walk(top);
             self.walked_at_ns = Some(now_ns);
         }
@@ -165,7 +173,11 @@ mod tests {
     fn names_tell_the_runtime() {
         let a = id('a');
         for (parent, name, expected) in [
-            ("system.slice", format!("docker-{a}.scope"), Some(Runtime::Docker)),
+            (
+                "system.slice",
+                format!("docker-{a}.scope"),
+                Some(Runtime::Docker),
+            ),
             ("docker", a.clone(), Some(Runtime::Docker)),
             (
                 "kubepods-burstable-pod1_2.slice",
@@ -176,18 +188,30 @@ mod tests {
             ("default", a.clone(), Some(Runtime::Containerd)),
             ("x.slice", format!("crio-{a}.scope"), Some(Runtime::CriO)),
             ("x.slice", format!("crio-conmon-{a}.scope"), None),
-            ("machine.slice", format!("libpod-{a}.scope"), Some(Runtime::Podman)),
+            (
+                "machine.slice",
+                format!("libpod-{a}.scope"),
+                Some(Runtime::Podman),
+            ),
             ("machine.slice", format!("libpod-conmon-{a}.scope"), None),
             ("", "lxc.payload.web".into(), Some(Runtime::Lxc)),
             ("lxc", "101".into(), Some(Runtime::Lxc)),
-            ("machine.slice", "systemd-nspawn@db.service".into(), Some(Runtime::Lxc)),
+            (
+                "machine.slice",
+                "systemd-nspawn@db.service".into(),
+                Some(Runtime::Lxc),
+            ),
             ("system.slice", "docker.service".into(), None),
             ("system.slice", "docker-abc.scope".into(), None),
             ("", "lxc.payload.".into(), None),
             ("docker", "g".repeat(ID_DIGITS), None),
         ] {
             let found = identify(parent, &name);
-            assert_eq!(found.map(|(runtime, _)| runtime), expected, "{parent}/{name}");
+            assert_eq!(
+                found.map(|(runtime, _)| runtime),
+                expected,
+                "{parent}/{name}"
+            );
         }
     }
 

@@ -22,10 +22,12 @@ mod time;
 mod v1;
 mod v2;
 
-pub(crate) use discover::{Found, Runtime, Walker};
-pub(crate) use engine::{Endpoint, EndpointError, Engine};
+pub(crate) use discover::{Runtime, Walker};
+pub(crate) use engine::{Endpoint, Engine};
 pub(crate) use hierarchy::Hierarchy;
 pub(crate) use names::Names;
 pub(crate) use network::{Traffic, namespace, traffic};
 pub(crate) use readings::{Cpu, IoValue, Memory, Readings, read};
-pub(crate) use registry::{Died, EngineInfo, Health, Meta, Registry, Service, State};
+#[cfg(test)]
+pub(crate) use registry::Health;
+pub(crate) use registry::{Died, EngineInfo, Meta, Registry, Service};

@@ -83,7 +83,11 @@ impl Names {
         if meta.name.is_empty() {
             let short = found.id.get(..SHORT_ID_DIGITS);
             let is_name = found.runtime == Runtime::Lxc;
-            let name = if is_name { &found.id } else { short.unwrap_or(&found.id) };
+            let name = if is_name {
+                &found.id
+            } else {
+                short.unwrap_or(&found.id)
+            };
             name.clone_into(&mut meta.name);
         }
         let meta = Arc::new(meta);
@@ -149,7 +153,10 @@ fn from_bundle(file: BundleFile) -> Meta {
     const LABELS: [(&str, &[&str]); 3] = [
         (
             "io.kubernetes.container.name",
-            &["io.kubernetes.cri.container-name", "io.kubernetes.container.name"],
+            &[
+                "io.kubernetes.cri.container-name",
+                "io.kubernetes.container.name",
+            ],
         ),
         (
             "io.kubernetes.pod.name",
@@ -157,7 +164,10 @@ fn from_bundle(file: BundleFile) -> Meta {
         ),
         (
             "io.kubernetes.pod.namespace",
-            &["io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace"],
+            &[
+                "io.kubernetes.cri.sandbox-namespace",
+                "io.kubernetes.pod.namespace",
+            ],
         ),
     ];
     const IMAGES: [&str; 3] = [
@@ -174,8 +184,16 @@ fn from_bundle(file: BundleFile) -> Meta {
         .into_iter()
         .filter_map(|(label, keys)| Some((label.to_owned(), first(keys)?)))
         .collect();
-    let of = |label: &str| labels.iter().find(|(key, _)| key == label).map(|(_, text)| text);
-    let name = match (of("io.kubernetes.pod.name"), of("io.kubernetes.container.name")) {
+    let of = |label: &str| {
+        labels
+            .iter()
+            .find(|(key, _)| key == label)
+            .map(|(_, text)| text)
+    };
+    let name = match (
+        of("io.kubernetes.pod.name"),
+        of("io.kubernetes.container.name"),
+    ) {
         (Some(pod), Some(container)) => format!("{pod}_{container}"),
         // The container that holds a pod's network has no name of its own.
         (Some(pod), None) => format!("{pod}_POD"),
@@ -223,7 +241,10 @@ mod tests {
                 "HostConfig":{"NetworkMode":"host"}}"#,
         );
         let docker = of(root, Runtime::Docker, "aa");
-        assert_eq!((docker.name.as_str(), docker.version.as_str()), ("web", "1.25"));
+        assert_eq!(
+            (docker.name.as_str(), docker.version.as_str()),
+            ("web", "1.25")
+        );
         assert_eq!(docker.labels, [("app".to_owned(), "shop".to_owned())]);
         assert!(docker.has_host_network);
 
@@ -241,7 +262,11 @@ mod tests {
         assert_eq!(containerd.labels.len(), 3);
 
         let storage = "var/lib/containers/storage/overlay-containers";
-        write(root, &format!("{storage}/cc/userdata/config.json"), r#"{"hostname":"h"}"#);
+        write(
+            root,
+            &format!("{storage}/cc/userdata/config.json"),
+            r#"{"hostname":"h"}"#,
+        );
         write(
             root,
             &format!("{storage}/containers.json"),
@@ -256,7 +281,10 @@ mod tests {
         let root = dir.path();
         let id = "0123456789abcdef";
         assert_eq!(of(root, Runtime::Docker, id).name, "0123456789ab");
-        assert_eq!(of(root, Runtime::Lxc, "my-long-container").name, "my-long-container");
+        assert_eq!(
+            of(root, Runtime::Lxc, "my-long-container").name,
+            "my-long-container"
+        );
         write(
             root,
             &format!("var/lib/docker/containers/{id}/config.v2.json"),

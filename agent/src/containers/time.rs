@@ -40,7 +40,11 @@ fn offset_s(zone: &str) -> Option<i64> {
 /// Days from 1970-01-01 to a day of the Gregorian calendar.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     // Years that begin in March have their odd day at their end.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     let leap_days = year / 4 - year / 100 + year / 400;
     let days_before_month = (153 * month + 2) / 5;
     const DAYS_TO_1970: i64 = 719_468;
@@ -56,7 +60,10 @@ mod tests {
         for (text, expected) in [
             ("1970-01-01T00:00:00Z", Some(0)),
             ("2024-02-29T12:30:15.5Z", Some(1_709_209_815_500_000_000)),
-            ("2024-02-29T12:30:15.123456789Z", Some(1_709_209_815_123_456_789)),
+            (
+                "2024-02-29T12:30:15.123456789Z",
+                Some(1_709_209_815_123_456_789),
+            ),
             ("2024-02-29T14:30:15+02:00", Some(1_709_209_815_000_000_000)),
             ("2024-02-29T07:00:15-05:30", Some(1_709_209_815_000_000_000)),
             ("0001-01-01T00:00:00Z", None),

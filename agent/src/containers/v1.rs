@@ -46,31 +46,52 @@ const NO_LIMIT: u64 = 1 << 62;
 /// Files of a device's counters, by scheduler: the first that has any is the one.
 const SCHEDULERS: [&[(&str, &str)]; 4] = [
     &[
-        ("blkio.bfq.io_service_bytes_recursive", "io_service_bytes_recursive"),
+        (
+            "blkio.bfq.io_service_bytes_recursive",
+            "io_service_bytes_recursive",
+        ),
         ("blkio.bfq.io_serviced_recursive", "io_serviced_recursive"),
         ("blkio.bfq.io_queued_recursive", "io_queue_recursive"),
-        ("blkio.bfq.io_service_time_recursive", "io_service_time_recursive"),
+        (
+            "blkio.bfq.io_service_time_recursive",
+            "io_service_time_recursive",
+        ),
         ("blkio.bfq.io_wait_time_recursive", "io_wait_time_recursive"),
         ("blkio.bfq.io_merged_recursive", "io_merged_recursive"),
         ("blkio.bfq.time_recursive", "io_time_recursive"),
         ("blkio.bfq.sectors_recursive", "sectors_recursive"),
     ],
     &[
-        ("blkio.io_service_bytes_recursive", "io_service_bytes_recursive"),
+        (
+            "blkio.io_service_bytes_recursive",
+            "io_service_bytes_recursive",
+        ),
         ("blkio.io_serviced_recursive", "io_serviced_recursive"),
         ("blkio.io_queued_recursive", "io_queue_recursive"),
-        ("blkio.io_service_time_recursive", "io_service_time_recursive"),
+        (
+            "blkio.io_service_time_recursive",
+            "io_service_time_recursive",
+        ),
         ("blkio.io_wait_time_recursive", "io_wait_time_recursive"),
         ("blkio.io_merged_recursive", "io_merged_recursive"),
         ("blkio.time_recursive", "io_time_recursive"),
         ("blkio.sectors_recursive", "sectors_recursive"),
     ],
     &[
-        ("blkio.throttle.io_service_bytes_recursive", "io_service_bytes_recursive"),
-        ("blkio.throttle.io_serviced_recursive", "io_serviced_recursive"),
+        (
+            "blkio.throttle.io_service_bytes_recursive",
+            "io_service_bytes_recursive",
+        ),
+        (
+            "blkio.throttle.io_serviced_recursive",
+            "io_serviced_recursive",
+        ),
     ],
     &[
-        ("blkio.throttle.io_service_bytes", "io_service_bytes_recursive"),
+        (
+            "blkio.throttle.io_service_bytes",
+            "io_service_bytes_recursive",
+        ),
         ("blkio.throttle.io_serviced", "io_serviced_recursive"),
     ],
 ];
@@ -123,7 +144,11 @@ pub(super) fn memory(directory: &Path, source: &mut Source) -> Option<Memory> {
         }
     }
     Some(Memory {
-        usage: if cache < current { current - cache } else { current },
+        usage: if cache < current {
+            current - cache
+        } else {
+            current
+        },
         limit: limit.filter(|limit| *limit < NO_LIMIT),
         peak,
         failures,

@@ -189,7 +189,8 @@ impl Slot {
 
     /// Says once a minute what went wrong.
     pub(super) fn report(&mut self, troubles: &Troubles) {
-        self.stats.change(|figures| figures.errors += troubles.count());
+        self.stats
+            .change(|figures| figures.errors += troubles.count());
         if let Some(silent) = self.troubles.speak(Instant::now())
             && let Some(first) = troubles.first()
         {

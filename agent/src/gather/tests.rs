@@ -37,15 +37,35 @@ fn plain(name: &'static str) -> Box<dyn Collector> {
     Box::new(Fake { name, gate: None })
 }
 
+fn chosen(collectors: Vec<Box<dyn Collector>>) -> Vec<Chosen> {
+    let choose = |collector| Chosen {
+        collector,
+        options: String::new(),
+        timing: Timing::default(),
+    };
+    collectors.into_iter().map(choose).collect()
+}
+
+fn plan() -> Plan {
+    Plan {
+        tags: Tags::from([]),
+        rhythm: Rhythm::every(Duration::from_nanos(10)),
+        precision: Some(Duration::from_nanos(1)),
+        sampling: None,
+        series_max: 10,
+        budget: Budget::default(),
+    }
+}
+
 fn gatherer(collectors: Vec<Box<dyn Collector>>) -> (Gatherer, Arc<Counters>) {
     let counters = Arc::new(Counters::default());
-    let roots = Roots::default();
     let gatherer = Gatherer::new(
-        collectors,
-        roots,
-        &Tags::from([]),
+        chosen(collectors),
+        Roots::default(),
+        &plan(),
         PATIENCE * 5,
         counters.clone(),
+        0,
     );
     (gatherer, counters)
 }
@@ -59,7 +79,7 @@ fn at(time_ns: i64) -> Moment {
 
 fn tick(gatherer: &mut Gatherer, time_ns: i64) -> (String, u64) {
     let mut out = Vec::new();
-    let lines = gatherer.tick(at(time_ns), &mut out);
+    let lines = gatherer.run_all(at(time_ns), &mut out);
     (String::from_utf8(out).unwrap(), lines)
 }
 
@@ -115,4 +135,104 @@ fn a_panic_is_loud() {
     let deadline = Instant::now() + Duration::from_secs(60);
     tick(&mut gatherer, 1);
     gatherer.settle(deadline, &mut Vec::new());
+}
+
+/// Counts its gathers, so that it shows when it was made anew.
+#[derive(Debug)]
+struct Counting {
+    name: &'static str,
+    gathers: u64,
+}
+
+impl Collector for Counting {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn gather(&mut self, _: &Roots, _: Moment, out: &mut Batch) -> Result<(), Troubles> {
+        self.gathers += 1;
+        out.line(self.name)
+            .unsigned("v", self.gathers)
+            .float("f", self.gathers as f64)
+            .finish();
+        Ok(())
+    }
+}
+
+fn counting(name: &'static str) -> Box<dyn Collector> {
+    Box::new(Counting { name, gathers: 0 })
+}
+
+fn due(gatherer: &mut Gatherer, now_ns: i64) -> (String, Duration) {
+    let mut out = Vec::new();
+    let round = gatherer.run_due(now_ns, 0, &mut out);
+    (String::from_utf8(out).unwrap(), round.wait)
+}
+
+#[test]
+fn each_collector_has_its_own_ticks() {
+    let mut all = chosen(vec![counting("fast"), counting("slow")]);
+    all[1].timing = Timing {
+        interval: Some(Duration::from_nanos(30)),
+        offset: Some(Duration::from_nanos(5)),
+        jitter: None,
+    };
+    let counters = Arc::new(Counters::default());
+    let roots = Roots::default();
+    let mut gatherer = Gatherer::new(all, roots, &plan(), PATIENCE * 5, counters.clone(), 0);
+    assert_eq!(
+        due(&mut gatherer, 3),
+        (String::new(), Duration::from_nanos(2))
+    );
+    assert_eq!(due(&mut gatherer, 6).0, "slow v=1i,f=1 6\n");
+    assert_eq!(
+        due(&mut gatherer, 7),
+        (String::new(), Duration::from_nanos(3))
+    );
+    assert_eq!(due(&mut gatherer, 10).0, "fast v=1i,f=1 10\n");
+    assert_eq!(due(&mut gatherer, 34).0, "fast v=2i,f=2 34\n");
+    assert_eq!(counters.read().gathers_skipped, 1, "at 20");
+    assert_eq!(due(&mut gatherer, 35).0, "slow v=2i,f=2 35\n");
+}
+
+#[test]
+fn other_settings_keep_what_did_not_change() {
+    let (mut gatherer, _) = gatherer(vec![counting("a"), counting("b")]);
+    assert_eq!(tick(&mut gatherer, 1).0, "a v=1i,f=1 1\nb v=1i,f=1 1\n");
+    let mut all = chosen(vec![counting("b"), counting("c"), counting("a")]);
+    all[2].options = "other".to_owned();
+    let mut plan = plan();
+    plan.tags = Tags::from([("dc".to_owned(), "x".to_owned())]);
+    gatherer.apply(all, &plan, 1);
+    let expected = "b,dc=x v=2i,f=2 2\nc,dc=x v=1i,f=1 2\na,dc=x v=1i,f=1 2\n";
+    assert_eq!(tick(&mut gatherer, 2).0, expected, "only `b` goes on");
+}
+
+#[test]
+fn samples_between_lines_go_out_with_the_next() {
+    let mut plan = plan();
+    plan.sampling = Some((Duration::from_nanos(2), vec!["a".to_owned()]));
+    let counters = Arc::new(Counters::default());
+    let all = chosen(vec![counting("a")]);
+    let mut gatherer = Gatherer::new(all, Roots::default(), &plan, PATIENCE * 5, counters, 0);
+    for now_ns in [2, 4, 6, 8] {
+        assert_eq!(due(&mut gatherer, now_ns).0, "");
+    }
+    let expected = "a v=5i,f=3,f_min=1,f_max=5,f_p95=5 10\n";
+    assert_eq!(due(&mut gatherer, 10).0, expected);
+    assert_eq!(due(&mut gatherer, 12).0, "");
+}
+
+#[test]
+fn too_many_series_are_dropped_and_in_the_books() {
+    let mut plan = plan();
+    plan.series_max = 0;
+    let counters = Arc::new(Counters::default());
+    let all = chosen(vec![counting("a")]);
+    let roots = Roots::default();
+    let mut gatherer = Gatherer::new(all, roots, &plan, PATIENCE * 5, counters.clone(), 0);
+    assert_eq!(tick(&mut gatherer, 1), (String::new(), 0));
+    let read = counters.read();
+    assert_eq!((read.gathered, read.dropped), (1, 1));
+    assert!(read.is_balanced(), "{read}");
 }

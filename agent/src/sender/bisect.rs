@@ -14,7 +14,8 @@ use crate::verdict::Verdict;
 /// Requests that one record may take.
 const REQUESTS_MAX: usize = 64;
 
-/// Sends `record`, as a whole first if `whole_first`; what became of it, and what the relay said.
+/// Sends `record`; what became of it, and what the relay said. `refused` is what the relay said to the record
+/// alone, where it did.
 ///
 /// # Errors
 /// When a relay says that it must wait. Parts may be written by then: sent again, they change
@@ -23,13 +24,18 @@ pub(super) async fn send(
     uplink: &mut Uplink,
     record: &Record,
     timeout: Duration,
-    whole_first: bool,
+    refused: Option<String>,
 ) -> Result<(Verdict, String), Outcome> {
     let mut parts = vec![record.body.clone()];
-    if !whole_first && let Some((first, second)) = halve(&record.body) {
-        parts = vec![second, first];
+    let (mut rejected, mut requests) = (0, 0);
+    let mut reason = String::new();
+    if let Some(said) = refused {
+        match halve(&record.body) {
+            Some((first, second)) => parts = vec![second, first],
+            None => return Ok((Verdict::WrittenBut(record.lines), said)),
+        }
+        reason = said;
     }
-    let (mut rejected, mut reason, mut requests) = (0, String::new(), 0);
     while let Some(part) = parts.pop() {
         let outcome = uplink.write(std::slice::from_ref(&part), timeout).await;
         requests += 1;
@@ -80,8 +86,14 @@ mod tests {
         };
         let pair = |a: &str, b: &str| Some((a.to_owned(), b.to_owned()));
         assert_eq!(cut("a\nb\nc\nd\n"), pair("a\nb\nc\n", "d\n"));
-        assert_eq!(cut("a\nlonger than that\n"), pair("a\n", "longer than that\n"));
-        assert_eq!(cut("longer than that\na\n"), pair("longer than that\n", "a\n"));
+        assert_eq!(
+            cut("a\nlonger than that\n"),
+            pair("a\n", "longer than that\n")
+        );
+        assert_eq!(
+            cut("longer than that\na\n"),
+            pair("longer than that\n", "a\n")
+        );
         assert_eq!(cut("one\n"), None);
         assert_eq!(cut(""), None);
     }

@@ -136,7 +136,7 @@ fn scenario(fs: &SimFs) -> (i64, i64, i64) {
         return (0, 0, 0);
     };
     for number in 1..=10 {
-        if spool.append(&record(number, 500)).is_ok() {
+        if spool.append(&record(number, 500), 0).is_ok() {
             appended = number.cast_signed();
         } else {
             break;

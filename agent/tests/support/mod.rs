@@ -28,6 +28,8 @@ struct State {
     taken: String,
     requests: Vec<(String, String)>,
     kinds: Vec<String>,
+    /// `Authorization` and `Content-Encoding` of each request.
+    headers: Vec<(String, String)>,
 }
 
 impl Relay {
@@ -38,6 +40,7 @@ impl Relay {
             taken: String::new(),
             requests: Vec::new(),
             kinds: Vec::new(),
+            headers: Vec::new(),
         }));
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let (tell, told) = std::sync::mpsc::channel();
@@ -55,9 +58,25 @@ impl Relay {
                     async move {
                         let (head, body) = request.into_parts();
                         let body = read_body(body, 1 << 20, PATIENCE).await.unwrap();
-                        let body = String::from_utf8(body.into_bytes().to_vec()).unwrap();
-                        let kind = head.headers.get("content-type");
-                        let kind = kind.map_or("", |kind| kind.to_str().unwrap()).to_owned();
+                        let text = |name: &str| {
+                            let value = head.headers.get(name);
+                            value.map_or("", |value| value.to_str().unwrap()).to_owned()
+                        };
+                        let (authorization, encoding) =
+                            (text("authorization"), text("content-encoding"));
+                        let mut bytes = body.into_bytes().to_vec();
+                        if encoding == "gzip" {
+                            let packed = std::mem::take(&mut bytes);
+                            let mut decoder = flate2::read::GzDecoder::new(packed.as_slice());
+                            std::io::Read::read_to_end(&mut decoder, &mut bytes).unwrap();
+                        }
+                        let body = String::from_utf8(bytes).unwrap();
+                        let kind = text("content-type");
+                        state
+                            .lock()
+                            .unwrap()
+                            .headers
+                            .push((authorization, encoding));
                         let (status, text) =
                             state
                                 .lock()
@@ -98,6 +117,11 @@ impl Relay {
     /// Content types of all requests.
     pub(crate) fn kinds(&self) -> Vec<String> {
         self.state.lock().unwrap().kinds.clone()
+    }
+
+    /// `Authorization` and `Content-Encoding` of all requests.
+    pub(crate) fn headers(&self) -> Vec<(String, String)> {
+        self.state.lock().unwrap().headers.clone()
     }
 
     /// The lines of all writes that were answered with success.
@@ -149,16 +173,10 @@ pub(crate) fn config(relays: &[&Relay], data_dir: &Path) -> Config {
     config.interval = Duration::from_millis(100);
     config.hostname = Hostname::Is("web1".into());
     config.collectors = Collectors {
-        cpu: None,
         mem: Some(MemOptions::default()),
-        swap: false,
-        disk: None,
-        diskio: false,
-        net: None,
-        system: false,
-        processes: false,
-        kernel: false,
+        ..Collectors::none()
     };
+    config.output.spool_free_bytes_min = 0;
     config.output.retry_delay = Duration::from_millis(20);
     config.output.retry_delay_max = Duration::from_millis(40);
     config

@@ -128,7 +128,11 @@ impl<'a, 'b> Writer<'a, 'b> {
         if self.options.source_tag {
             line = line.tag("source", meta.id.get(..SHORT_ID_DIGITS).unwrap_or(&meta.id));
         }
-        for (key, value) in meta.labels.iter().filter(|(key, _)| self.options.labels.takes(key)) {
+        for (key, value) in meta
+            .labels
+            .iter()
+            .filter(|(key, _)| self.options.labels.takes(key))
+        {
             line = line.tag(key, value);
         }
         for (key, value) in &meta.env {
@@ -150,7 +154,10 @@ impl<'a, 'b> Writer<'a, 'b> {
         }
         if let Some(started_ns) = meta.started_ns {
             // What finished before it started was started again.
-            let until_ns = meta.finished_ns.filter(|at| *at >= started_ns).unwrap_or(time_ns);
+            let until_ns = meta
+                .finished_ns
+                .filter(|at| *at >= started_ns)
+                .unwrap_or(time_ns);
             line = line
                 .signed("started_at", started_ns)
                 .signed("uptime_ns", until_ns.saturating_sub(started_ns));

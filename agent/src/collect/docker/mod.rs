@@ -96,6 +96,15 @@ pub(crate) struct Docker {
     last: HashMap<String, (u64, u64)>,
 }
 
+/// What all containers of one gather share.
+struct Scene<'a> {
+    roots: &'a Roots,
+    host: host::Host,
+    at: Moment,
+    /// Networks whose numbers were reported.
+    networks: HashSet<PathBuf>,
+}
+
 impl Docker {
     pub(crate) fn new(options: DockerOptions) -> Self {
         Self::with_registry(options, Arc::default())
@@ -181,9 +190,8 @@ impl Docker {
                 return Some(pid);
             }
             if let Ok(entries) = std::fs::read_dir(&directory) {
-                let is_dir = |entry: &std::fs::DirEntry| {
-                    entry.file_type().is_ok_and(|kind| kind.is_dir())
-                };
+                let is_dir =
+                    |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
                 open.extend(entries.flatten().filter(is_dir).map(|entry| entry.path()));
             }
         }
@@ -194,12 +202,10 @@ impl Docker {
         &mut self,
         meta: &Meta,
         is_engines: bool,
-        host: host::Host,
-        networks: &mut HashSet<PathBuf>,
-        roots: &Roots,
-        at: Moment,
+        scene: &mut Scene<'_>,
         out: &mut Writer<'_, '_>,
     ) {
+        let (roots, host) = (scene.roots, scene.host);
         let mut sample = Sample::default();
         let Some(hierarchy) = &self.hierarchy else {
             return;
@@ -215,12 +221,12 @@ impl Docker {
             let is_hosts = network.is_some() && network == namespace(roots, 1);
             // Of containers that share one, as those of a pod do, the first has its numbers; an
             // engine gives them to each that it knows.
-            let is_new = network.is_none_or(|network| networks.insert(network));
+            let is_new = network.is_none_or(|network| scene.networks.insert(network));
             if !is_hosts && (is_new || is_engines) {
                 sample.traffic = traffic(roots, pid, &mut self.source);
             }
         }
-        out.container(meta, &sample, host, at.time_ns);
+        out.container(meta, &sample, host, scene.at.time_ns);
     }
 
     /// The share of one processor since the last gather.
@@ -288,14 +294,19 @@ impl Collector for Docker {
                 self.report_dead(died, host, &mut writer);
             }
         }
-        let mut networks = HashSet::new();
+        let mut scene = Scene {
+            roots,
+            host,
+            at,
+            networks: HashSet::new(),
+        };
         let engines = engines.iter().map(|meta| (meta, true));
         let mut seen = HashSet::new();
         for (meta, is_engines) in engines.chain(strangers.iter().map(|meta| (meta, false))) {
             let has_state = meta.status.is_empty() || options.states.contains(&meta.status);
             if has_state && options.containers.takes(&meta.name) {
                 seen.insert(meta.id.clone());
-                self.report(meta, is_engines, host, &mut networks, roots, at, &mut writer);
+                self.report(meta, is_engines, &mut scene, &mut writer);
             }
         }
         for service in &services {

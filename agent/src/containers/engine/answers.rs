@@ -274,7 +274,9 @@ impl Inspected {
 
 impl Node {
     pub(super) fn leads(&self) -> bool {
-        self.manager_status.as_ref().is_some_and(|status| status.leader)
+        self.manager_status
+            .as_ref()
+            .is_some_and(|status| status.leader)
     }
 }
 

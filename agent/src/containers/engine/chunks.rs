@@ -67,7 +67,9 @@ impl Framing {
 
 /// Moves at most `left` bytes over.
 fn take(bytes: &mut &[u8], left: &mut u64, out: &mut Vec<u8>) {
-    let length = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+    let length = usize::try_from(*left)
+        .unwrap_or(usize::MAX)
+        .min(bytes.len());
     let (taken, rest) = bytes.split_at(length);
     out.extend_from_slice(taken);
     *bytes = rest;

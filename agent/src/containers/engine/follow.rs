@@ -128,7 +128,10 @@ impl Follower {
                 return Ok(());
             }
         }
-        info!(containers = containers.len(), "the container engine is followed");
+        info!(
+            containers = containers.len(),
+            "the container engine is followed"
+        );
         {
             let mut state = self.registry.lock();
             state.containers = containers;
@@ -150,11 +153,18 @@ impl Follower {
     }
 
     fn keep_house(&mut self) -> Result<(), SocketError> {
-        let every = if self.has_changed { INFO_AFTER_CHANGE } else { INFO_EVERY };
+        let every = if self.has_changed {
+            INFO_AFTER_CHANGE
+        } else {
+            INFO_EVERY
+        };
         if self.info_at.is_none_or(|at| at.elapsed() >= every) {
             self.ask_info()?;
         }
-        if self.services_at.is_none_or(|at| at.elapsed() >= SERVICES_EVERY) {
+        if self
+            .services_at
+            .is_none_or(|at| at.elapsed() >= SERVICES_EVERY)
+        {
             self.services_at = Some(Instant::now());
             self.ask_services();
         }

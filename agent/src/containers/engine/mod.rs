@@ -87,21 +87,4 @@ impl Drop for Engine {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn endpoints() {
-        assert_eq!(
-            Endpoint::parse("unix:///run/docker.sock"),
-            Ok(Endpoint::Unix("/run/docker.sock".into()))
-        );
-        assert_eq!(
-            Endpoint::parse("tcp://proxy:2375/"),
-            Ok(Endpoint::Tcp("proxy:2375".into()))
-        );
-        for bad in ["", "docker.sock", "unix://relative", "tcp://proxy", "ssh://a:1"] {
-            assert!(Endpoint::parse(bad).is_err(), "{bad}");
-        }
-    }
-}
+mod tests;

@@ -91,9 +91,7 @@ impl Wire for TcpStream {
 /// Opens a connection and asks; the head of the answer has come, and perhaps some of its body.
 fn ask(endpoint: &Endpoint, target: &str) -> Result<Answer, SocketError> {
     let mut wire: Box<dyn Wire> = match endpoint {
-        Endpoint::Unix(path) => {
-            Box::new(UnixStream::connect(path).map_err(SocketError::Connect)?)
-        }
+        Endpoint::Unix(path) => Box::new(UnixStream::connect(path).map_err(SocketError::Connect)?),
         Endpoint::Tcp(address) => {
             let mut addresses = address.to_socket_addrs().map_err(SocketError::Connect)?;
             let none = || SocketError::Connect(io::ErrorKind::NotFound.into());
@@ -187,7 +185,9 @@ pub(super) struct Answer {
 
 impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Answer").field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
     }
 }
 
@@ -299,8 +299,16 @@ mod tests {
             parse("HTTP/1.1 200 OK\r\ncontent-length: 7\r\nTransfer-Encoding: chunked\r\n\r\n"),
             Some((200, Framing::chunked()))
         );
-        assert_eq!(parse("HTTP/1.0 404 No\r\n\r\n"), Some((404, Framing::UntilClose)));
-        for bad in ["", "HTTP/2 200\r\n", "HTTP/1.1 x\r\n", "HTTP/1.1 200\r\nContent-Length: -1\r\n"] {
+        assert_eq!(
+            parse("HTTP/1.0 404 No\r\n\r\n"),
+            Some((404, Framing::UntilClose))
+        );
+        for bad in [
+            "",
+            "HTTP/2 200\r\n",
+            "HTTP/1.1 x\r\n",
+            "HTTP/1.1 200\r\nContent-Length: -1\r\n",
+        ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

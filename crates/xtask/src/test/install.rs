@@ -8,7 +8,7 @@ use super::process::{on_path, run_aloud};
 
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 /// A package, and the program that shows it is there whoever brought it.
-const PACKAGES: [(&str, &str); 7] = [
+const PACKAGES: [(&str, &str); 14] = [
     ("influxdb", "influxd"),
     ("influxdb-client", "influx"),
     ("chromium", "chromium"),
@@ -16,6 +16,13 @@ const PACKAGES: [(&str, &str); 7] = [
     ("npm", "npm"),
     ("python3", "python3"),
     ("python3-venv", ""),
+    ("curl", "curl"),
+    ("openssl", "openssl"),
+    ("collectd-core", ""),
+    ("prometheus", "prometheus"),
+    ("docker.io", "dockerd"),
+    ("busybox-static", "busybox"),
+    ("iproute2", "ip"),
 ];
 
 /// Installs what is missing; `Err` when it cannot.
@@ -47,8 +54,14 @@ pub(crate) fn packages(wanted: &[(&str, &str)]) -> anyhow::Result<()> {
     install.extend(&missing);
     apt(&install)?;
     // These packages start servers, influxdb on the very port that the appliance wants.
-    for service in ["influxdb", "victoria-metrics"] {
-        if missing.contains(&service) && Path::new("/run/systemd/system").exists() {
+    for (package, service) in [
+        ("docker.io", "docker"),
+        ("influxdb", "influxdb"),
+        ("victoria-metrics", "victoria-metrics"),
+        ("prometheus", "prometheus"),
+        ("collectd-core", "collectd"),
+    ] {
+        if missing.contains(&package) && Path::new("/run/systemd/system").exists() {
             run_aloud(
                 Command::new("systemctl").args(["disable", "--now", service]),
                 LIMIT,

@@ -1,0 +1,496 @@
+//! A real Docker engine: what the agent says of its containers lies between what the engine says before and after.
+//!
+//! The engine is one of this test's own: socket, data and network apart from any other, ended with the test.
+//! It needs root and Debian's package docker.io (and busybox-static for the image); without them the test says so.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::{PATIENCE, Relay, takes_all};
+use tandem_agent::{Agent, Collectors, Config, DockerOptions, World};
+
+const CONTAINERS: usize = 20;
+/// Holds this much memory each, in a file system of its own memory.
+const HELD_BYTES: u64 = 3 << 20;
+
+/// An engine, ended when dropped.
+struct Engine {
+    child: Child,
+    dir: tempfile::TempDir,
+    network: String,
+}
+
+impl Engine {
+    /// Starts one; `Err` says why there can be none here.
+    fn start() -> Result<Self, String> {
+        for program in ["dockerd", "busybox", "ip", "nsenter", "unshare", "tar"] {
+            let found = Command::new("sh")
+                .args(["-c", &format!("command -v {program}")])
+                .stdout(Stdio::null())
+                .status();
+            if !found.is_ok_and(|status| status.success()) {
+                return Err(format!(
+                    "{program} is missing (Debian packages docker.io, busybox-static, iproute2)"
+                ));
+            }
+        }
+        let id = Command::new("id")
+            .arg("-u")
+            .output()
+            .map_err(|error| error.to_string())?;
+        if id.stdout != b"0\n" {
+            return Err("only root runs an engine".to_owned());
+        }
+        // On disk, so that what is written there counts.
+        let dir = tempfile::tempdir_in("/var/tmp").map_err(|error| error.to_string())?;
+        let network = format!("tandem-test-{}", std::process::id());
+        run("ip", &["netns", "add", &network])
+            .map_err(|why| format!("no network namespace: {why}"))?;
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        let log = std::fs::File::create(path("log")).map_err(|error| error.to_string())?;
+        let child = Command::new("nsenter")
+            .arg(format!("--net=/run/netns/{network}"))
+            .args([
+                "unshare",
+                "-u",
+                "dockerd",
+                "--iptables=false",
+                "--ip6tables=false",
+            ])
+            .args(["--storage-driver", "vfs", "--data-root", &path("data")])
+            .args(["--exec-root", &path("exec"), "--pidfile", &path("pid")])
+            .args(["--host", &format!("unix://{}", path("engine.sock"))])
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        let mut engine = Self {
+            child,
+            dir,
+            network,
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while engine
+            .try_call("GET", "/_ping", "", b"")
+            .is_none_or(|(status, _)| status != 200)
+        {
+            let ended = engine.child.try_wait().ok().flatten();
+            if ended.is_some() || Instant::now() > deadline {
+                let log =
+                    std::fs::read_to_string(engine.dir.path().join("log")).unwrap_or_default();
+                let last: Vec<&str> = log.lines().rev().take(3).collect();
+                return Err(format!("dockerd does not run here: {}", last.join(" | ")));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(engine)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("engine.sock")
+    }
+
+    /// One request; an answer to HTTP/1.0 has no chunks.
+    fn try_call(
+        &self,
+        method: &str,
+        target: &str,
+        kind: &str,
+        body: &[u8],
+    ) -> Option<(u16, Vec<u8>)> {
+        let mut stream = UnixStream::connect(self.socket()).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        let head = format!(
+            "{method} {target} HTTP/1.0\r\nHost: docker\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).ok()?;
+        stream.write_all(body).ok()?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).ok()?;
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
+        let status = std::str::from_utf8(&answer).ok().map_or_else(
+            || String::from_utf8_lossy(&answer[..12]).into_owned(),
+            |text| text[..12].to_owned(),
+        );
+        Some((status[9..].parse().ok()?, answer[end + 4..].to_vec()))
+    }
+
+    #[track_caller]
+    fn post(&self, target: &str, body: &Value) -> Value {
+        let text = body.to_string();
+        let call = self.try_call("POST", target, "application/json", text.as_bytes());
+        let (status, answer) = call.expect("the engine answers");
+        let shown = String::from_utf8_lossy(&answer);
+        assert!((200..300).contains(&status), "{target}: {status} {shown}");
+        serde_json::from_slice(&answer).unwrap_or(Value::Null)
+    }
+
+    #[track_caller]
+    fn get(&self, target: &str) -> Value {
+        let (status, answer) = self
+            .try_call("GET", target, "text/plain", b"")
+            .expect("the engine answers");
+        assert_eq!(status, 200, "{target}");
+        serde_json::from_slice(&answer).unwrap()
+    }
+
+    fn import(&self) {
+        let image = self.dir.path().join("image/bin");
+        std::fs::create_dir_all(&image).unwrap();
+        let busybox = Command::new("sh")
+            .args(["-c", "command -v busybox"])
+            .output()
+            .unwrap();
+        let busybox = String::from_utf8(busybox.stdout).unwrap();
+        std::fs::copy(busybox.trim(), image.join("busybox")).unwrap();
+        for name in [
+            "sh", "sleep", "dd", "nc", "cat", "httpd", "wget", "mkdir", "echo",
+        ] {
+            std::os::unix::fs::symlink("busybox", image.join(name)).unwrap();
+        }
+        let tar = Command::new("tar")
+            .args([
+                "-C",
+                &self.dir.path().join("image").display().to_string(),
+                "-c",
+                ".",
+            ])
+            .output()
+            .unwrap();
+        let target = "/images/create?fromSrc=-&repo=tandem-test&tag=1";
+        let (status, text) = self
+            .try_call("POST", target, "application/x-tar", &tar.stdout)
+            .unwrap();
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&text));
+    }
+
+    /// Makes and starts a container; its id.
+    fn start_container(&self, name: &str, script: &str, labels: &Value, host: &Value) -> String {
+        let config = json!({
+            "Image": "tandem-test:1",
+            "Cmd": ["/bin/sh", "-c", script],
+            "Labels": labels,
+            "HostConfig": host,
+        });
+        let made = self.post(&format!("/containers/create?name={name}"), &config);
+        let id = made["Id"].as_str().unwrap().to_owned();
+        self.post(&format!("/containers/{id}/start"), &Value::Null);
+        id
+    }
+
+    fn stats(&self, id: &str) -> Value {
+        self.get(&format!(
+            "/containers/{id}/stats?stream=false&one-shot=true"
+        ))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if self.try_call("GET", "/_ping", "", b"").is_some() {
+            let _ = self.try_call("POST", "/swarm/leave?force=1", "", b"");
+            if let Some((_, list)) = self.try_call("GET", "/containers/json?all=1", "", b"") {
+                let list: Vec<Value> = serde_json::from_slice(&list).unwrap_or_default();
+                for container in list {
+                    let id = container["Id"].as_str().unwrap_or_default();
+                    let _ = self.try_call("DELETE", &format!("/containers/{id}?force=1"), "", b"");
+                }
+            }
+        }
+        let pid = self.child.id().to_string();
+        let _ = run("kill", &[&pid]);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            if Instant::now() > deadline {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        // What it mounted would keep its directory.
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let own = self.dir.path().display().to_string();
+        let mut points: Vec<&str> = mounts
+            .lines()
+            .filter_map(|line| line.split(' ').nth(1))
+            .filter(|point| point.starts_with(&own))
+            .collect();
+        points.sort_unstable();
+        for point in points.into_iter().rev() {
+            let _ = run("umount", &["-l", point]);
+        }
+        let _ = run("ip", &["netns", "del", &self.network]);
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .map_err(|error| error.to_string())?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
+}
+
+/// The tags and fields of a line.
+fn parse(line: &str) -> (String, BTreeMap<String, String>) {
+    let (key, rest) = line.split_once(' ').unwrap();
+    let (fields, _) = rest.rsplit_once(' ').unwrap();
+    let mut parts = key.split(',');
+    let measurement = parts.next().unwrap().to_owned();
+    let pairs = parts
+        .chain(fields.split(','))
+        .filter_map(|pair| pair.split_once('='));
+    let all = pairs.map(|(key, value)| {
+        let value = value.trim_end_matches('i').trim_matches('"').to_owned();
+        (key.to_owned(), value)
+    });
+    (measurement, all.collect())
+}
+
+/// The last line of a measurement about a container, among those from `since` on.
+fn last(
+    relay: &Relay,
+    since: usize,
+    measurement: &str,
+    name: &str,
+) -> Option<BTreeMap<String, String>> {
+    let lines = relay.taken();
+    lines
+        .iter()
+        .skip(since)
+        .rev()
+        .map(|line| parse(line))
+        .find(|(found, all)| {
+            found == measurement
+                && all.get("container_name").is_some_and(|found| found == name)
+                && all.get("cpu").is_none_or(|cpu| cpu == "cpu-total")
+        })
+        .map(|(_, all)| all)
+}
+
+fn number(all: &BTreeMap<String, String>, field: &str) -> u64 {
+    let text = all
+        .get(field)
+        .unwrap_or_else(|| panic!("no {field} in {all:?}"));
+    text.parse().unwrap_or_else(|_| panic!("{field} is {text}"))
+}
+
+/// The counters that the engine tells, under the agent's names.
+fn counters(stats: &Value) -> Vec<(&'static str, &'static str, u64)> {
+    let whole = |value: &Value| value.as_u64().unwrap_or(0);
+    let networks = stats["networks"].as_object();
+    let network =
+        |field: &str| networks.map_or(0, |all| all.values().map(|one| whole(&one[field])).sum());
+    let io = |operation: &str| {
+        let list = stats["blkio_stats"]["io_service_bytes_recursive"].as_array();
+        list.map_or(0, |list| {
+            let wanted = |entry: &&Value| {
+                entry["op"]
+                    .as_str()
+                    .is_some_and(|op| op.eq_ignore_ascii_case(operation))
+            };
+            list.iter()
+                .filter(wanted)
+                .map(|entry| whole(&entry["value"]))
+                .sum()
+        })
+    };
+    vec![
+        (
+            "docker_container_cpu",
+            "usage_total",
+            whole(&stats["cpu_stats"]["cpu_usage"]["total_usage"]),
+        ),
+        (
+            "docker_container_cpu",
+            "usage_system",
+            whole(&stats["cpu_stats"]["system_cpu_usage"]),
+        ),
+        ("docker_container_net", "rx_bytes", network("rx_bytes")),
+        ("docker_container_net", "tx_packets", network("tx_packets")),
+        (
+            "docker_container_blkio",
+            "io_service_bytes_recursive_write",
+            io("write"),
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engines_containers_are_measured_as_the_engine_measures_them() {
+    let engine = match Engine::start() {
+        Ok(engine) => engine,
+        Err(why) => {
+            println!("SKIPPED: {why}");
+            return;
+        }
+    };
+    engine.import();
+    let disk = engine.dir.path().join("disk");
+    std::fs::create_dir_all(&disk).unwrap();
+    let script = format!(
+        "mkdir -p /www; echo hello > /www/index.html; busybox httpd -p 80 -h /www; \
+         dd if=/dev/zero of=/dev/shm/held bs={HELD_BYTES} count=1 2>/dev/null; \
+         while :; do \
+           dd if=/dev/zero of=/disk/$(cat /etc/hostname) bs=65536 count=4 oflag=direct 2>/dev/null; \
+           busybox wget -q -O /dev/null http://$(busybox hostname -i)/; \
+           busybox wget -q -T 1 -O /dev/null http://172.17.0.2/; \
+           i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done; \
+           sleep 0.3; \
+         done"
+    );
+    let mut ids = Vec::new();
+    for number in 0..CONTAINERS {
+        let labels = json!({"com.example.shop": "a b", "number": number.to_string()});
+        let host = json!({
+            "Memory": 64 << 20,
+            "NanoCpus": 500_000_000,
+            "Binds": [format!("{}:/disk", disk.display())],
+            "NetworkMode": "bridge",
+        });
+        let name = format!("work{number}");
+        ids.push((
+            name.clone(),
+            engine.start_container(&name, &script, &labels, &host),
+        ));
+    }
+
+    let data = tempfile::tempdir().unwrap();
+    let relay = Relay::start(takes_all());
+    let mut config = Config::new(vec![relay.url.clone()], data.path().to_path_buf());
+    config.interval = Duration::from_secs(1);
+    config.collectors = Collectors {
+        docker: Some(DockerOptions {
+            endpoint: Some(format!("unix://{}", engine.socket().display())),
+            ..DockerOptions::default()
+        }),
+        ..Collectors::none()
+    };
+    let agent = Agent::start(config, World::default()).unwrap();
+    let cpu =
+        |relay: &Relay, since: usize, name: &str| last(relay, since, "docker_container_cpu", name);
+    relay.wait("all containers twice", |relay| {
+        ids.iter().all(|(name, _)| {
+            cpu(relay, 0, name).is_some_and(|all| all.contains_key("usage_percent"))
+                && last(relay, 0, "docker_container_blkio", name)
+                    .is_some_and(|all| all.contains_key("io_service_bytes_recursive_write"))
+        })
+    });
+
+    // Every counter lies between two readings of the engine's around the gather.
+    let some = [&ids[0], &ids[7], &ids[CONTAINERS - 1]];
+    for (name, id) in some {
+        let before = counters(&engine.stats(id));
+        let since = relay.taken().len();
+        relay.wait("a gather", |relay| {
+            last(relay, since, "docker_container_blkio", name).is_some()
+                && cpu(relay, since, name).is_some()
+        });
+        // The first line since then may be of a gather that had begun before.
+        let since = relay.taken().len();
+        relay.wait("another", |relay| {
+            last(relay, since, "docker_container_blkio", name).is_some()
+        });
+        let seen: Vec<_> = before
+            .iter()
+            .map(|(measurement, field, _)| {
+                number(&last(&relay, since, measurement, name).unwrap(), field)
+            })
+            .collect();
+        let after = counters(&engine.stats(id));
+        for ((before, seen), after) in before.iter().zip(seen).zip(after) {
+            let (measurement, field, before) = before;
+            assert!(
+                *before > 0,
+                "{name}: the engine says 0 for {measurement} {field}"
+            );
+            assert!(
+                (*before..=after.2).contains(&seen),
+                "{name} {measurement} {field}: {before} <= {seen} <= {}",
+                after.2
+            );
+        }
+        let memory = last(&relay, since, "docker_container_mem", name).unwrap();
+        assert_eq!(number(&memory, "limit"), 64 << 20);
+        assert!(number(&memory, "max_usage") >= HELD_BYTES, "{memory:?}");
+        assert_eq!(memory["container_id"], *id);
+        assert_eq!(memory["com.example.shop"], "a\\ b");
+        assert_eq!(memory["container_image"], "tandem-test");
+        assert_eq!(memory["container_version"], "1");
+        assert_eq!(memory["container_status"], "running");
+    }
+    let info = engine.get("/info");
+    let lines = relay.taken();
+    let docker = lines
+        .iter()
+        .rev()
+        .map(|line| parse(line))
+        .find(|(name, all)| name == "docker" && all.contains_key("n_containers_running"));
+    let docker = docker.unwrap().1;
+    assert_eq!(number(&docker, "n_cpus"), info["NCPU"].as_u64().unwrap());
+
+    // One that ends by itself has its exit code, although it lived for less than an interval.
+    let nothing = json!({"NetworkMode": "none"});
+    engine.start_container("short", "exit 3", &Value::Null, &nothing);
+    relay.wait("the end of the short one", |relay| {
+        last(relay, 0, "docker_container_status", "short").is_some_and(|all| all["exitcode"] == "3")
+    });
+    // One that starts while the agent runs appears, and so does its restart.
+    let id = engine.start_container("late", "while :; do sleep 1; done", &Value::Null, &nothing);
+    relay.wait("the late one", |relay| cpu(relay, 0, "late").is_some());
+    let started = number(
+        &last(&relay, 0, "docker_container_status", "late").unwrap(),
+        "started_at",
+    );
+    engine.post(&format!("/containers/{id}/restart?t=0"), &Value::Null);
+    relay.wait("its restart", |relay| {
+        last(relay, 0, "docker_container_status", "late").is_some_and(|all| {
+            number(&all, "started_at") > started && all["container_status"] == "running"
+        })
+    });
+
+    // A swarm of one node leads itself.
+    engine.post(
+        "/swarm/init",
+        &json!({"ListenAddr": "127.0.0.1:0", "AdvertiseAddr": "127.0.0.1"}),
+    );
+    let service = json!({
+        "Name": "api",
+        "TaskTemplate": {
+            "ContainerSpec": {"Image": "tandem-test:1", "Command": ["/bin/sleep", "1000"]},
+            "Networks": [{"Target": "host"}],
+        },
+        "Mode": {"Replicated": {"Replicas": 2}},
+    });
+    engine.post("/services/create", &service);
+    relay.wait("the service", |relay| {
+        relay
+            .taken()
+            .iter()
+            .rev()
+            .take(200)
+            .map(|line| parse(line))
+            .any(|(name, all)| {
+                name == "docker_swarm"
+                    && all["service_name"] == "api"
+                    && all["tasks_desired"] == "2"
+                    && all["tasks_running"] == "2"
+            })
+    });
+    let accounts = agent.stop().await;
+    assert!(accounts.is_balanced(), "{accounts}");
+    assert_eq!(accounts.dropped + accounts.rejected, 0, "{accounts}");
+}
