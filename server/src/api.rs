@@ -3,13 +3,26 @@
 //! Status, header and text of every answer follow influxdata/influxdb 1.8,
 //! `services/httpd/handler.go`.
 
+mod answers;
 mod bind_params;
+mod buckets;
+mod delete;
+mod encoding;
+mod multipart;
+mod prometheus;
 mod query;
+mod requests;
+mod route;
+mod vars;
 mod write;
 
 use std::{
     io,
-    sync::Arc,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -26,31 +39,37 @@ use tokio::{
 };
 use tracing::{debug, error, info};
 
+use self::{
+    answers::{error_answer, method_not_allowed, not_found, plain},
+    requests::{Kind, Watches},
+    route::Route,
+};
 use crate::{
     Config, Counters,
     auth::{Auth, Denied, Identity, Refusal},
     buffers::Buffers,
     continuous::ContinuousQueries,
+    intake::Intake,
     metrics,
-    output::{Format, error_body},
+    output::Format,
     page,
+    sources::Sources,
     statements::Runner,
 };
 
 const X_INFLUXDB_VERSION: HeaderName = HeaderName::from_static("x-influxdb-version");
 const X_INFLUXDB_BUILD: HeaderName = HeaderName::from_static("x-influxdb-build");
-const X_INFLUXDB_ERROR: HeaderName = HeaderName::from_static("x-influxdb-error");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What a request without good credentials is asked for.
 const REALM: HeaderValue = HeaderValue::from_static("Basic realm=\"InfluxDB\"");
 
-/// Where the text in `X-Influxdb-Error` is cut, in bytes.
-const ERROR_HEADER_BYTES_MAX: usize = 1024;
-
 /// The text of an answer with 503.
 const THROTTLED: &str = "request throttled, exceeds timeout";
+
+/// InfluxDB's answer to a query in Flux.
+const NO_FLUX: &str = "Flux query service disabled. Verify flux-enabled=true in the [http] section of the InfluxDB config.\n";
 
 /// How long the rest of a body that nobody wants is read before the answer leaves.
 const DISCARD_TIME_MAX: Duration = Duration::from_secs(3);
@@ -88,12 +107,16 @@ pub(crate) struct Api {
     auth: Auth,
     config: Config,
     counters: Arc<Counters>,
+    sources: Arc<Sources>,
     ids: RequestIds,
     version: HeaderValue,
     writes: Arc<Semaphore>,
     queries: Arc<Semaphore>,
     body_kib: Arc<Semaphore>,
     buffers: Buffers,
+    watches: Watches,
+    /// Seconds since 1970.
+    started_s: i64,
 }
 
 /// What is known of a request before its body is read.
@@ -103,9 +126,15 @@ struct Ask {
     headers: HeaderMap,
     format: Format,
     pretty: bool,
+    ip: IpAddr,
 }
 
 impl Ask {
+    /// 400, with this text.
+    fn bad(&self, text: &str) -> Response<Body> {
+        self.error(StatusCode::BAD_REQUEST, text)
+    }
+
     fn error(&self, status: StatusCode, text: &str) -> Response<Body> {
         error_answer(status, text, self.format, self.pretty)
     }
@@ -116,23 +145,29 @@ impl Api {
         store: Arc<Store>,
         catalog: Arc<Catalog>,
         config: Config,
+        sources: Arc<Sources>,
     ) -> io::Result<Self> {
         let version = HeaderValue::try_from(&config.version);
         let auth = Auth::new(catalog.clone(), config.auth.clone(), config.queue_wait)?;
-        let runner = Runner::new(store.clone(), catalog.clone(), auth.passwords());
+        let runner = Runner::new(store.clone(), catalog.clone(), auth.passwords())
+            .telling(sources.parts.feed.clone())
+            .showing(sources.clone());
         runner.forget_lost_databases().map_err(io::Error::other)?;
         Ok(Self {
             store,
             catalog,
             runner: Arc::new(runner),
             auth,
-            counters: Arc::default(),
+            counters: sources.counters.clone(),
+            sources,
             ids: RequestIds::new(),
             version: version.unwrap_or(HeaderValue::from_static(Config::VERSION)),
             writes: Arc::new(Semaphore::new(config.writes_max)),
             queries: Arc::new(Semaphore::new(config.queries_max)),
             body_kib: Arc::new(Semaphore::new(config.bodies_bytes_max / 1024)),
             buffers: Buffers::default(),
+            watches: Watches::default(),
+            started_s: now_ns() / 1_000_000_000,
             config,
         })
     }
@@ -142,7 +177,18 @@ impl Api {
         self.config.continuous_queries.then(|| {
             let (catalog, runner) = (self.catalog.clone(), self.runner.clone());
             ContinuousQueries::new(catalog, runner, self.config.query_limits)
+                .counting(self.counters.clone())
+                .reaching_back(self.config.continuous_late)
         })
+    }
+
+    /// Where points go that come by other ways.
+    pub(crate) fn intake(&self) -> Intake {
+        Intake::new(
+            self.store.clone(),
+            self.runner.clone(),
+            self.sources.parts.feed.clone(),
+        )
     }
 
     pub(crate) fn counters(&self) -> Arc<Counters> {
@@ -160,10 +206,12 @@ impl Api {
         self.counters.requests.add(1);
         let _active = self.counters.requests_active.hold();
         let (method, target) = (request.method().clone(), request.uri().clone());
-        let mut response = self.route(mount, request).await;
+        let mut response = self.route(mount, request, peer.0.ip()).await;
         let headers = response.headers_mut();
         headers.insert(X_INFLUXDB_VERSION, self.version.clone());
         headers.insert(X_INFLUXDB_BUILD, HeaderValue::from_static("OSS"));
+        let taken = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.counters.request_ns.add(taken);
         let status = response.status();
         match status.as_u16() {
             400..=499 => self.counters.client_errors.add(1),
@@ -178,14 +226,12 @@ impl Api {
         response
     }
 
-    async fn route(&self, mount: Mount, request: Request<Incoming>) -> Response<Body> {
+    async fn route(&self, mount: Mount, request: Request<Incoming>, ip: IpAddr) -> Response<Body> {
         let path = request.uri().path();
-        let allowed: &[Method] = match path {
-            "/query" => &[Method::OPTIONS, Method::GET, Method::POST],
-            "/write" => &[Method::OPTIONS, Method::POST],
-            "/ping" | "/status" | "/health" | "/metrics" => &[Method::GET, Method::HEAD],
-            _ => return asset(mount, request.method(), path).unwrap_or_else(not_found),
+        let Some(route) = Route::of(path) else {
+            return asset(mount, request.method(), path).unwrap_or_else(not_found);
         };
+        let allowed = route.methods();
         if !allowed.contains(request.method()) {
             return method_not_allowed(allowed);
         }
@@ -193,13 +239,18 @@ impl Api {
         let mut response = match *request.method() {
             Method::OPTIONS if headers.contains_key(header::ORIGIN) => empty(StatusCode::OK),
             Method::OPTIONS => empty(StatusCode::NO_CONTENT),
-            _ => self.answer(request).await,
+            _ => self.answer(&route, request, ip).await,
         };
         self.identify(&headers, &mut response);
         response
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(
+        &self,
+        route: &Route,
+        request: Request<Incoming>,
+        ip: IpAddr,
+    ) -> Response<Body> {
         let (head, mut body) = request.into_parts();
         let params = Params::parse(head.uri.query().unwrap_or_default());
         let accept = head
@@ -213,17 +264,11 @@ impl Api {
             method: head.method,
             headers: head.headers,
             params,
+            ip,
         };
-        let path = head.uri.path();
-        let mut response = match self.identity(path, &ask).await {
+        let mut response = match self.identity(route, &ask).await {
             Err(refused) => refused,
-            Ok(identity) => match path {
-                "/query" => self.query(&ask, identity, &mut body).await,
-                "/write" => self.write(&ask, &identity, &mut body).await,
-                "/health" => self.health(),
-                "/metrics" => self.metrics().await,
-                path => self.ping(path, &ask.params),
-            },
+            Ok(identity) => self.dispatch(route, &ask, identity, &mut body).await,
         };
         if !response.status().is_success() {
             discard_body(
@@ -241,9 +286,56 @@ impl Api {
         response
     }
 
-    /// Who sends a request to `path`; an error is the answer to it.
-    async fn identity(&self, path: &str, ask: &Ask) -> Result<Identity, Response<Body>> {
-        if !matches!(path, "/query" | "/write") && !self.auth.guards_pings() {
+    async fn dispatch(
+        &self,
+        route: &Route,
+        ask: &Ask,
+        identity: Identity,
+        body: &mut Incoming,
+    ) -> Response<Body> {
+        match route {
+            Route::Query => {
+                self.watches.add(Kind::Query, ask.ip, &identity);
+                self.query(ask, identity, body).await
+            }
+            Route::Write => {
+                self.watches.add(Kind::Write, ask.ip, &identity);
+                self.write(ask, &identity, body).await
+            }
+            Route::WriteV2 => {
+                self.watches.add(Kind::Write, ask.ip, &identity);
+                self.write_v2(ask, &identity, body).await
+            }
+            Route::PrometheusWrite => {
+                self.watches.add(Kind::Write, ask.ip, &identity);
+                self.prometheus_write(ask, &identity, body).await
+            }
+            Route::PrometheusRead => {
+                self.watches.add(Kind::Query, ask.ip, &identity);
+                self.prometheus_read(ask, identity, body).await
+            }
+            Route::DeleteV2 => self.delete(ask, identity, body).await,
+            Route::Buckets if ask.method == Method::POST => {
+                self.create_bucket(ask, &identity, body).await
+            }
+            Route::Buckets => self.buckets(ask, &identity).await,
+            Route::Bucket(name) => self.bucket(ask, identity, name, body).await,
+            Route::BucketPart(part) => ask.error(
+                StatusCode::METHOD_NOT_ALLOWED,
+                &format!("bucket {part} not supported in this version"),
+            ),
+            Route::QueryV2 => plain(StatusCode::FORBIDDEN, NO_FLUX),
+            Route::Health => self.health(),
+            Route::Metrics => self.metrics().await,
+            Route::Vars => self.vars().await,
+            Route::Requests => self.requests(ask).await,
+            Route::Ping | Route::Status => self.ping(route, &ask.params),
+        }
+    }
+
+    /// Who sends a request; an error is the answer to it.
+    async fn identity(&self, route: &Route, ask: &Ask) -> Result<Identity, Response<Body>> {
+        if !route.is_of_data() && !self.auth.guards_pings() {
             return Ok(Identity::Anyone);
         }
         let refusal = match self.auth.identify(&ask.params, &ask.headers).await {
@@ -312,10 +404,10 @@ impl Api {
         }
     }
 
-    fn ping(&self, path: &str, params: &Params) -> Response<Body> {
+    fn ping(&self, route: &Route, params: &Params) -> Response<Body> {
         self.counters.pings.add(1);
         match params.get("verbose") {
-            Some(verbose) if path == "/ping" && !matches!(verbose, "" | "0" | "false") => full(
+            Some(verbose) if *route == Route::Ping && !matches!(verbose, "" | "0" | "false") => full(
                 StatusCode::OK,
                 "application/json",
                 format!("{{\"version\":\"{}\"}}", self.config.version),
@@ -328,7 +420,12 @@ impl Api {
     async fn metrics(&self) -> Response<Body> {
         let store = Arc::clone(&self.store);
         let stats = finished(tokio::task::spawn_blocking(move || store.stats())).await;
-        let text = metrics::exposition(&self.config.instance, &stats, &self.counters);
+        let text = metrics::exposition(
+            &self.config.instance,
+            &stats,
+            &self.counters,
+            Some(&self.sources.parts),
+        );
         full(StatusCode::OK, metrics::CONTENT_TYPE, text)
     }
 
@@ -371,12 +468,33 @@ impl Api {
 }
 
 /// Waits for work on another thread; a panic there goes on here.
-async fn finished<T>(work: JoinHandle<T>) -> T {
+pub(crate) async fn finished<T>(work: JoinHandle<T>) -> T {
     match work.await.map_err(JoinError::try_into_panic) {
         Ok(value) => value,
         Err(Ok(panic)) => std::panic::resume_unwind(panic),
         // The runtime is going down and will drop this future too.
         Err(Err(_cancelled)) => std::future::pending().await,
+    }
+}
+
+/// Sets its flag when it is dropped before it is disarmed: the client went away.
+struct SetOnDrop(Option<Arc<AtomicBool>>);
+
+impl SetOnDrop {
+    fn new(flag: Arc<AtomicBool>) -> Self {
+        Self(Some(flag))
+    }
+
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for SetOnDrop {
+    fn drop(&mut self) {
+        if let Some(flag) = &self.0 {
+            flag.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -404,44 +522,6 @@ fn asset(mount: Mount, method: &Method, path: &str) -> Option<Response<Body>> {
         }
         Mount::Api => page::serve(path.strip_prefix("/ui/")?),
     }
-}
-
-/// An answer that is an error, in the form that was asked for.
-fn error_answer(status: StatusCode, text: &str, format: Format, pretty: bool) -> Response<Body> {
-    let mut response = full(
-        status,
-        format.content_type(),
-        error_body(format, pretty, text),
-    );
-    if status != StatusCode::UNAUTHORIZED
-        && let Some(value) = tandem_http::header_text(text, ERROR_HEADER_BYTES_MAX)
-    {
-        response.headers_mut().insert(X_INFLUXDB_ERROR, value);
-    }
-    response
-}
-
-/// As Go's `http.Error`.
-fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
-    let mut response = full(status, "text/plain; charset=utf-8", text);
-    response.headers_mut().insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    response
-}
-
-fn not_found() -> Response<Body> {
-    plain(StatusCode::NOT_FOUND, "404 page not found\n")
-}
-
-fn method_not_allowed(allowed: &[Method]) -> Response<Body> {
-    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
-    let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-    if let Ok(value) = HeaderValue::try_from(names.join(", ")) {
-        response.headers_mut().insert(header::ALLOW, value);
-    }
-    response
 }
 
 /// What of a request's target may be logged: without the password in `p` and those in a query.

@@ -9,6 +9,10 @@ pub struct Counters {
     pub requests: Counter,
     /// Requests being handled.
     pub requests_active: Counter,
+    /// Nanoseconds spent on requests of all kinds, until their answers began.
+    pub request_ns: Counter,
+    /// Queries that are being computed.
+    pub queries_active: Counter,
     /// Requests to `/query`.
     pub queries: Counter,
     /// Nanoseconds spent on queries, until their answers began.
@@ -29,12 +33,20 @@ pub struct Counters {
     pub points_dropped: Counter,
     /// Requests to `/ping`.
     pub pings: Counter,
+    /// Samples asked for by Prometheus (`/api/v1/prom/read`).
+    pub prometheus_reads: Counter,
+    /// Samples sent by Prometheus (`/api/v1/prom/write`); they are among `writes` too.
+    pub prometheus_writes: Counter,
     /// Requests refused with 401.
     pub auth_failures: Counter,
     /// Requests answered with 400 to 499.
     pub client_errors: Counter,
     /// Requests answered with 500 to 599.
     pub server_errors: Counter,
+    /// Runs of continuous queries.
+    pub continuous_ok: Counter,
+    /// Runs of continuous queries that failed.
+    pub continuous_failed: Counter,
     /// Requests refused with 503 because too much was going on.
     pub throttled: Counter,
 }
@@ -52,6 +64,10 @@ impl Counter {
 
     pub(crate) fn add(&self, amount: u64) {
         self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sub(&self, amount: u64) {
+        self.0.fetch_sub(amount, Ordering::Relaxed);
     }
 
     /// Counts one until the guard is dropped.

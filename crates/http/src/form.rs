@@ -48,6 +48,11 @@ impl Params {
         }
     }
 
+    /// Appends one pair, decoded: those that were there before stay first.
+    pub fn push(&mut self, key: &str, value: &str) {
+        self.pairs.push((key.to_owned(), value.to_owned()));
+    }
+
     /// Appends all pairs of `other`: those that were there before stay first.
     pub fn append(&mut self, other: &Self) {
         self.pairs.extend_from_slice(&other.pairs);

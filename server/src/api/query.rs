@@ -5,10 +5,7 @@
 //! with status 200.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
     time::Instant,
 };
 
@@ -17,13 +14,13 @@ use tandem_http::{
 };
 use tandem_influxql::{
     ast::{Query, Statement},
-    parse_query,
+    parse_query, redact_passwords,
 };
-use tandem_query::{Context, Gone, Message, Series, Sink};
+use tandem_query::{Context, Gone, Message, Running, Series, Sink};
 use tokio::sync::oneshot;
 use tracing::info;
 
-use super::{Api, Ask, bind_params, finished, now_ns, write::body_error};
+use super::{Api, Ask, SetOnDrop, bind_params, encoding::body_answer, finished, multipart, now_ns};
 use crate::{
     auth::Identity,
     output::{Chunks, Epoch, Opening, Outlet, Output, Style},
@@ -57,7 +54,7 @@ impl Api {
         identity: Identity,
         body: &mut Incoming,
     ) -> Result<Response<Body>, Response<Body>> {
-        let bad = |text: &str| ask.error(StatusCode::BAD_REQUEST, text);
+        let bad = |text: &str| ask.bad(text);
         let params = self.form(ask, body).await?;
         let text = params
             .get("q")
@@ -89,6 +86,7 @@ impl Api {
             pretty: ask.pretty,
             epoch: Epoch::parse(params.get("epoch").unwrap_or_default()),
             chunk_rows: is("chunked", "true").then_some(chunk_rows),
+            rows_max: Some(self.config.rows_max).filter(|&rows| rows > 0),
         };
         let gone = Arc::new(AtomicBool::new(false));
         let context = Context {
@@ -98,13 +96,16 @@ impl Api {
             read_only: ask.method == Method::GET,
             cancel: gone.clone(),
             limits: self.config.query_limits,
+            extensions: self.config.query_extensions,
+            ..Context::default()
         };
+        let text = redact_passwords(text);
 
         let place = self.turn(&self.queries, 1, ask).await?;
         let runner = self.runner.clone();
         if is("async", "true") {
             tokio::task::spawn_blocking(move || {
-                run_unheard(&runner, &query, &context, &identity);
+                run_unheard(&runner, &query, text, context, &identity);
                 drop(place);
             });
             return Ok(empty(StatusCode::NO_CONTENT));
@@ -118,13 +119,14 @@ impl Api {
         let (counters, stall_max) = (self.counters.clone(), self.config.reader_stall_max);
         let flag = gone.clone();
         let running = tokio::task::spawn_blocking(move || {
+            let _active = counters.queries_active.hold();
             let output = Output::new(style, Outlet::new(opening, gzip, stall_max, flag));
-            if let Ok(bytes) = run(&runner, &query, &context, &identity, output) {
+            if let Ok(bytes) = run(&runner, &query, text, context, &identity, output) {
                 counters.query_bytes.add(bytes);
             }
             drop(place);
         });
-        let guard = SetOnDrop(Some(gone));
+        let guard = SetOnDrop::new(gone);
         let body = match opened.await {
             Ok(Opening::Whole(bytes)) => Body::from(bytes),
             Ok(Opening::Stream(body)) => body,
@@ -144,26 +146,47 @@ impl Api {
         Ok(response)
     }
 
-    /// The parameters: those of a form body first, then those of the URL.
+    /// The parameters: those of a form body first, then those of the URL, then a text that was
+    /// uploaded as a file.
     async fn form(&self, ask: &Ask, body: &mut Incoming) -> Result<Params, Response<Body>> {
         let content_type = ask
             .headers
             .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
-        let media_type = content_type
-            .and_then(|value| value.split(';').next())
-            .map(str::trim);
-        let is_form = media_type
-            .is_some_and(|kind| kind.eq_ignore_ascii_case("application/x-www-form-urlencoded"));
-        if ask.method != Method::POST || !is_form {
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        let is_form = media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded");
+        let is_multipart = media_type.eq_ignore_ascii_case("multipart/form-data");
+        if ask.method != Method::POST || !(is_form || is_multipart) {
             return Ok(ask.params.clone());
         }
         let payload = read_body(body, self.config.body_bytes_max, self.config.body_stall_max).await;
-        let form = payload
-            .map_err(|error| body_error(ask, &error))?
-            .into_bytes();
-        let mut params = Params::parse(&String::from_utf8_lossy(&form));
-        params.append(&ask.params);
+        let form = payload.map_err(|error| {
+            let (status, text) = body_answer(&error);
+            ask.error(status, &text)
+        })?;
+        let form = form.into_bytes();
+        if is_form {
+            let mut params = Params::parse(&String::from_utf8_lossy(&form));
+            params.append(&ask.params);
+            return Ok(params);
+        }
+        // As in Go, what cannot be read of such a body counts as not sent.
+        let parts = multipart::boundary(content_type)
+            .map(|boundary| multipart::parts(&form, &boundary))
+            .unwrap_or_default();
+        let mut params = ask.params.clone();
+        for part in parts.iter().filter(|part| !part.is_file) {
+            params.push(&part.name, &String::from_utf8_lossy(part.content));
+        }
+        let has_text = params.get("q").is_some_and(|text| !text.trim().is_empty());
+        let file = parts.iter().find(|part| part.is_file && part.name == "q");
+        if let Some(file) = file.filter(|_| !has_text) {
+            let mut with_file = Params::default();
+            with_file.push("q", &String::from_utf8_lossy(file.content));
+            with_file.append(&params);
+            params = with_file;
+        }
         Ok(params)
     }
 }
@@ -173,10 +196,19 @@ impl Api {
 fn run(
     runner: &Runner,
     query: &Query,
-    context: &Context,
+    text: String,
+    context: Context,
     identity: &Identity,
     mut output: Output,
 ) -> Result<u64, tandem_http::Gone> {
+    let (_listed, context) = match listed(runner, text, context) {
+        Ok(listed) => listed,
+        Err(error) => {
+            output.begin(0, Chunks::Whole);
+            output.end(Some(error))?;
+            return output.finish();
+        }
+    };
     let mut failed = false;
     for (id, statement) in query.statements.iter().enumerate() {
         output.begin(id, chunks(statement));
@@ -184,12 +216,15 @@ fn run(
             Some(NOT_EXECUTED.to_owned())
         } else {
             runner
-                .execute(statement, context, identity, &mut output)
+                .execute(statement, &context, identity, &mut output)
                 .err()
                 .map(|error| error.to_string())
         };
         failed |= error.is_some();
         output.end(error)?;
+        if output.is_full() {
+            break;
+        }
     }
     output.finish()
 }
@@ -208,17 +243,40 @@ fn chunks(statement: &Statement) -> Chunks {
 }
 
 /// Runs the statements of a request that wants no answer.
-fn run_unheard(runner: &Runner, query: &Query, context: &Context, identity: &Identity) {
+fn run_unheard(
+    runner: &Runner,
+    query: &Query,
+    text: String,
+    context: Context,
+    identity: &Identity,
+) {
+    let (_listed, context) = match listed(runner, text, context) {
+        Ok(listed) => listed,
+        Err(error) => {
+            info!(%error, "a query that runs in the background was not begun");
+            return;
+        }
+    };
     for statement in &query.statements {
-        if let Err(error) = runner.execute(statement, context, identity, &mut Unheard) {
+        if let Err(error) = runner.execute(statement, &context, identity, &mut Unheard) {
             info!(%error, "a query that runs in the background failed");
             return;
         }
     }
 }
 
+/// Puts a query into the list of those that run, until what comes first is dropped.
+fn listed(runner: &Runner, text: String, context: Context) -> Result<(Running, Context), String> {
+    let running = runner
+        .tasks()
+        .attach(text, context.database.as_deref())
+        .map_err(|error| error.to_string())?;
+    let task = Some(running.task());
+    Ok((running, Context { task, ..context }))
+}
+
 /// Takes results that nobody asked for.
-struct Unheard;
+pub(super) struct Unheard;
 
 impl Sink for Unheard {
     fn series(&mut self, _: Series) -> Result<(), Gone> {
@@ -226,21 +284,4 @@ impl Sink for Unheard {
     }
 
     fn message(&mut self, _: Message) {}
-}
-
-/// Sets its flag when it is dropped before it is disarmed: the client went away.
-struct SetOnDrop(Option<Arc<AtomicBool>>);
-
-impl SetOnDrop {
-    fn disarm(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for SetOnDrop {
-    fn drop(&mut self) {
-        if let Some(flag) = &self.0 {
-            flag.store(true, Ordering::Relaxed);
-        }
-    }
 }

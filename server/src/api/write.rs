@@ -1,4 +1,4 @@
-//! `/write`: line protocol into the store.
+//! `/write` and `/api/v2/write`: line protocol into the store; and what all ways of writing share.
 //!
 //! Parameters come from the URL alone, and the body is taken as it is, whatever its `Content-Type`
 //! says: so does InfluxDB, and clients rely on it. 204 means that every point is durable and
@@ -6,72 +6,129 @@
 
 use std::time::Instant;
 
-use tandem_http::{
-    Body, BodyError, HttpBody, Incoming, Response, StatusCode, empty, gunzip_into, header,
-    read_body_into,
-};
+use tandem_http::{Body, HttpBody, Incoming, Response, StatusCode, empty, read_body_into};
 use tandem_model::Precision;
-use tandem_store::{BodyRoom, Store, StoreError, WriteError, WriteRequest, Written};
+use tandem_store::{StoreError, WriteError, WriteRequest, Written};
 
+use super::encoding::{DecodeError, Encoding, body_answer};
 use super::{Api, Ask, finished, now_ns};
 use crate::auth::Identity;
 
+/// A name that no retention policy can have.
+const NO_POLICY: &str = "/";
+
+/// Where the points of a request go.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) database: String,
+    /// The default one when `None`.
+    pub(super) policy: Option<String>,
+    pub(super) precision: Precision,
+}
+
 impl Api {
+    /// `/write`.
     pub(super) async fn write(
         &self,
         ask: &Ask,
         identity: &Identity,
         body: &mut Incoming,
     ) -> Response<Body> {
+        let writing = async {
+            let database = ask.params.get_filled("db");
+            let database = database.ok_or_else(|| ask.bad("database is required"))?;
+            self.may_write(ask, identity, database)?;
+            let name = ask.params.get("precision").unwrap_or_default();
+            let precision = Precision::parse_v1(name).ok_or_else(|| {
+                ask.bad(&format!(
+                    "invalid precision {name:?} (use n, u, ms, s, m or h)"
+                ))
+            })?;
+            let target = Target {
+                database: database.to_owned(),
+                policy: ask.params.get_filled("rp").map(str::to_owned),
+                precision,
+            };
+            self.store_body(ask, target, Encoding::of(&ask.headers), body)
+                .await
+        };
+        self.counted_write(writing).await
+    }
+
+    /// `/api/v2/write`: a bucket is a database, or `database/policy`.
+    pub(super) async fn write_v2(
+        &self,
+        ask: &Ask,
+        identity: &Identity,
+        body: &mut Incoming,
+    ) -> Response<Body> {
+        let writing = async {
+            let precision = match ask.params.get("precision").unwrap_or_default() {
+                "" | "ns" => Precision::Nanosecond,
+                "us" => Precision::Microsecond,
+                "ms" => Precision::Millisecond,
+                "s" => Precision::Second,
+                name => {
+                    return Err(
+                        ask.bad(&format!("invalid precision {name:?} (use ns, us, ms or s)"))
+                    );
+                }
+            };
+            let (database, policy) = bucket_place(ask.params.get("bucket").unwrap_or_default())
+                .map_err(|text| ask.error(StatusCode::NOT_FOUND, &text))?;
+            self.may_write(ask, identity, database)?;
+            let target = Target {
+                database: database.to_owned(),
+                policy: policy.map(str::to_owned),
+                precision,
+            };
+            self.store_body(ask, target, Encoding::of(&ask.headers), body)
+                .await
+        };
+        self.counted_write(writing).await
+    }
+
+    /// Counts a write, and the time that it takes.
+    pub(super) async fn counted_write(
+        &self,
+        writing: impl Future<Output = Result<Response<Body>, Response<Body>>>,
+    ) -> Response<Body> {
         let begun = Instant::now();
         self.counters.writes.add(1);
         let _active = self.counters.writes_active.hold();
-        let response = match self.write_body(ask, identity, body).await {
-            Ok(response) | Err(response) => response,
-        };
+        let (Ok(response) | Err(response)) = writing.await;
         self.counters
             .write_ns
             .add(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
         response
     }
 
-    async fn write_body(
+    /// Whether points may be written to `database`; an error is the answer.
+    pub(super) fn may_write(
         &self,
         ask: &Ask,
         identity: &Identity,
+        database: &str,
+    ) -> Result<(), Response<Body>> {
+        let Err(denied) = identity.authorize_write(&self.catalog, database) else {
+            return Ok(());
+        };
+        // That there is no such database is told first, as by InfluxDB.
+        if let Err(StoreError::DatabaseNotFound(name)) = self.store.retention_policies(database) {
+            let error = WriteError::DatabaseNotFound(name);
+            return Err(ask.error(StatusCode::NOT_FOUND, &error.to_string()));
+        }
+        Err(self.denied(ask, denied))
+    }
+
+    /// Reads a body and stores what is in it.
+    pub(super) async fn store_body(
+        &self,
+        ask: &Ask,
+        target: Target,
+        encoding: Encoding,
         body: &mut Incoming,
     ) -> Result<Response<Body>, Response<Body>> {
-        let bad = |text: &str| ask.error(StatusCode::BAD_REQUEST, text);
-        let params = &ask.params;
-        let database = params
-            .get_filled("db")
-            .ok_or_else(|| bad("database is required"))?
-            .to_owned();
-        if let Err(denied) = identity.authorize_write(&self.catalog, &database) {
-            // That there is no such database is told first, as by InfluxDB.
-            if let Err(StoreError::DatabaseNotFound(name)) =
-                self.store.retention_policies(&database)
-            {
-                let error = WriteError::DatabaseNotFound(name);
-                return Err(ask.error(StatusCode::NOT_FOUND, &error.to_string()));
-            }
-            return Err(self.denied(ask, denied));
-        }
-        let name = params.get("precision").unwrap_or_default();
-        let precision = Precision::parse_v1(name).ok_or_else(|| {
-            bad(&format!(
-                "invalid precision {name:?} (use n, u, ms, s, m or h)"
-            ))
-        })?;
-        let consistency = params
-            .get("consistency")
-            .unwrap_or_default()
-            .to_ascii_lowercase();
-        if !matches!(consistency.as_str(), "" | "any" | "one" | "quorum" | "all") {
-            return Err(bad("invalid consistency level"));
-        }
-        let policy = params.get_filled("rp").map(str::to_owned);
-
         let length = body
             .size_hint()
             .upper()
@@ -89,41 +146,60 @@ impl Api {
             self.config.body_stall_max,
             &mut sent,
         );
-        read.await.map_err(|error| body_error(ask, &error))?;
-        let zipped = ask
-            .headers
-            .get(header::CONTENT_ENCODING)
-            .is_some_and(|encoding| encoding == "gzip");
-
-        if zipped && sent.is_empty() {
-            return Err(bad("EOF"));
+        read.await.map_err(|error| {
+            let (status, text) = body_answer(&error);
+            ask.error(status, &text)
+        })?;
+        if encoding == Encoding::Gzip && sent.is_empty() {
+            return Err(ask.bad("EOF"));
         }
 
+        // What InfluxDB says of lines comes before what it says of the level, and nothing is stored.
+        let is_known = consistency_is_known(ask);
+        let policy = if is_known {
+            target.policy
+        } else {
+            Some(NO_POLICY.to_owned())
+        };
         let place = self.turn(&self.writes, 1, ask).await?;
         let (store, inflated_bytes_max) = (self.store.clone(), self.config.inflated_bytes_max);
-        let buffers = self.buffers.clone();
+        let (buffers, feed) = (self.buffers.clone(), self.sources.parts.feed.clone());
         let writing = tokio::task::spawn_blocking(move || {
             // Held here, because the write goes on when its client has gone.
             let _held = (room, place);
             let request = WriteRequest {
-                database: &database,
+                database: &target.database,
                 retention_policy: policy.as_deref(),
-                precision,
+                precision: target.precision,
                 now_ns: now_ns(),
             };
-            if !zipped {
-                return Ok((sent.len(), store.write(&request, &sent)));
+            if encoding == Encoding::Plain {
+                let written = store.write(&request, &sent);
+                feed.follow(&written, &request, &sent);
+                return Ok((sent.len(), written));
             }
             let mut lines = buffers.take();
-            match inflate(&store, &sent, inflated_bytes_max, &mut lines)? {
-                Ok(room) => Ok((lines.len(), store.write_in(room, &request, &lines))),
-                Err(overloaded) => Ok((0, Err(overloaded))),
+            match encoding.decode(&store, &sent, inflated_bytes_max, &mut lines)? {
+                Some(room) => {
+                    let written = store.write_in(room, &request, &lines);
+                    feed.follow(&written, &request, &lines);
+                    Ok((lines.len(), written))
+                }
+                None => Ok((sent.len(), store.write(&request, &sent))),
             }
         });
-        let (bytes, written) = finished(writing)
-            .await
-            .map_err(|error: BodyError| body_error(ask, &error))?;
+        let waiting = tokio::time::timeout(self.config.write_timeout, finished(writing));
+        let Ok(written) = waiting.await else {
+            return Err(ask.error(StatusCode::INTERNAL_SERVER_ERROR, "timeout"));
+        };
+        let (bytes, written) = written.map_err(|error: DecodeError| {
+            let (status, text) = error.answer();
+            ask.error(status, &text)
+        })?;
         self.counters.write_bytes.add(bytes as u64);
+        if !is_known && matches!(written, Err(WriteError::PolicyNotFound(_))) {
+            return Err(ask.bad("invalid consistency level"));
+        }
         Ok(self.written(ask, written))
     }
 
@@ -157,46 +233,41 @@ impl Api {
     }
 }
 
-/// Inflates a body once there is room for it in the store's memory, and keeps that room.
-fn inflate(
-    store: &Store,
-    sent: &[u8],
-    inflated_bytes_max: usize,
-    lines: &mut Vec<u8>,
-) -> Result<Result<BodyRoom, WriteError>, BodyError> {
-    // The last member's length stands at its end; of most bodies it is the only member.
-    let told = sent
-        .last_chunk()
-        .map_or(0, |tail| u32::from_le_bytes(*tail));
-    let told = usize::try_from(told).unwrap_or(usize::MAX);
-    let mut bytes_max = told.max(sent.len()).min(inflated_bytes_max);
-    loop {
-        let room = match store.room_for_body(bytes_max) {
-            Ok(room) => room,
-            Err(overloaded) => return Ok(Err(overloaded)),
-        };
-        lines.clear();
-        match gunzip_into(sent, bytes_max, lines) {
-            Ok(()) => return Ok(Ok(room)),
-            Err(BodyError::TooLarge { .. }) if bytes_max < inflated_bytes_max => {
-                bytes_max = inflated_bytes_max;
-            }
-            Err(error) => return Err(error),
-        }
+/// Whether it is known how many copies a write wants; there is one store, so no more is needed.
+fn consistency_is_known(ask: &Ask) -> bool {
+    let level = ask.params.get("consistency").unwrap_or_default();
+    matches!(
+        level.to_ascii_lowercase().as_str(),
+        "" | "any" | "one" | "quorum" | "all"
+    )
+}
+
+/// The database and, after a slash, the retention policy that a bucket's name stands for; an error
+/// is InfluxDB's text.
+pub(super) fn bucket_place(bucket: &str) -> Result<(&str, Option<&str>), String> {
+    match bucket.split_once('/') {
+        None if bucket.is_empty() => Err(format!(
+            "bucket name {bucket:?} is missing a slash; not in \"database/retention-policy\" format"
+        )),
+        None => Ok((bucket, None)),
+        Some(("", _)) => Err(format!(
+            "bucket name {bucket:?} is in db/rp form but has an empty database"
+        )),
+        Some((database, policy)) => Ok((database, Some(policy).filter(|name| !name.is_empty()))),
     }
 }
 
-/// The answer to a body that cannot be taken.
-pub(super) fn body_error(ask: &Ask, error: &BodyError) -> Response<Body> {
-    match error {
-        BodyError::TooLarge { .. } => {
-            ask.error(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
-        }
-        BodyError::Gzip(source) if source.kind() == std::io::ErrorKind::UnexpectedEof => {
-            ask.error(StatusCode::BAD_REQUEST, "unexpected EOF")
-        }
-        BodyError::Gzip(_) => ask.error(StatusCode::BAD_REQUEST, "gzip: invalid header"),
-        BodyError::Read(_) => ask.error(StatusCode::BAD_REQUEST, "unexpected EOF"),
-        BodyError::Stalled { .. } => ask.error(StatusCode::REQUEST_TIMEOUT, &error.to_string()),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_are_places() {
+        assert_eq!(bucket_place("db"), Ok(("db", None)));
+        assert_eq!(bucket_place("db/"), Ok(("db", None)));
+        assert_eq!(bucket_place("db/rp/x"), Ok(("db", Some("rp/x"))));
+        let text = "bucket name \"/rp\" is in db/rp form but has an empty database";
+        assert_eq!(bucket_place("/rp"), Err(text.into()));
+        assert!(bucket_place("").is_err());
     }
 }

@@ -67,6 +67,49 @@ impl Identity {
         }
     }
 
+    /// Whether points of `database` may be deleted.
+    pub(crate) fn authorize_delete(&self, catalog: &Catalog, database: &str) -> Result<(), Denied> {
+        match self {
+            Self::Anyone => Ok(()),
+            Self::Nobody => Err(forbidden(format_args!(
+                "delete - user is required to delete from database {database:?}"
+            ))),
+            Self::User { name, .. } => {
+                let privilege = Privilege::Write(Some(database.to_owned()));
+                if self.has(catalog, &privilege)? {
+                    return Ok(());
+                }
+                Err(forbidden(format_args!(
+                    "delete - {name:?} is not authorized to delete from {database:?}: {name} not authorized to write to {database}"
+                )))
+            }
+        }
+    }
+
+    /// Whether `privilege` is held, for what is done to a bucket: `what` and `bucket` are for the text.
+    pub(crate) fn authorize_bucket(
+        &self,
+        catalog: &Catalog,
+        privilege: &Privilege,
+        what: &str,
+        bucket: &str,
+    ) -> Result<(), Denied> {
+        match self {
+            Self::Anyone => Ok(()),
+            Self::Nobody => Err(forbidden(format_args!(
+                "buckets - user is required to {what} {bucket:?}"
+            ))),
+            Self::User { name, .. } => {
+                if self.has(catalog, privilege)? {
+                    return Ok(());
+                }
+                Err(forbidden(format_args!(
+                    "buckets - {name:?} is not authorized to {what} {bucket:?}: requires {privilege}"
+                )))
+            }
+        }
+    }
+
     /// Whether the user may know of `database`.
     pub(crate) fn sees(&self, catalog: &Catalog, database: &str) -> Result<bool, CatalogError> {
         Ok(match self {

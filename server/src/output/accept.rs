@@ -10,9 +10,11 @@ pub(crate) enum Format {
         /// The name that was asked for.
         content_type: &'static str,
     },
+    /// `application/x-msgpack`.
+    Msgpack,
 }
 
-const OFFERS: [(&str, &str, Format); 3] = [
+const OFFERS: [(&str, &str, Format); 4] = [
     ("application", "json", Format::Json),
     (
         "application",
@@ -28,6 +30,7 @@ const OFFERS: [(&str, &str, Format); 3] = [
             content_type: "text/csv",
         },
     ),
+    ("application", "x-msgpack", Format::Msgpack),
 ];
 
 impl Format {
@@ -58,6 +61,7 @@ impl Format {
         match self {
             Self::Json => "application/json",
             Self::Csv { content_type } => content_type,
+            Self::Msgpack => "application/x-msgpack",
         }
     }
 }
@@ -110,6 +114,7 @@ mod tests {
     #[test]
     fn csv_has_two_names_and_quality_decides() {
         assert_eq!(choose("text/csv"), "text/csv");
+        assert_eq!(choose("application/x-msgpack"), "application/x-msgpack");
         assert_eq!(choose("Application/CSV"), "application/csv");
         assert_eq!(choose("text/*"), "text/csv");
         assert_eq!(

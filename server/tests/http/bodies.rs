@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::common::Running;
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
@@ -162,4 +162,35 @@ async fn a_write_is_read_raw_whatever_it_calls_itself() {
         .call(Method::POST, "/write", &form, "db=db")
         .await;
     assert_eq!(got.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zstd_comes_in_within_its_bounds() {
+    let running = Running::with(small()).await;
+    let api = running.api();
+    let zipped = [("Content-Encoding", "zstd")];
+    let frame = |bytes: &[u8]| zstd::encode_all(bytes, 3).unwrap();
+    let mut two = frame(b"m v=1 1\n");
+    two.extend(frame(b"m v=2 2\n"));
+    let mut full = b"m v=3 3\n".to_vec();
+    full.resize(5000, b'\n');
+    for body in [two, frame(&full), Vec::new()] {
+        let got = api.call(Method::POST, "/write?db=db", &zipped, body).await;
+        assert_eq!((got.status, got.text().as_str()), (204, ""));
+    }
+    let got = api.query("SELECT v FROM m", "&epoch=ns").await;
+    assert!(got.text().contains("[[1,1],[2,2],[3,3]]"), "{}", got.text());
+    full.push(b'\n');
+    let got = api
+        .call(Method::POST, "/write?db=db", &zipped, frame(&full))
+        .await;
+    assert_eq!(got.status, 413);
+    for bad in [b"m v=4 4".to_vec(), frame(b"m v=4 4")[..9].to_vec()] {
+        let got = api.call(Method::POST, "/write?db=db", &zipped, bad).await;
+        assert!(
+            got.status == 400 && got.text().starts_with("{\"error\":\"zstd: "),
+            "{}",
+            got.text()
+        );
+    }
 }

@@ -211,6 +211,19 @@ async fn the_same_bytes() {
             let ours = ours.call(Method::GET, &target, &csv, "").await;
             compare(format!("csv {query} {rest}"), &real, &ours);
         }
+        // Go writes maps in any order, so there must not be two tags.
+        let rests = ["", "&epoch=s", "&chunked=true&chunk_size=2"];
+        for rest in rests.iter().filter(|_| !query.contains("GROUP BY *")) {
+            let target = format!("/query?db=db&q={}{rest}", percent_encode(query));
+            let msgpack = [("Accept", "application/x-msgpack")];
+            let real = real.call(Method::GET, &target, &msgpack, "").await;
+            let ours = ours.call(Method::GET, &target, &msgpack, "").await;
+            assert_eq!(ours.header("content-type"), "application/x-msgpack");
+            let (theirs, own) = (real.body.escape_ascii(), ours.body.escape_ascii());
+            if real.body != ours.body {
+                differences.push(format!("msgpack {query} {rest}\n  {theirs}\n  {own}"));
+            }
+        }
     }
     assert!(compared > 100);
     assert!(
@@ -225,5 +238,47 @@ fn small() -> tandem_server::Config {
     tandem_server::Config {
         body_bytes_max: 2000,
         ..tandem_server::Config::default()
+    }
+}
+
+/// `max-row-limit` cuts an answer that is not chunked, and says so of the series that was cut.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_rows_at_the_limit() {
+    if !Path::new(INFLUXD).exists() {
+        println!("SKIPPED: {INFLUXD} is not installed (Debian package influxdb)");
+        return;
+    }
+    let config = tandem_server::Config {
+        rows_max: 3,
+        ..tandem_server::Config::default()
+    };
+    let (real, running) = (
+        Influxd::with("max-row-limit = 3").await,
+        Running::with(config).await,
+    );
+    let ours = running.api();
+    real.caller
+        .post("/query?q=CREATE%20DATABASE%20db", "")
+        .await;
+    let lines = "m,h=a v=1 1\nm,h=a v=2 2\nm,h=a v=3 3\nm,h=b v=4 4\nm,h=b v=5 5\nn v=6 6\nn v=7 7";
+    for caller in [&real.caller, &ours] {
+        assert_eq!(caller.post("/write?db=db", lines).await.status, 204);
+    }
+    for query in [
+        "SELECT v FROM m",
+        "SELECT v FROM m GROUP BY h",
+        "SELECT v FROM n; SELECT v FROM m; SHOW DATABASES",
+        "SELECT v FROM m WHERE h = 'a'; SHOW DATABASES",
+        "SELECT v FROM n",
+        "SELECT none FROM m; SELECT v FROM m, n",
+    ] {
+        for rest in ["", "&chunked=true", "&epoch=ns&pretty=true"] {
+            let theirs = real.caller.query(query, rest).await.text();
+            assert_eq!(
+                ours.query(query, rest).await.text(),
+                theirs,
+                "{query} {rest}"
+            );
+        }
     }
 }

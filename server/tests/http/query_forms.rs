@@ -133,3 +133,65 @@ async fn an_async_query_is_answered_at_once_and_done() {
         tokio::task::yield_now().await;
     }
 }
+
+/// `curl -F q=@file`, and fields of such a form.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_may_be_uploaded_as_a_file() {
+    let running = Running::start().await;
+    let api = running.api();
+    api.write("m v=1 1").await;
+    let kind = [("Content-Type", "multipart/form-data; boundary=xx")];
+    let file = "--xx\r\nContent-Disposition: form-data; name=\"q\"; filename=\"a.txt\"\r\n\
+        Content-Type: text/plain\r\n\r\nSELECT v FROM m\n;\nSHOW DATABASES\r\n";
+    let field = |name: &str, text: &str| {
+        format!("--xx\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n")
+    };
+    let end = "--xx--\r\n";
+    let (rows, databases) = ("\"values\":[[1,1]]", "[[\"db\"]]");
+    for (target, body, parts) in [
+        (
+            "/query?db=db&epoch=ns",
+            format!("{file}{end}"),
+            &[rows, databases][..],
+        ),
+        (
+            "/query?epoch=ns",
+            format!("{}{file}{end}", field("db", "db")),
+            &[rows, databases],
+        ),
+        (
+            "/query?epoch=ns&db=db",
+            format!("{}{end}", field("q", "SELECT v FROM m")),
+            &[rows],
+        ),
+        // What is not uploaded comes first.
+        (
+            "/query?q=SHOW%20DATABASES",
+            format!("{file}{end}"),
+            &[databases],
+        ),
+    ] {
+        let got = api.call(Method::POST, target, &kind, body).await;
+        let text = got.text();
+        assert_eq!(got.status, 200, "{text}");
+        assert!(
+            parts.iter().all(|part| text.contains(part)),
+            "{target}: {text}"
+        );
+        assert_eq!(
+            text.contains(rows),
+            parts.contains(&rows),
+            "{target}: {text}"
+        );
+    }
+    let missing = (400, "missing required parameter \"q\"".to_owned());
+    for body in [
+        end.to_owned(),
+        String::new(),
+        file[..60].to_owned(),
+        field("x", "y"),
+    ] {
+        let got = api.call(Method::POST, "/query?db=db", &kind, body).await;
+        assert_eq!(error(&got), missing);
+    }
+}

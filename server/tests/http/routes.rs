@@ -31,6 +31,9 @@ async fn unknown_paths_and_methods() {
         (Method::GET, "/write", "OPTIONS, POST"),
         (Method::PUT, "/write", "OPTIONS, POST"),
         (Method::POST, "/ping", "GET, HEAD"),
+        (Method::GET, "/api/v2/write", "OPTIONS, POST"),
+        (Method::GET, "/api/v1/prom/read", "OPTIONS, POST"),
+        (Method::PUT, "/api/v2/buckets", "OPTIONS, GET, POST"),
     ] {
         let got = api.call(method, path, &[], "").await;
         assert_eq!(

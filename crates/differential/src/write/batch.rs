@@ -1,7 +1,7 @@
 //! A request that writes: where to, and its body.
 
 use crate::random::Random;
-use crate::write::line::{Lines, UNITS, WEEKS};
+use crate::write::line::{Lines, UNITS, Unit, WEEKS};
 
 /// A request.
 #[derive(Clone, Debug)]
@@ -13,8 +13,8 @@ pub(super) struct Batch {
     /// Lines, each without its newline.
     pub(super) lines: Vec<Vec<u8>>,
     pub(super) ending: Ending,
-    /// Its times are in more than one shard.
-    pub(super) spread: bool,
+    /// Of its times.
+    pub(super) unit: Unit,
 }
 
 /// How lines end.
@@ -77,8 +77,20 @@ impl Batch {
             database,
             lines,
             ending,
-            spread,
+            unit,
         }
+    }
+
+    /// Whether its times are in more than one shard, as far as its lines tell: one without a time goes
+    /// where now is.
+    pub(super) fn is_spread(&self) -> bool {
+        let shard = |line: &Vec<u8>| {
+            let last = line.rsplit(|byte| *byte == b' ').next()?;
+            let time: i64 = std::str::from_utf8(last).ok()?.parse().ok()?;
+            Some(self.unit.shard_of(time))
+        };
+        let shards: Vec<Option<i64>> = self.lines.iter().map(shard).collect();
+        shards.windows(2).any(|pair| pair[0] != pair[1])
     }
 
     pub(super) fn body(&self) -> Vec<u8> {
@@ -117,7 +129,7 @@ mod tests {
             database: None,
             lines: vec![b"a".to_vec(), b"b".to_vec()],
             ending,
-            spread: false,
+            unit: UNITS[0],
         };
         assert_eq!(batch(Ending::NoneAtEnd).body(), b"a\nb");
         assert_eq!(batch(Ending::Crlf).body(), b"a\r\nb\r\n");

@@ -8,7 +8,8 @@ use crate::write::batch::Batch;
 pub(super) fn known(batch: &Batch, judged: &Answer, ours: &Answer) -> Option<&'static str> {
     let (theirs, text) = (judged.text(), ours.text());
     let body = batch.body();
-    if theirs.contains("contains invalid UTF-8") {
+    // It forgets what it has found out about other lines, too.
+    if std::str::from_utf8(&body).is_err() && (judged.status == 500 || judged.status == 204) {
         return Some("names-that-are-no-text");
     }
     let both_refused = judged.status == 400 && ours.status == 400;
@@ -17,8 +18,14 @@ pub(super) fn known(batch: &Batch, judged: &Answer, ours: &Answer) -> Option<&'s
         return Some("types-within-a-batch");
     }
     // One shard's share of a batch is counted, whichever came first.
-    if both_refused && batch.spread && theirs.contains("dropped=") && text.contains("dropped=") {
+    let drops = theirs.contains("dropped=") && text.contains("dropped=");
+    if both_refused && drops && batch.is_spread() {
         return Some("drops-of-several-shards");
+    }
+    let count = |text: &str| text.rsplit("dropped=").next().map(str::to_owned);
+    let by_name = text.contains("invalid field name") || text.contains("invalid tag key");
+    if both_refused && drops && by_name && count(&theirs) == count(&text) {
+        return Some("first-reason");
     }
     let conflict = theirs.contains("field type conflict: input field");
     if conflict && batch.lines.iter().any(|line| has_two_types(line)) {
@@ -26,6 +33,9 @@ pub(super) fn known(batch: &Batch, judged: &Answer, ours: &Answer) -> Option<&'s
     }
     if body_has_quoted_comment(&body) {
         return Some("comment-with-quotes");
+    }
+    if has_quotes_behind_a_blank(&body) {
+        return Some("blank-in-front");
     }
     let bad_fields = |text: &str| text.matches("': invalid field format").count();
     if bad_fields(&text) > bad_fields(&theirs) {
@@ -57,6 +67,14 @@ pub(super) fn known_in_data(batch: &Batch) -> Option<&'static str> {
         return Some("text-behind-a-string");
     }
     None
+}
+
+/// Whether a line begins with a blank and holds a quote, which may stand in its key.
+fn has_quotes_behind_a_blank(body: &[u8]) -> bool {
+    body.split(|byte| *byte == b'\n').any(|line| {
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | 0);
+        line.first().is_some_and(is_blank) && line.contains(&b'"')
+    })
 }
 
 /// Whether a field stands twice in a line, with values of two types; about, for commas and blanks
@@ -132,6 +150,8 @@ mod tests {
         assert!(has_two_types(b"m,a=b f=1,g=2,f=3i 1"));
         assert!(!has_two_types(b"m,a=b f=1,g=2i,f=3 1"));
         assert!(!has_two_types(b"m,f=1,f=2i f=1,g=2 1"));
+        assert!(has_quotes_behind_a_blank(b"m f=1\n \"m f=1"));
+        assert!(!has_quotes_behind_a_blank(b"m s=\"\"\n m f=1"));
         assert!(body_has_quoted_comment(b"m f=1\n # \"x\n"));
     }
 }

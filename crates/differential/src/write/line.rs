@@ -169,6 +169,16 @@ pub(super) const UNITS: [Unit; 7] = [
     },
 ];
 
+impl Unit {
+    /// The number of the shard that a time is in, counted from any.
+    pub(super) fn shard_of(self, time: i64) -> i64 {
+        let seconds = i128::from(time) * i128::from(self.ns) / 1_000_000_000;
+        // Shards of a week begin on Mondays, and 1970 began on a Thursday.
+        let weeks = (seconds + 3 * 86_400).div_euclid(i128::from(WEEK_S));
+        i64::try_from(weeks).unwrap_or(i64::MAX)
+    }
+}
+
 /// Makes lines whose times are in one shard.
 pub(super) struct Lines<'a> {
     pub(super) random: &'a mut Random,

@@ -1,0 +1,167 @@
+//! Where a write ends differently from InfluxDB 1.6.7, on purpose: both sides, one after another. The
+//! reasons are in docs/differences.md.
+
+use std::path::Path;
+
+use crate::common::{Caller, Running};
+use crate::influxd::{INFLUXD, Influxd};
+
+/// What is written, and how it is answered and what is there at the end: here, and by InfluxDB.
+struct Difference {
+    name: &'static str,
+    bodies: &'static [&'static [u8]],
+    read: &'static str,
+    ours: (&'static [&'static str], &'static str),
+    theirs: (&'static [&'static str], &'static str),
+}
+
+const OK: &str = "204 ";
+const CONFLICT: &str = "400 {\"error\":\"partial write: field type conflict: input field \\\"v\\\" on measurement \\\"m\\\" is type float, already exists as type integer dropped=1\"}\n";
+
+const DIFFERENCES: &[Difference] = &[
+    Difference {
+        name: "carriage-returns",
+        bodies: &[b"m v=1 1\r\nm v=2 2\r\n"],
+        read: "SELECT v FROM m",
+        ours: (&[OK], "[[1,1],[2,2]]"),
+        theirs: (
+            &[
+                "400 {\"error\":\"unable to parse 'm v=1 1\\r': bad timestamp\\nunable to parse 'm v=2 2\\r': bad timestamp\"}\n",
+            ],
+            "",
+        ),
+    },
+    Difference {
+        name: "text-behind-a-string",
+        bodies: &[b"m s=\"a\"b 1"],
+        read: "SELECT s FROM m",
+        ours: (
+            &["400 {\"error\":\"unable to parse 'm s=\\\"a\\\"b 1': invalid field format\"}\n"],
+            "",
+        ),
+        theirs: (&[OK], "[[1,\"a\\\"\"]]"),
+    },
+    Difference {
+        name: "types-within-a-batch",
+        bodies: &[b"m v=1i 1\nm v=1.5 2"],
+        read: "SELECT v FROM m",
+        ours: (&[CONFLICT], "[[1,1]]"),
+        theirs: (&["400 {\"error\":\"field type conflict\"}\n"], ""),
+    },
+    Difference {
+        name: "field-twice-in-a-line",
+        bodies: &[b"m v=1i 1", b"m v=1.5,v=2i 2"],
+        read: "SELECT v FROM m",
+        ours: (&[OK, OK], "[[1,1],[2,2]]"),
+        theirs: (&[OK, CONFLICT], "[[1,1]]"),
+    },
+    Difference {
+        name: "drops-of-several-shards",
+        bodies: &[
+            b"m v=1i 1\nm v=1i 1500000000000000000",
+            b"m v=1.5 2\nm v=1.5 1500000000000000001",
+        ],
+        read: "SELECT v FROM m",
+        ours: (
+            &[
+                OK,
+                "400 {\"error\":\"partial write: field type conflict: input field \\\"v\\\" on measurement \\\"m\\\" is type float, already exists as type integer dropped=2\"}\n",
+            ],
+            "[[1,1],[1500000000000000000,1]]",
+        ),
+        theirs: (&[OK, CONFLICT], "[[1,1],[1500000000000000000,1]]"),
+    },
+    Difference {
+        name: "series-of-dropped-points",
+        bodies: &[b"m v=1i 1", b"m,h=new v=1.5 2"],
+        read: "SHOW SERIES",
+        ours: (&[OK, CONFLICT], "[[\"m\"]]"),
+        theirs: (&[OK, CONFLICT], "[[\"m\"],[\"m,h=new\"]]"),
+    },
+    Difference {
+        name: "names-that-are-no-text",
+        bodies: &[b"m\xff v=1 1"],
+        read: "SELECT v FROM /m/",
+        ours: (&[OK], "[[1,1]]"),
+        theirs: (
+            &[
+                "500 {\"error\":\"proto: field \\\"tsdb.MeasurementFields.Name\\\" contains invalid UTF-8\"}\n",
+            ],
+            "",
+        ),
+    },
+    Difference {
+        name: "several-backslashes",
+        bodies: &[b"m\\\\\\ x v=1 1"],
+        read: "SHOW MEASUREMENTS",
+        ours: (&[OK], "[[\"m\\\\\\\\ x\"]]"),
+        theirs: (&[OK], "[[\"m\\\\ x\"]]"),
+    },
+    Difference {
+        name: "name-of-a-tab",
+        bodies: &[b"m v=1,\t=1 5"],
+        read: "SHOW FIELD KEYS",
+        ours: (
+            &["400 {\"error\":\"unable to parse 'm v=1,\\t=1 5': missing field key\"}\n"],
+            "",
+        ),
+        theirs: (&[OK], "[[\"\\t\",\"float\"],[\"v\",\"float\"]]"),
+    },
+];
+
+async fn play(caller: &Caller, who: &str, of: impl Fn(&Difference) -> (&[&str], &str)) {
+    for (at, difference) in DIFFERENCES.iter().enumerate() {
+        let name = difference.name;
+        let database = format!("d{at}");
+        let made = format!("/query?q=CREATE%20DATABASE%20{database}");
+        assert_eq!(caller.post(&made, "").await.status, 200);
+        let (answers, rows) = of(difference);
+        for (body, answer) in difference.bodies.iter().zip(answers) {
+            let target = format!("/write?db={database}");
+            let got = caller.post(&target, *body).await;
+            let found = format!("{} {}", got.status, got.text());
+            assert_eq!(found, **answer, "{who}: {name}");
+        }
+        let read = tandem_http::percent_encode(difference.read);
+        let target = format!("/query?epoch=ns&db={database}&q={read}");
+        let found = caller.get(&target).await.text();
+        let values = found.split("\"values\":").nth(1).unwrap_or_default();
+        let values = values.split("}]}]}").next().unwrap_or_default();
+        assert_eq!(values, rows, "{who}: {name}: {found}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn here() {
+    let running = Running::bare(tandem_server::Config::default()).await;
+    play(&running.api(), "tandem", |difference| difference.ours).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_influxdb() {
+    if !Path::new(INFLUXD).exists() {
+        println!("SKIPPED: {INFLUXD} is not installed (Debian package influxdb)");
+        return;
+    }
+    let real = Influxd::with("").await;
+    play(&real.caller, "influxd", |difference| difference.theirs).await;
+}
+
+/// Every difference has its entry, and every entry about lines its case here or elsewhere.
+#[test]
+fn the_docs_name_them() {
+    let docs = include_str!("../../../docs/differences.md");
+    for difference in DIFFERENCES {
+        let name = format!("- **{}**:", difference.name);
+        assert!(docs.contains(&name), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comment_ends_with_its_line() {
+    let running = Running::start().await;
+    let body = "# m a=\"b\nm v=1 1\n# c=\"\nm v=2 2";
+    assert_eq!(running.api().post("/write?db=db", body).await.status, 204);
+    let got = running.api().query("SELECT v FROM m", "&epoch=ns").await;
+    assert!(got.text().contains("[[1,1],[2,2]]"), "{}", got.text());
+}
