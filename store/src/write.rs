@@ -96,11 +96,10 @@ impl Store {
             .ok_or_else(|| WriteError::DatabaseNotFound(request.database.into()))?;
         let choice = request.retention_policy.filter(|p| !p.is_empty());
         let choice = choice.map_or(PolicyChoice::Default, PolicyChoice::Named);
-        let policy = match database.policies().find(&database.name, choice) {
-            Ok(found) => found[0].clone(),
-            Err(StoreError::PolicyNotFound(name)) => return Err(WriteError::PolicyNotFound(name)),
-            Err(error) => return Err(error.into()),
-        };
+        let policies = database.policies();
+        let policy = policies.find(&database.name, choice);
+        let policy = policy.map(|found| found[0].clone());
+        drop(policies);
         // The body itself, and rows of about its length.
         let mut room = match room {
             Some(mut room) => {
@@ -124,6 +123,15 @@ impl Store {
         room.set(body.len() + parsed.batch.bytes());
         counters.refused(Refusal::Unparsable, parsed.errors.count());
         counters.refused(Refusal::Limit, parsed.dropped);
+        let policy = match policy {
+            Ok(policy) => policy,
+            // That nothing can be parsed is told first, as by InfluxDB.
+            Err(_) if parsed.batch.rows.is_empty() && !parsed.errors.is_empty() => {
+                return Err(WriteError::Unparsable(parsed.errors.into_text()));
+            }
+            Err(StoreError::PolicyNotFound(name)) => return Err(WriteError::PolicyNotFound(name)),
+            Err(error) => return Err(error.into()),
+        };
         let expired = self.drop_expired(&database, &policy, &mut parsed, request.now_ns);
         counters.refused(Refusal::Retention, expired);
         let shards = self.assign_shards(&database, &policy, &mut parsed)?;
