@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Writes and queries with Python's package `influxdb`, unchanged.
 
-usage: python_influxdb.py PRIMARY RELAY BACKUP, each HOST:PORT
+usage: python_influxdb.py PRIMARY RELAY BACKUP GUARDED, each HOST:PORT
+
+GUARDED is a store with authentication, whose admin is `root` with the password `s3cret`.
 
 Prints `ok  WHAT` for each check and ends with 0 when all hold. What it makes it drops again.
 """
@@ -10,16 +12,17 @@ import time
 import urllib.error
 import urllib.request
 
-from influxdb import InfluxDBClient, SeriesHelper
+import pandas
+from influxdb import DataFrameClient, InfluxDBClient, SeriesHelper
 from influxdb.exceptions import InfluxDBClientError
 
 DATABASE = 'tandem_python'
 WAIT_S = 30
 
 
-def client(address, database=DATABASE, **options):
+def client(address, database=DATABASE, kind=InfluxDBClient, **options):
     host, port = address.rsplit(':', 1)
-    return InfluxDBClient(host=host, port=int(port), database=database, timeout=20, **options)
+    return kind(host=host, port=int(port), database=database, timeout=20, **options)
 
 
 def equal(what, got, want):
@@ -46,7 +49,7 @@ def awaited(what, call, want):
     equal(what, got, want)
 
 
-def main(primary, relay, backup):
+def main(primary, relay, backup, guarded):
     db = client(primary)
     equal('ping tells the version', db.ping(), '1.8.10')
     equal('telegraf is there', {'name': 'telegraf'} in db.get_list_database(), True)
@@ -59,7 +62,33 @@ def main(primary, relay, backup):
     finally:
         db.drop_database(DATABASE)
         client(backup).drop_database(DATABASE)
+    passwords(guarded)
     equal('the database is gone', {'name': DATABASE} in db.get_list_database(), False)
+
+
+def passwords(guarded):
+    def sign(name, password):
+        return client(guarded, username=name, password=password)
+
+    root = sign('root', 's3cret')
+    root.create_database(DATABASE)
+    root.create_user('bob', 'b0b')
+    bob = sign('bob', 'b0b')
+    write = lambda: bob.write_points(['m v=1 1'], protocol='line')
+    read = lambda: list(bob.query('select v from m', epoch='ns').get_points())
+    refused('no password is 401', 401, 'authorization failed', lambda: client(guarded).get_list_database())
+    refused('a wrong password is 401', 401, 'authorization failed', lambda: sign('root', 'x').get_list_database())
+    refused('no right is 403', 403, 'user is not authorized to write to database', write)
+    root.grant_privilege('write', DATABASE, 'bob')
+    equal('a right to write', write(), True)
+    refused('is none to read', 403, 'requires READ on', read)
+    root.grant_privilege('all', DATABASE, 'bob')
+    equal('a right to read', read(), [{'time': 1, 'v': 1}])
+    equal('rights are listed', root.get_list_privileges('bob'), [{'database': DATABASE, 'privilege': 'ALL PRIVILEGES'}])
+    users = [(user['user'], user['admin']) for user in root.get_list_users()]
+    equal('users are listed', users, [('bob', False), ('root', True)])
+    root.drop_user('bob')
+    root.drop_database(DATABASE)
 
 
 def checks(db, primary, relay, backup):
@@ -93,7 +122,9 @@ def checks(db, primary, relay, backup):
     windows = db.query('select mean(v) from n where time >= 0s and time < 30s group by time(10s)', epoch='s')
     want = [{'time': 0, 'mean': 5}, {'time': 10, 'mean': 14.5}, {'time': 20, 'mean': 24.5}]
     equal('windows', list(windows.get_points()), want)
-    chunked = db.query('select v from n', epoch='s', chunked=True, chunk_size=1000)
+    # The client asks for MessagePack, of which it can read one document only; so it is with a real InfluxDB.
+    json = client(primary, headers={'Accept': 'application/json'})
+    chunked = json.query('select v from n', epoch='s', chunked=True, chunk_size=1000)
     equal('an answer in chunks', [len(list(piece.get_points())) for piece in chunked], [1000, 1000, 500])
 
     equal('lines are written', db.write_points(['l,k=v x=1 5', 'l,k=v x=2 6'], protocol='line', time_precision='s'), True)
@@ -101,6 +132,18 @@ def checks(db, primary, relay, backup):
     equal('a gzip body', zipped.write_points(['l,k=v x=3 7'], protocol='line', time_precision='s'), True)
     got = [point['x'] for point in db.query('select x from l').get_points()]
     equal('lines are read', got, [1, 2, 3])
+
+    frames = client(primary, kind=DataFrameClient)
+    index = pandas.to_datetime([1, 2], unit='s', utc=True)
+    frame = pandas.DataFrame({'v': [1.5, 2.5], 'n': [1, 2], 's': ['a', 'b c'], 'room': ['x', 'y']}, index=index)
+    equal('a data frame is written', frames.write_points(frame, 'd', tags={'host': 'h'}, tag_columns=['room']), True)
+    got = frames.query('select v, n, s, room, host from d')['d']
+    equal('it comes back', got.to_dict('list'),
+          {'v': [1.5, 2.5], 'n': [1, 2], 's': ['a', 'b c'], 'room': ['x', 'y'], 'host': ['h', 'h']})
+    equal('with its times', list(got.index), list(index))
+    got = frames.query('select v from d group by room')
+    equal('a frame for each group', [(key[1][0][1], list(one['v'])) for key, one in got.items()],
+          [('x', [1.5]), ('y', [2.5])])
 
     class Helper(SeriesHelper):
         class Meta:
@@ -118,7 +161,7 @@ def checks(db, primary, relay, backup):
     equal('a series helper', got, [1, 2])
 
     names = [entry['name'] for entry in db.get_list_measurements()]
-    equal('measurements are listed', names, ['helped.x', 'l', 'm', 'n'])
+    equal('measurements are listed', names, ['d', 'helped.x', 'l', 'm', 'n'])
     policies = [(policy['name'], policy['default']) for policy in db.get_list_retention_policies(DATABASE)]
     equal('the retention policy is listed', policies, [('autogen', True)])
     got = [point['key'] for point in db.query('show series from l').get_points()]
@@ -147,6 +190,6 @@ def checks(db, primary, relay, backup):
         sys.exit(f'not ok  the relay answers a ping: {error}')
 
 
-if len(sys.argv) != 4:
+if len(sys.argv) != 5:
     sys.exit(__doc__)
 main(*sys.argv[1:])

@@ -2,45 +2,121 @@
 //!
 //! They live beside the repository, in `../shared/conformance`; where that folder is missing, this
 //! is said aloud. Which of them hold is committed beside this package: a case enters the list when
-//! it passes, and never leaves it.
+//! it passes, and never leaves it. `cargo xtask test` plays those of the list, `cargo xtask
+//! conformance` plays all.
 
-use std::{process::Command, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use super::{
     Bench, Tally,
     appliance::Store,
-    process::{on_path, run_aloud},
+    process::{Finished, on_path, run_aloud},
 };
 
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 const LIST: &str = include_str!("../../conformance-step1.txt");
 const FOLDER: &str = "../shared/conformance";
+const NOT_THERE: &str =
+    "../shared/conformance is not there: nothing of the recorded conversations is checked";
+/// Prints the names of the cases, one a line.
+const LIST_CASES: &str =
+    "import gzip, json, sys\nfor case in json.load(gzip.open(sys.argv[1])): print(case['name'])";
+
+/// The program that plays conversations, and these.
+struct Player {
+    program: PathBuf,
+    cases: PathBuf,
+}
+
+impl Player {
+    fn find(root: &Path) -> Option<Self> {
+        let folder = root.join(FOLDER);
+        let found = Self {
+            program: folder.join("replay.py"),
+            cases: folder.join("influxdb-1x.json.gz"),
+        };
+        (found.program.is_file() && found.cases.is_file()).then_some(found)
+    }
+
+    /// Plays the cases whose names fit.
+    fn play(&self, store: &Store, names: &str) -> anyhow::Result<Finished> {
+        let mut command = Command::new("python3");
+        command
+            .arg(&self.program)
+            .arg(&self.cases)
+            .args(["--verbose", "--url", &format!("http://{}", store.api)])
+            .args(["--only", names]);
+        run_aloud(&mut command, LIMIT)
+    }
+
+    /// The names of all cases, sorted.
+    fn names(&self) -> anyhow::Result<BTreeSet<String>> {
+        let mut command = Command::new("python3");
+        let output = command.args(["-c", LIST_CASES]).arg(&self.cases).output();
+        let output = output.context("run python3")?;
+        ensure!(output.status.success(), "python3 cannot read the cases");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+}
+
+/// Plays all cases and says of each how it went; true when every one of the list holds.
+pub(crate) fn every(root: &Path) -> anyhow::Result<bool> {
+    let Some(player) = Player::find(root) else {
+        println!("{NOT_THERE}");
+        return Ok(true);
+    };
+    let store = Store::start(root)?;
+    let (all, listed) = (player.names()?, names(LIST));
+    let finished = player.play(&store, ".")?;
+    let failed: BTreeSet<&str> = finished
+        .out
+        .lines()
+        .filter_map(|line| line.strip_prefix("FAIL ")?.split(':').next())
+        .collect();
+    counts(&finished.out).context("the player printed no counts")?;
+    let mut holds = true;
+    println!();
+    for name in &all {
+        let is_listed = listed.contains(&name.as_str());
+        let outcome = match (failed.contains(name.as_str()), is_listed) {
+            (false, true) => "pass",
+            (false, false) => "pass, and is not on the list",
+            (true, false) => "fail, as the list says",
+            (true, true) => "FAIL",
+        };
+        holds &= outcome != "FAIL";
+        println!("{name}: {outcome}");
+    }
+    let missing = listed.iter().filter(|name| !all.contains(**name)).count();
+    println!(
+        "{} passed, {} failed, {missing} of the list are not there",
+        all.len() - failed.len(),
+        failed.len()
+    );
+    Ok(holds && missing == 0)
+}
 
 pub(super) fn run(bench: &mut Bench<'_>) -> anyhow::Result<Tally> {
     let mut tally = Tally::default();
     let names = names(LIST);
-    let folder = bench.root.join(FOLDER);
-    let (player, cases) = (folder.join("replay.py"), folder.join("influxdb-1x.json.gz"));
-    if !player.is_file() || !cases.is_file() {
-        let reason =
-            format!("{FOLDER} is not there: nothing of the recorded conversations is checked");
-        println!("{reason}");
-        tally.skip_many(names.len(), reason);
+    let Some(player) = Player::find(bench.root) else {
+        println!("{NOT_THERE}");
+        tally.skip_many(names.len(), NOT_THERE);
         return Ok(tally);
-    }
+    };
     if !on_path("python3") {
         return Ok(bench.missing("python3 is not installed"));
     }
     let store = Store::start(bench.root)?;
-    let mut command = Command::new("python3");
-    command
-        .arg(player)
-        .arg(cases)
-        .args(["--verbose", "--url", &format!("http://{}", store.api)]);
-    command.args(["--only", &format!("^({})$", names.join("|"))]);
-    let finished = run_aloud(&mut command, LIMIT)?;
+    let finished = player.play(&store, &format!("^({})$", names.join("|")))?;
     let (passed, failed) = counts(&finished.out).context("the player printed no counts")?;
     tally.pass(passed);
     for line in finished

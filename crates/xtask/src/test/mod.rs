@@ -9,6 +9,7 @@ mod browser;
 mod conformance;
 mod influx;
 mod install;
+mod peers;
 mod process;
 mod python;
 mod rust;
@@ -19,6 +20,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
+pub(crate) use conformance::every as conformance;
 pub(crate) use install::packages as install_packages;
 pub(crate) use process::run_aloud;
 
@@ -29,12 +31,13 @@ use tally::{Tally, summary};
 type Runner = fn(&mut Bench<'_>) -> anyhow::Result<Tally>;
 
 /// The groups by name, in the order in which they run.
-const GROUPS: [(&str, Runner); 6] = [
+const GROUPS: [(&str, Runner); 7] = [
     ("rust", rust::run),
     ("ui", ui::run),
     ("browser", browser::run),
     ("python", python::run),
     ("influx", influx::run),
+    ("peers", peers::run),
     ("conformance", conformance::run),
 ];
 

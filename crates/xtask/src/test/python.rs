@@ -1,4 +1,5 @@
-//! Python's package `influxdb`, unchanged, against the running appliance.
+//! Python's package `influxdb`, unchanged, against the running appliance, and against a store with
+//! authentication.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,12 +9,20 @@ use std::{
 
 use super::{
     Bench, Tally,
+    appliance::Store,
     process::{on_path, run_aloud},
 };
 
 const LIMIT: Duration = Duration::from_secs(5 * 60);
-/// The last version of the 1.x client.
+/// The last version of the 1.x client, and what its data frames need.
 const PACKAGE: &str = "influxdb==5.3.2";
+const FRAMES: &str = "pandas==2.2.3";
+/// What makes a store ask for passwords.
+const GUARD: &str = "[store]
+auth-enabled = true
+admin-user = \"root\"
+admin-password = \"s3cret\"
+";
 const SCRIPT: &str = "crates/xtask/clients/python_influxdb.py";
 /// Debian's own Python is the one that `python3-venv` belongs to.
 const PYTHONS: [&str; 2] = ["/usr/bin/python3", "python3"];
@@ -24,11 +33,18 @@ pub(super) fn run(bench: &mut Bench<'_>) -> anyhow::Result<Tally> {
         Err(why) => return Ok(bench.missing(&format!("Python's {PACKAGE} is not there: {why:#}"))),
     };
     let root = bench.root;
+    let guarded = Store::configured(root, "guarded", GUARD, true)?;
     let appliance = bench.appliance()?;
     let mut command = Command::new(python);
+    let addresses = [
+        appliance.api,
+        appliance.relay,
+        appliance.backup,
+        guarded.api,
+    ];
     command
         .arg(SCRIPT)
-        .args([appliance.api, appliance.relay, appliance.backup].map(|a| a.to_string()));
+        .args(addresses.map(|address| address.to_string()));
     let finished = run_aloud(command.current_dir(root), LIMIT)?;
     Ok(super::browser::judge(SCRIPT, &finished))
 }
@@ -39,7 +55,7 @@ fn environment(scratch: &Path) -> anyhow::Result<PathBuf> {
     let python = home.join("bin/python");
     let ready = |python: &Path| {
         let mut command = Command::new(python);
-        command.args(["-c", "import influxdb"]);
+        command.args(["-c", "import influxdb, pandas"]);
         command.output().is_ok_and(|output| output.status.success())
     };
     if ready(&python) {
@@ -66,8 +82,8 @@ fn make(base: &str, home: &Path) -> anyhow::Result<()> {
     )?;
     anyhow::ensure!(made.success, "{base} -m venv: {}", made.how);
     let mut pip = Command::new(home.join("bin/python"));
-    pip.args(["-m", "pip", "install", "--quiet", PACKAGE]);
+    pip.args(["-m", "pip", "install", "--quiet", PACKAGE, FRAMES]);
     let done = run_aloud(&mut pip, LIMIT)?;
-    anyhow::ensure!(done.success, "pip install {PACKAGE}: {}", done.how);
+    anyhow::ensure!(done.success, "pip install {PACKAGE} {FRAMES}: {}", done.how);
     Ok(())
 }
