@@ -40,6 +40,25 @@ async fn parameters() {
             400,
             "invalid consistency level",
         ),
+        // What is wrong with all lines is told first.
+        (
+            "/write?db=db&consistency=some",
+            "m v=",
+            400,
+            "unable to parse 'm v=': missing field value",
+        ),
+        (
+            "/write?db=db&rp=zz",
+            "m v=",
+            400,
+            "unable to parse 'm v=': missing field value",
+        ),
+        (
+            "/write?db=db&rp=zz",
+            "m v=\nm v=1",
+            500,
+            "retention policy not found: zz",
+        ),
     ] {
         let got = api.post(target, body).await;
         assert_eq!(
