@@ -87,6 +87,20 @@ pub(crate) enum Aggregate {
 }
 
 impl Aggregate {
+    /// True for functions that InfluxDB computes for each source, and then again over the results.
+    pub(crate) const fn is_joined(self) -> bool {
+        matches!(
+            self,
+            Self::Count
+                | Self::Sum
+                | Self::Mean
+                | Self::Min
+                | Self::Max
+                | Self::First
+                | Self::Last
+        )
+    }
+
     /// A new window.
     pub(crate) fn reducer(self) -> Box<dyn Reducer> {
         match self {
