@@ -7,6 +7,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod inputs;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -259,9 +260,14 @@ impl Config {
             let text = std::fs::read_to_string(path)
                 .with_context(|| format!("read the configuration {}", path.display()))?;
             // Once as it is, so that an error shows its line in the file.
-            toml::from_str::<Self>(&text).with_context(|| format!("in {}", path.display()))?;
+            if !variables::are_in(&text) {
+                toml::from_str::<Self>(&text).with_context(|| format!("in {}", path.display()))?;
+            }
             table = text
                 .parse()
+                .with_context(|| format!("in {}", path.display()))?;
+            let lookup = |name: &str| std::env::var(name).ok();
+            variables::expand(&mut table, &lookup)
                 .with_context(|| format!("in {}", path.display()))?;
         }
         for (name, value) in environment {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tandem_http::Limits;
 
-use crate::AuthConfig;
+use crate::{AuthConfig, MonitorConfig, SubscriptionConfig};
 
 /// How a [`crate::Server`] behaves.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// The store's name, in the label `instance` of its metrics.
     pub instance: String,
+    /// Where the API listens, in the tag `bind` of its statistics.
+    pub bind: String,
     /// The version that is announced (`X-Influxdb-Version`, `/ping`, `/health`).
     pub version: String,
     /// Bytes of a request's body as it comes over the network; more is answered with 413.
@@ -28,16 +30,33 @@ pub struct Config {
     pub body_stall_max: Duration,
     /// Writes that are applied at once; more wait for `queue_wait`, then get 503.
     pub writes_max: usize,
+    /// How long a write may take once it has its turn; then it is answered with 500, as by InfluxDB, and may or may
+    /// not be stored.
+    pub write_timeout: Duration,
     /// Queries that are computed at once; more wait for `queue_wait`, then get 503.
     pub queries_max: usize,
+    /// What all queries may do: how many at once, for how long.
+    pub task_limits: tandem_query::TaskLimits,
     /// What one statement may read; without bounds by default, as in InfluxDB.
     pub query_limits: tandem_query::Limits,
+    /// What of a statement from outside goes beyond InfluxDB; nothing by default.
+    pub query_extensions: tandem_query::Extensions,
     /// Whether continuous queries are run; they are stored and listed either way.
     pub continuous_queries: bool,
+    /// How far each run of a continuous query goes back at least, for points that came late; 0 for its last
+    /// window alone, as InfluxDB.
+    pub continuous_late: Duration,
+    /// How subscriptions are served.
+    pub subscriptions: SubscriptionConfig,
+    /// Whether the store writes its statistics into itself.
+    pub monitor: MonitorConfig,
     /// How long a write or query waits for its turn.
     pub queue_wait: Duration,
     /// How long a reader may take nothing of an answer before its query is ended.
     pub reader_stall_max: Duration,
+    /// Rows of an answer that is not chunked (`max-row-limit`); more are left out, and the series says
+    /// `"partial":true`. 0 is no limit, as in InfluxDB.
+    pub rows_max: usize,
     /// Rows of a document in a chunked answer when the request does not say.
     pub chunk_rows: usize,
     /// Rows of a document in a chunked answer at most, whatever the request says.
@@ -47,6 +66,8 @@ pub struct Config {
 impl Config {
     /// Default of [`Config::instance`].
     pub const INSTANCE: &str = "monitoring-server";
+    /// Default of [`Config::bind`], that of InfluxDB.
+    pub const BIND: &str = ":8086";
     /// Default of [`Config::version`]: the one whose clients are promised to work.
     pub const VERSION: &str = "1.8.10";
     /// Default of [`Config::body_bytes_max`], that of InfluxDB.
@@ -59,6 +80,8 @@ impl Config {
     pub const BODY_STALL_MAX: Duration = Duration::from_secs(30);
     /// Default of [`Config::writes_max`].
     pub const WRITES_MAX: usize = 16;
+    /// Default of [`Config::write_timeout`], that of InfluxDB.
+    pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
     /// Default of [`Config::queries_max`].
     pub const QUERIES_MAX: usize = 32;
     /// Default of [`Config::queue_wait`]; below the 10 s after which a relay's write gives up.
@@ -77,17 +100,25 @@ impl Default for Config {
             limits: Limits::default(),
             auth: AuthConfig::default(),
             instance: Self::INSTANCE.to_owned(),
+            bind: Self::BIND.to_owned(),
             version: Self::VERSION.to_owned(),
             body_bytes_max: Self::BODY_BYTES_MAX,
             inflated_bytes_max: Self::INFLATED_BYTES_MAX,
             bodies_bytes_max: Self::BODIES_BYTES_MAX,
             body_stall_max: Self::BODY_STALL_MAX,
             writes_max: Self::WRITES_MAX,
+            write_timeout: Self::WRITE_TIMEOUT,
             queries_max: Self::QUERIES_MAX,
+            task_limits: tandem_query::TaskLimits::default(),
             query_limits: tandem_query::Limits::default(),
+            query_extensions: tandem_query::Extensions::default(),
             continuous_queries: true,
+            continuous_late: Duration::ZERO,
+            subscriptions: SubscriptionConfig::default(),
+            monitor: MonitorConfig::default(),
             queue_wait: Self::QUEUE_WAIT,
             reader_stall_max: Self::READER_STALL_MAX,
+            rows_max: 0,
             chunk_rows: Self::CHUNK_ROWS,
             chunk_rows_max: Self::CHUNK_ROWS_MAX,
         }

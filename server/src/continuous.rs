@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use self::schedule::Schedule;
+use crate::Counters;
 use crate::auth::Identity;
 use crate::statements::Runner;
 
@@ -38,6 +39,8 @@ pub(crate) struct ContinuousQueries {
     limits: Limits,
     /// By the id of a query: when it failed last.
     failed_ns: HashMap<u64, i64>,
+    counters: Arc<Counters>,
+    late_ns: i64,
 }
 
 impl ContinuousQueries {
@@ -47,7 +50,21 @@ impl ContinuousQueries {
             runner,
             limits,
             failed_ns: HashMap::new(),
+            counters: Arc::default(),
+            late_ns: 0,
         }
+    }
+
+    /// Has each run go back over this time at least, for points that come late.
+    pub(crate) fn reaching_back(mut self, late: Duration) -> Self {
+        self.late_ns = i64::try_from(late.as_nanos()).unwrap_or(i64::MAX);
+        self
+    }
+
+    /// Counts its runs there.
+    pub(crate) fn counting(mut self, counters: Arc<Counters>) -> Self {
+        self.counters = counters;
+        self
     }
 
     /// Looks every second, until `stopped`; then ends the query that is running.
@@ -108,6 +125,7 @@ impl ContinuousQueries {
             }
             if let Err(error) = self.run_if_due(query, now_ns, cancel) {
                 self.failed_ns.insert(query.id(), now_ns);
+                self.counters.continuous_failed.add(1);
                 warn!(
                     database = query.database,
                     query = query.name,
@@ -133,6 +151,7 @@ impl ContinuousQueries {
         let Some(schedule) = Schedule::of(&create)? else {
             return Ok(());
         };
+        let schedule = schedule.reaching_back(self.late_ns);
         if let Some(failed_ns) = self.failed_ns.get(&query.id())
             && now_ns < failed_ns.saturating_add(schedule.every_ns())
         {
@@ -155,6 +174,7 @@ impl ContinuousQueries {
             self.runner
                 .execute(&statement, &context, &Identity::Anyone, &mut Unheard)
                 .map_err(|e| text(&e))?;
+            self.counters.continuous_ok.add(1);
             debug!(
                 database = query.database,
                 query = query.name,

@@ -1,5 +1,5 @@
-//! A store's HTTP side: the API of InfluxDB 1.x on 8086 and 8087, and the browser page on 8083 and
-//! 8084 with the same API beside it.
+//! A store's network side: the API of InfluxDB 1.x on 8086 and 8087, and the browser page on 8083 and
+//! 8084 with the same API beside it, and listeners for other protocols where they are asked for.
 //!
 //! What always holds:
 //! * An answer of 204 to a write means that the points are durable and readable.
@@ -15,13 +15,29 @@ mod buffers;
 mod config;
 mod continuous;
 mod counters;
+mod intake;
+mod listen;
 mod metrics;
+mod monitor;
 mod output;
 pub mod page;
+mod parts;
 mod server;
+mod sources;
+mod stamped;
 mod statements;
+mod statistics;
+mod subscriptions;
+mod throttle;
 
 pub use auth::{AuthConfig, hash_password};
 pub use config::Config;
 pub use counters::{Counter, Counters};
+pub use listen::{
+    BatchConfig, CollectdAuthError, CollectdConfig, CollectdSecurity, CollectdTypesError,
+    GraphiteConfig, GraphiteTransport, Input, InputConfig, InputError, InputKind, MultiValue,
+    OpenTsdbConfig, TemplateError, UdpConfig,
+};
+pub use monitor::MonitorConfig;
 pub use server::{Listeners, Server};
+pub use subscriptions::SubscriptionConfig;

@@ -11,12 +11,18 @@ use std::time::Duration;
 use tandem_store::{LogStats, Refusal, SYNC_BOUNDS, StoreStats, WalStats};
 
 use crate::Counters;
+use crate::parts::Parts;
 
 /// The `Content-Type` of the answer.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The answer.
-pub(crate) fn exposition(instance: &str, stats: &StoreStats, counters: &Counters) -> String {
+pub(crate) fn exposition(
+    instance: &str,
+    stats: &StoreStats,
+    counters: &Counters,
+    parts: Option<&Parts>,
+) -> String {
     let mut out = Exposition {
         text: String::with_capacity(16 << 10),
         instance: escaped(instance),
@@ -27,6 +33,9 @@ pub(crate) fn exposition(instance: &str, stats: &StoreStats, counters: &Counters
     flushes_and_compactions(&mut out, stats);
     writes(&mut out, stats);
     listeners(&mut out, counters);
+    if let Some(parts) = parts {
+        parts.expose(&mut out);
+    }
     out.text
 }
 
@@ -345,7 +354,8 @@ fn listeners(out: &mut Exposition, counters: &Counters) {
     }
 }
 
-struct Exposition {
+/// The text, as it grows.
+pub(crate) struct Exposition {
     text: String,
     instance: String,
 }
@@ -361,7 +371,7 @@ impl Exposition {
         self.line(name, &[], value);
     }
 
-    fn head(&mut self, name: &str, help: &str, kind: &str) {
+    pub(crate) fn head(&mut self, name: &str, help: &str, kind: &str) {
         // Writing to a string cannot fail.
         let _ = write!(
             self.text,
@@ -369,7 +379,7 @@ impl Exposition {
         );
     }
 
-    fn line(&mut self, name: &str, labels: &[(&str, &dyn Display)], value: impl Display) {
+    pub(crate) fn line(&mut self, name: &str, labels: &[(&str, &dyn Display)], value: impl Display) {
         let _ = write!(self.text, "tandem_{name}{{instance=\"{}\"", self.instance);
         for (label, text) in labels {
             let _ = write!(self.text, ",{label}=\"{text}\"");
@@ -383,7 +393,7 @@ fn seconds(duration: Duration) -> f64 {
 }
 
 /// A label's value.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace('"', "\\\"")
         .replace('\n', "\\n")
@@ -412,7 +422,7 @@ mod tests {
         };
         stats.wal.log.sync_buckets[0] = 7;
         stats.wal.log.syncs = 7;
-        let text = exposition("a\"b\\c", &stats, &Counters::default());
+        let text = exposition("a\"b\\c", &stats, &Counters::default(), None);
         let mut heads = BTreeSet::new();
         let mut current = String::new();
         for line in text.lines() {

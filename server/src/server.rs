@@ -1,24 +1,34 @@
-//! A store's listeners: the API, and the page with the API beside it.
+//! A store's listeners: the API, the page with the API beside it, and those for other protocols.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tandem_catalog::Catalog;
-use tandem_http::{Drained, serve};
+use tandem_http::{Drained, Listener, serve};
+use tandem_query::Tasks;
 use tandem_store::Store;
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
-    Config, Counters,
+    Config, Counters, Input,
     api::{Api, Mount, now_ns},
+    monitor::Monitor,
+    parts::Parts,
+    sources::Sources,
+    subscriptions::Feed,
 };
 
-/// The open listeners that a server takes over ([`tandem_http::bind`] opens them).
+/// How often it is looked whether a certificate was renewed.
+const CERTIFICATE_CHECK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The open listeners that a server takes over ([`tandem_http::bind`] and [`Input::open`] open them).
 #[derive(Debug)]
 pub struct Listeners {
     /// For the API: 8086, or 8087 for the backup.
-    pub api: TcpListener,
+    pub api: Listener,
     /// For the page: 8083, or 8084 for the backup.
-    pub page: Option<TcpListener>,
+    pub page: Option<Listener>,
+    /// For other protocols.
+    pub inputs: Vec<Input>,
 }
 
 /// A store that answers over HTTP. Dropped, it ends at once; [`Server::stop`] ends it gently.
@@ -46,16 +56,49 @@ impl Server {
         catalog: Arc<Catalog>,
         config: Config,
     ) -> io::Result<Self> {
-        let api_addr = listeners.api.local_addr()?;
+        let api_addr = listeners.api.tcp().local_addr()?;
         let page_addr = listeners
             .page
             .as_ref()
-            .map(TcpListener::local_addr)
+            .map(|page| page.tcp().local_addr())
             .transpose()?;
         let (stopping, stopped) = watch::channel(false);
         let limits = config.limits.clone();
-        let api = Arc::new(Api::new(store, catalog, config)?);
+        let feed = Feed::new(store.clone(), catalog.clone(), &config.subscriptions);
+        let served = [("api", Some(&listeners.api)), ("page", listeners.page.as_ref())];
+        let parts = Arc::new(Parts {
+            listeners: served
+                .into_iter()
+                .filter_map(|(serves, listener)| Some((serves, listener?.stats())))
+                .collect(),
+            inputs: listeners.inputs.iter().map(Input::counters).collect(),
+            feed: feed.map_err(io::Error::other)?,
+        });
+        let monitor = config.monitor.clone();
+        let sources = Arc::new(Sources {
+            store: store.clone(),
+            counters: Arc::default(),
+            parts,
+            tasks: Tasks::new(config.task_limits),
+            bind: config.bind.clone(),
+            version: config.version.clone(),
+            hostname: monitor.hostname.clone(),
+            started_ns: now_ns(),
+        });
+        let api = Api::new(store.clone(), catalog, config, sources.clone())?;
+        let api = Arc::new(api);
         let mut tasks = JoinSet::new();
+        if monitor.store_enabled {
+            let monitor = Monitor {
+                config: monitor,
+                store,
+                gather: Arc::new(move || sources.all()),
+            };
+            tasks.spawn(monitor.run(stopped.clone()));
+        }
+        for input in listeners.inputs {
+            input.start(api.intake(), stopped.clone(), &mut tasks);
+        }
         let mounted = [
             (Some(listeners.api), Mount::Api),
             (listeners.page, Mount::Page),
@@ -69,8 +112,17 @@ impl Server {
                 let api = serving.clone();
                 async move { api.handle(mount, request, peer).await }
             };
-            let mut stopped = stopped.clone();
-            let stop = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
+            let mut stopping = stopped.clone();
+            let stop = async move { until(&mut stopping).await };
+            if let Some(tls) = listener.tls().cloned() {
+                let mut stopped = stopped.clone();
+                tasks.spawn(async move {
+                    tokio::select! {
+                        never = tls.watch(CERTIFICATE_CHECK_INTERVAL) => match never {},
+                        () = until(&mut stopped) => Drained { cut_off: 0 },
+                    }
+                });
+            }
             tasks.spawn(serve(listener, handler, limits.clone(), stop));
         }
         if let Some(queries) = api.continuous_queries() {
@@ -126,6 +178,10 @@ impl Server {
         }
         Drained { cut_off }
     }
+}
+
+async fn until(stopped: &mut watch::Receiver<bool>) {
+    drop(stopped.wait_for(|stopped| *stopped).await);
 }
 
 fn pass_panic_on(ended: Result<Drained, tokio::task::JoinError>) -> Option<Drained> {

@@ -14,11 +14,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tandem_catalog::{Catalog, CatalogError};
 use tandem_influxql::ast::Statement;
-use tandem_query::{Context, Executor, Level, Message, Series, Sink, Value};
+use tandem_query::{Context, Executor, Level, Message, Series, Sink, Tasks, Value};
 use tandem_store::{Store, StoreError};
 use thiserror::Error;
 
 use crate::auth::{HashError, Identity, Passwords};
+use crate::sources::Sources;
+use crate::subscriptions::Feed;
 
 /// Why a statement failed. `Display` is what a client is told.
 #[derive(Debug, Error)]
@@ -54,6 +56,8 @@ pub(crate) struct Runner {
     passwords: Arc<Passwords>,
     /// Held while store and catalog must agree.
     agreeing: Mutex<()>,
+    /// Told of what it has to serve.
+    feed: Option<Feed>,
 }
 
 impl Runner {
@@ -64,6 +68,41 @@ impl Runner {
             catalog,
             passwords,
             agreeing: Mutex::new(()),
+            feed: None,
+        }
+    }
+
+    /// Shows the queries that run, and what the server tells of itself.
+    pub(crate) fn showing(mut self, sources: Arc<Sources>) -> Self {
+        self.executor = self
+            .executor
+            .with_tasks(sources.tasks.clone())
+            .with_introspection(sources);
+        self
+    }
+
+    /// The queries that run.
+    pub(crate) const fn tasks(&self) -> &Tasks {
+        self.executor.tasks()
+    }
+
+    /// Tells `feed` of each change of subscriptions, and of what they belong to.
+    pub(crate) fn telling(mut self, feed: Feed) -> Self {
+        self.feed = Some(feed);
+        self
+    }
+
+    /// Makes a database for points that came without anybody to be told that there is none.
+    pub(crate) fn make_database(&self, name: &str) -> Result<(), RunError> {
+        let _agreeing = self.agreeing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.forget_remains(name)?;
+        self.store.create_database(name, None)?;
+        Ok(())
+    }
+
+    fn tell(&self) {
+        if let Some(feed) = &self.feed {
+            feed.refresh();
         }
     }
 
@@ -117,10 +156,12 @@ impl Runner {
             Statement::CreateSubscription(create) => {
                 let _agreeing = agreeing();
                 self.create_subscription(create)?;
+                self.tell();
             }
             Statement::DropSubscription(drop) => {
                 let _agreeing = agreeing();
                 self.drop_subscription(drop)?;
+                self.tell();
             }
             Statement::ShowSubscriptions => return self.show_subscriptions(sink),
 
@@ -132,12 +173,16 @@ impl Runner {
             Statement::DropDatabase { name } => {
                 let _agreeing = agreeing();
                 self.executor.execute(statement, context, sink)?;
-                return Ok(self.catalog.forget_database(name)?);
+                self.catalog.forget_database(name)?;
+                self.tell();
+                return Ok(());
             }
             Statement::DropRetentionPolicy(drop) => {
                 let _agreeing = agreeing();
                 self.executor.execute(statement, context, sink)?;
-                return Ok(self.catalog.forget_policy(&drop.database, &drop.name)?);
+                self.catalog.forget_policy(&drop.database, &drop.name)?;
+                self.tell();
+                return Ok(());
             }
             Statement::ShowDatabases => return self.show_databases(context, identity, sink),
 

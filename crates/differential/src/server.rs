@@ -61,7 +61,8 @@ impl Server {
             .args(["store", "--http", "127.0.0.1:0", "--admin", "off"])
             .args(["--log-format", "json", "--data-dir"])
             .arg(dir)
-            .args(options);
+            .args(options)
+            .env("TANDEM_STORE_MONITOR_STORE_ENABLED", "false");
         let mut process = Process::start(command, &work.join("tandem.log"))?;
         let address = process.await_some(START_MAX, ready_address)?;
         Ok(Self {

@@ -66,6 +66,16 @@ impl Schedule {
         }))
     }
 
+    /// As it is, and each run goes back over this time at least: for points that come late. `RESAMPLE FOR` says
+    /// the same of one query.
+    pub(super) fn reaching_back(mut self, late_ns: i64) -> Self {
+        if late_ns > 0 {
+            let own_ns = self.for_ns.unwrap_or(self.interval_ns.max(self.every_ns()));
+            self.for_ns = Some(own_ns.max(late_ns));
+        }
+        self
+    }
+
     /// How much time lies between two runs.
     pub(super) fn every_ns(&self) -> i64 {
         self.every_ns.unwrap_or(self.interval_ns)
@@ -142,6 +152,16 @@ mod tests {
 
     /// The schedule of a query, its `due` in text: each time as the clock shows it on that day.
     fn due(resample: &str, windows: &str, last: Option<&str>, now: &str) -> String {
+        due_late(0, resample, windows, last, now)
+    }
+
+    fn due_late(
+        late_ns: i64,
+        resample: &str,
+        windows: &str,
+        last: Option<&str>,
+        now: &str,
+    ) -> String {
         let text = format!(
             "CREATE CONTINUOUS QUERY q ON d {resample} BEGIN SELECT mean(x) INTO y FROM m GROUP BY {windows} END"
         );
@@ -150,6 +170,7 @@ mod tests {
             panic!("{text}");
         };
         let schedule = Schedule::of(&create).unwrap().unwrap();
+        let schedule = schedule.reaching_back(late_ns);
         let ns = |text: &str| {
             let day = if text.contains('T') {
                 ""
@@ -177,6 +198,19 @@ mod tests {
                 None => format!("noted {}", shown(due.run_ns)),
             },
         }
+    }
+
+    #[test]
+    fn a_run_goes_back_over_points_that_came_late() {
+        let late = |minutes: i64, resample, last| {
+            let late_ns = minutes * 60_000_000_000;
+            due_late(late_ns, resample, "time(1m)", last, "12:01:00")
+        };
+        let back = "11:56:00 to 12:01:00, noted 12:01:00";
+        assert_eq!(late(5, "", Some("12:00:00")), back);
+        assert_eq!(late(5, "RESAMPLE FOR 2m", Some("12:00:00")), back);
+        assert_eq!(late(1, "RESAMPLE FOR 5m", Some("12:00:00")), back);
+        assert_eq!(late(5, "", Some("12:00:30")), "not yet");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tandem_http::{
     Call, Client, ClientConfig, Credentials, HeaderMap, HeaderName, HeaderValue, Method, Secret,
     Url, bind, percent_encode,
 };
-use tandem_server::{Config, Listeners, Server};
+use tandem_server::{Config, Input, Listeners, Server};
 use tandem_store::{Options, Store};
 use tandem_vfs::RealFs;
 
@@ -49,17 +49,34 @@ impl Running {
         Self::over(dir, catalog, config).await
     }
 
+    /// Serves a new store without a database, with these listeners beside the API's.
+    pub(crate) async fn with_inputs(config: Config, inputs: Vec<Input>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = open_catalog(&dir.path().join("catalog"));
+        Self::serving(dir, catalog, config, inputs).await
+    }
+
     /// Serves the store in `dir` with this catalog.
     pub(crate) async fn over(
         dir: tempfile::TempDir,
         catalog: Arc<Catalog>,
         config: Config,
     ) -> Self {
+        Self::serving(dir, catalog, config, Vec::new()).await
+    }
+
+    async fn serving(
+        dir: tempfile::TempDir,
+        catalog: Arc<Catalog>,
+        config: Config,
+        inputs: Vec<Input>,
+    ) -> Self {
         let store =
             Arc::new(Store::open(Arc::new(RealFs), dir.path(), Options::default()).unwrap());
         let listeners = Listeners {
-            api: bind("127.0.0.1:0").await.unwrap(),
-            page: Some(bind("127.0.0.1:0").await.unwrap()),
+            api: bind("127.0.0.1:0").await.unwrap().into(),
+            page: Some(bind("127.0.0.1:0").await.unwrap().into()),
+            inputs,
         };
         let server = Server::start(listeners, store.clone(), catalog, config).unwrap();
         Self {

@@ -82,15 +82,28 @@ impl Appliance {
 /// `tandem store` with nothing in it, ended when dropped.
 #[derive(Debug)]
 pub(super) struct Store {
-    _running: Running,
+    pub(super) running: Running,
     pub(super) api: SocketAddr,
 }
 
 impl Store {
     pub(super) fn start(root: &Path) -> anyhow::Result<Self> {
+        Self::configured(root, "store", "", true)
+    }
+
+    /// With this configuration, and `name` for its files. Where it does not answer in plain text, whoever
+    /// starts it waits for it.
+    pub(super) fn configured(
+        root: &Path,
+        name: &str,
+        config: &str,
+        is_plain: bool,
+    ) -> anyhow::Result<Self> {
         let binary = build(root)?;
         let scratch = scratch(root)?;
-        let data = emptied(&scratch.join("store"))?;
+        let data = emptied(&scratch.join(name))?;
+        let file = scratch.join(format!("{name}.toml"));
+        fs::write(&file, config).with_context(|| format!("write {}", file.display()))?;
         let [api] = free_addresses()?;
         let mut command = Command::new(binary);
         command
@@ -102,13 +115,17 @@ impl Store {
                 &api.to_string(),
                 "--data-dir",
             ])
-            .arg(data);
-        let mut running = Running::start(&mut command, &scratch.join("store.log"))?;
-        running.await_that("it answers", START_MAX, || get(api, "/ping").is_some())?;
-        Ok(Self {
-            _running: running,
-            api,
-        })
+            .arg(data)
+            .arg("--config")
+            .arg(file)
+            // What a test counts is what it has written.
+            .env("TANDEM_STORE_MONITOR_STORE_ENABLED", "false");
+        let log = scratch.join(format!("{name}.log"));
+        let mut running = Running::start(&mut command, &log)?;
+        if is_plain {
+            running.await_that("it answers", START_MAX, || get(api, "/ping").is_some())?;
+        }
+        Ok(Self { running, api })
     }
 }
 

@@ -252,6 +252,11 @@ impl Running {
         Ok(())
     }
 
+    /// Has it read its configuration again.
+    pub(super) fn hang_up(&self) {
+        signal(self.child.id(), Signal::HUP);
+    }
+
     /// The last lines that it said.
     pub(super) fn log_end(&self) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();

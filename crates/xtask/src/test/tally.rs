@@ -37,6 +37,15 @@ impl Tally {
         self.reasons.push(reason.into());
     }
 
+    /// Adds the counts of a part.
+    pub(super) fn add(&mut self, part: Self) {
+        self.passed += part.passed;
+        self.failed += part.failed;
+        self.skipped += part.skipped;
+        self.failures.extend(part.failures);
+        self.reasons.extend(part.reasons);
+    }
+
     pub(super) fn passed(&self) -> usize {
         self.passed
     }

@@ -22,9 +22,10 @@ use super::Finding;
 /// - `relay` and `agent` name `vfs`: they hand a file system and a clock to `seglog`, the real ones
 ///   in the binary and simulated ones in tests.
 /// - `catalog` names `vfs`: it hands a file system to `seglog`.
+/// - `server` names `line`: points that come by other protocols become lines, and lines get their times.
 /// - `server` names `influxql`: it parses the text of a query to learn what a statement needs (read
 ///   or change, which database) before it queues for execution.
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("model", &[]),
     ("vfs", &[]),
     ("http", &[]),
@@ -43,7 +44,9 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ("agent", &["http", "line", "model", "seglog", "vfs"]),
     (
         "server",
-        &["catalog", "http", "influxql", "model", "query", "store"],
+        &[
+            "catalog", "http", "influxql", "line", "model", "query", "store",
+        ],
     ),
     ("benches", &["line", "model", "store", "vfs"]),
     ("crash", &["model", "store", "testkit", "vfs"]),
