@@ -38,6 +38,12 @@ impl Listener {
         self.stats.clone()
     }
 
+    /// Its TLS, if it has any.
+    #[must_use]
+    pub fn tls(&self) -> Option<&ServerTls> {
+        self.tls.as_ref()
+    }
+
     /// The socket.
     #[must_use]
     pub fn tcp(&self) -> &TcpListener {
