@@ -8,6 +8,7 @@ pub(crate) const USAGE: &str = "usage: tandem-differential COMPARISON [OPTION]â€
 
   query          random data, random statements: the answers must be the same
   write          random lines, half of them spoiled: the same answers, and the same data after them
+  dashboards     the queries of dashboards, over an hour of the agent's data
 
   --minutes N    how long to go on [1]
   --seed S       what to begin with; the same seed asks the same [the clock]
@@ -24,6 +25,7 @@ pub(crate) const USAGE: &str = "usage: tandem-differential COMPARISON [OPTION]â€
 pub(crate) enum What {
     Query,
     Write,
+    Dashboards,
 }
 
 /// What to compare, with what, for how long.
@@ -51,6 +53,7 @@ impl Args {
         let what = match rest.next().map(String::as_str) {
             Some("query") => What::Query,
             Some("write") => What::Write,
+            Some("dashboards") => What::Dashboards,
             Some(other) => return Err(format!("unknown comparison {other}")),
             None => return Err("nothing is named that is to be compared".into()),
         };

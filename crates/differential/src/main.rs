@@ -7,6 +7,7 @@
 
 mod args;
 mod compare;
+mod dashboards;
 mod http;
 mod process;
 mod query;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     let equal = match args.what {
         What::Query => query::run(&args),
         What::Write => write::run(&args),
+        What::Dashboards => dashboards::run(&args),
     };
     match equal {
         Ok(true) => ExitCode::SUCCESS,

@@ -9,7 +9,7 @@ impl Asker<'_> {
     /// Bounds of time that hold most of the data, both of them.
     pub(super) fn bounds(&mut self) -> Vec<String> {
         let (mut low, mut high) = (self.set.time_ns(self.random), self.set.time_ns(self.random));
-        if low > high && self.random.chance(97) {
+        if low > high && self.random.below(500) > 0 {
             (low, high) = (high, low);
         }
         if self.random.chance(50) {

@@ -20,7 +20,7 @@ struct Rule {
     fits: fn(&str, &str, &str) -> bool,
 }
 
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 14] = [
     Rule {
         name: "later-functions",
         fits: |_, judged, _| {
@@ -31,7 +31,10 @@ const RULES: [Rule; 11] = [
     },
     Rule {
         name: "failing-statement",
-        fits: |_, judged, ours| judged.contains("not executed") && ours.contains("\"error\""),
+        fits: |statement, judged, ours| {
+            let is_told_early = statement.contains(';') && ours.contains("doesn't support time");
+            (judged.contains("not executed") || is_told_early) && ours.contains("\"error\"")
+        },
     },
     Rule {
         name: "offset-alone",
@@ -40,8 +43,8 @@ const RULES: [Rule; 11] = [
     Rule {
         name: "series-cardinality",
         fits: |statement, _, _| {
-            let statement = statement.to_ascii_uppercase();
-            statement.contains("SHOW SERIES") && statement.contains("CARDINALITY")
+            let words = words(statement).join(" ");
+            words.contains("SHOW SERIES") && words.contains("CARDINALITY")
         },
     },
     Rule {
@@ -57,7 +60,9 @@ const RULES: [Rule; 11] = [
         fits: |statement, _, _| {
             let statement = statement.to_ascii_lowercase();
             let many = ["sample(", "top(", "bottom(", "distinct("];
-            statement.contains("desc") && many.iter().any(|call| statement.contains(call))
+            let groups = statement.contains("(select") && statement.contains("group by");
+            statement.contains("desc")
+                && (groups || many.iter().any(|call| statement.contains(call)))
         },
     },
     Rule {
@@ -66,6 +71,25 @@ const RULES: [Rule; 11] = [
             let statement = statement.to_ascii_lowercase();
             let has_more = statement.contains("group by") || statement.matches('(').count() > 1;
             statement.contains("integral(") && has_more
+        },
+    },
+    Rule {
+        name: "empty-percentile",
+        fits: |statement, _, _| {
+            let low = [", 0)", ", -1)", ", 10)", ", 12.5)"];
+            statement.contains("percentile(") && low.iter().any(|end| statement.contains(end))
+        },
+    },
+    Rule {
+        name: "go-values",
+        fits: |_, judged, _| judged.contains("\\u0026influxql."),
+    },
+    Rule {
+        name: "which-error",
+        fits: |_, judged, ours| {
+            let is_of_type =
+                |text: &str| text.contains("unsupported ") && text.contains(" iterator type");
+            is_of_type(judged) && is_of_type(ours)
         },
     },
     Rule {
@@ -82,23 +106,21 @@ const RULES: [Rule; 11] = [
     },
 ];
 
+fn words(statement: &str) -> Vec<String> {
+    let tokens = split(statement);
+    let words = tokens.iter().map(|word| word.trim().to_ascii_uppercase());
+    words.collect()
+}
+
 /// True if the statement limits series.
 pub(super) fn limits_series(statement: &str) -> bool {
-    let limits = ["SLIMIT", "SOFFSET"];
-    let is_limit = |word: &String| {
-        limits
-            .iter()
-            .any(|limit| word.trim().eq_ignore_ascii_case(limit))
-    };
-    split(statement).iter().any(is_limit)
+    let is_limit = |word: &String| matches!(word.as_str(), "SLIMIT" | "SOFFSET");
+    words(statement).iter().any(is_limit)
 }
 
 /// True for `OFFSET n` without a `LIMIT` before it, in whatever statement of the text.
 fn has_offset_alone(statement: &str) -> bool {
-    let words: Vec<String> = split(statement)
-        .iter()
-        .map(|word| word.trim().to_ascii_uppercase())
-        .collect();
+    let words = words(statement);
     words.iter().enumerate().any(|(at, word)| {
         let before = |back: usize| at.checked_sub(back).and_then(|at| words.get(at));
         let has_limit = before(2).is_some_and(|word| word == "LIMIT")

@@ -107,6 +107,7 @@ fn shorter(
     tries: &mut usize,
 ) -> Result<String> {
     let mut tokens = split(statement);
+    let bounds = bounds_of(&tokens);
     let mut size = PIECE_MAX.min(tokens.len());
     while size > 0 {
         let mut at = 0;
@@ -115,7 +116,8 @@ fn shorter(
             *tries += 1;
             let mut smaller = tokens.clone();
             smaller.drain(at..at + size);
-            if self::kind(story, pair, &smaller.concat())? == Some(kind) {
+            let keeps_bounds = bounds_of(&smaller).is_none() || bounds_of(&smaller) == bounds;
+            if keeps_bounds && self::kind(story, pair, &smaller.concat())? == Some(kind) {
                 tokens = smaller;
                 dropped = true;
             } else {
@@ -128,6 +130,21 @@ fn shorter(
         size = size.min(tokens.len());
     }
     Ok(tokens.concat().trim().to_owned())
+}
+
+/// How often a statement with windows speaks of `time`: without its bounds it would make windows to the
+/// end of the world. `None` without windows.
+fn bounds_of(tokens: &[String]) -> Option<usize> {
+    let mut bounds = 0;
+    let mut has_windows = false;
+    for (at, token) in tokens.iter().enumerate() {
+        if token.trim().eq_ignore_ascii_case("time") {
+            let is_call = tokens.get(at + 1).is_some_and(|next| next.trim() == "(");
+            has_windows |= is_call;
+            bounds += usize::from(!is_call);
+        }
+    }
+    has_windows.then_some(bounds)
 }
 
 fn print(pair: &mut Pair, story: &Story, statement: &str) -> Result<()> {

@@ -37,6 +37,13 @@ pub(super) fn known(batch: &Batch, judged: &Answer, ours: &Answer) -> Option<&'s
     if has_quotes_behind_a_blank(&body) {
         return Some("blank-in-front");
     }
+    if both_refused && has_text_behind_a_string(&body) {
+        return Some("text-behind-a-string");
+    }
+    // A newline in a string that is open ends a time for the judge, and nothing may follow that.
+    if both_refused && theirs.replace("': point is invalid", "': bad timestamp") == text {
+        return Some("newline-behind-a-time");
+    }
     let bad_fields = |text: &str| text.matches("': invalid field format").count();
     if bad_fields(&text) > bad_fields(&theirs) {
         return Some("text-behind-a-string");
