@@ -6,7 +6,8 @@
 // hold, with 1 and the failed check otherwise, within 90 s.
 
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
@@ -50,6 +51,16 @@ try {
   page.on('request', (request) => {
     if (new URL(request.url()).host !== host) strangers.push(request.url());
   });
+  const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+  /** What an audit of accessibility finds wrong with the page as it is. */
+  const audit = async (what) => {
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => globalThis.axe.run());
+    const told = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' ')}`);
+    assert.deepEqual(told, [], what);
+    audited.push(what);
+  };
+  const audited = [];
   const shot = (name) => page.screenshot({ path: join(folder, `${name}.png`) });
   const results = page.locator('#results');
   const run = async (text) => {
@@ -102,6 +113,7 @@ try {
   );
   say(`select * from cpu … limit 100 gives ${rows.length} rows of ${heads.length} columns, newest first`);
   await shot('points-light');
+  await audit('a table');
 
   await run('select mean(usage_user) from cpu group by cpu; show databases');
   assert.ok((await results.getByRole('table').count()) >= 2);
@@ -115,6 +127,7 @@ try {
   assert.ok((await results.locator('canvas').count()) === 1);
   say('numbers over time can be drawn');
   await shot('chart-light');
+  await audit('a chart');
   await page.keyboard.press('/');
 
   await run('select from cpu');
@@ -124,6 +137,7 @@ try {
   assert.equal(await alert.locator('mark').innerText(), 'from');
   say("a query that does not parse shows the server's text and marks the place");
   await shot('error-light');
+  await audit('an error');
 
   await page.getByRole('link', { name: 'Hosts' }).click();
   const hosts = page.getByRole('table', { name: 'Hosts' });
@@ -135,9 +149,11 @@ try {
   await page.getByRole('img', { name: /^Memory, last: used .*B/ }).waitFor();
   say(`the board of hosts lists ${first[0]}, heard ${first.at(-1)}, with charts`);
   await shot('hosts-light');
+  await audit('the hosts');
   await page.getByRole('link', { name: 'Containers' }).click();
   await page.locator('#view-containers .note, #view-containers tbody tr').first().waitFor();
   await shot('containers-light');
+  await audit('the containers');
   await page.getByRole('link', { name: 'Explore' }).click();
   await page.getByRole('button', { name: 'cpu', exact: true }).click();
   const fields = page.getByRole('table', { name: 'Fields' });
@@ -147,6 +163,7 @@ try {
   assert.ok(tags.some(([key, values]) => key === 'host' && Number(values) >= 1));
   say('Explore shows the fields and tags of cpu');
   await shot('explore-light');
+  await audit('Explore');
   await page.getByRole('link', { name: 'Last 100 points' }).click();
   assert.match(await page.getByLabel('Query', { exact: true }).inputValue(), /^select \* from cpu order by time desc limit 100$/);
   say('a measurement leads back to the Query');
@@ -193,6 +210,7 @@ try {
   await page.locator('#write-said').getByText('unable to parse').waitFor();
   say('the write dialog writes lines and shows why others are refused');
   await shot('write-light');
+  await audit('the write dialog');
   await page.keyboard.press('Escape');
   await page.getByLabel('Query', { exact: true }).focus();
   await run('select whole, text, empty, real from page');
@@ -227,6 +245,7 @@ try {
   await cpu.waitFor();
   await page.getByRole('button', { name: 'Switch to dark colours' }).click();
   await shot('points-dark');
+  await audit('dark colours');
   await page.reload();
   assert.equal(await page.locator('html').getAttribute('data-theme'), 'dark');
   say('the colours chosen are kept');
@@ -238,12 +257,14 @@ try {
   await page.getByLabel('Query', { exact: true }).focus();
   await run('select * from cpu order by time desc limit 100');
   await shot('phone-light');
+  await audit('a phone');
   const width = await page.evaluate(() => document.documentElement.scrollWidth);
   assert.ok(width <= 390, `the page is ${width} px wide on a phone of 390 px`);
   say('on a phone of 390 px nothing stands out of the page');
 
   assert.deepEqual(strangers, []);
   say('no request left for another host');
+  say(`accessible by the audit of axe: ${audited.join(', ')}`);
   assert.deepEqual(complaints, []);
   say('the browser had nothing to complain of (errors, content security policy)');
   console.log(`${checks} checks hold; screenshots are in ${folder}`);

@@ -52,7 +52,7 @@ export class BoardView<Row> implements View {
   private readonly trouble = make('div', {});
   private readonly sums = make('div', {});
   private readonly list = make('div', { class: 'board-list' });
-  private readonly title = make('h2', { class: 'board-title' });
+  private readonly title = make('h2', { class: 'board-title', hidden: true });
   private readonly charts = make('div', { class: 'charts' });
   private readonly range: HTMLSelectElement;
   private timer: number | undefined;
@@ -176,8 +176,8 @@ export class BoardView<Row> implements View {
   private async drawCharts(signal: AbortSignal): Promise<void> {
     const named = this.rows.find((one) => this.spec.name(one) === this.chosen);
     const row = named ?? this.rows.find((one) => !this.isSilent(one)) ?? this.rows[0];
+    this.title.hidden = row === undefined;
     if (row === undefined) {
-      this.title.textContent = '';
       this.charts.replaceChildren();
       this.drawn = undefined;
       return;

@@ -18,6 +18,8 @@ const COLOURS = 8;
 export interface ChartOptions {
   title: string;
   unit: Unit;
+  /** Of its heading. */
+  level?: 'h2' | 'h3';
   low?: number;
   high?: number;
   /** What its axis of time spans, if not what its lines span. */
@@ -34,7 +36,7 @@ export class Chart {
   private readonly size: ResizeObserver;
 
   constructor(private readonly options: ChartOptions) {
-    const heading = make('h3', {}, options.title);
+    const heading = make(options.level ?? 'h3', {}, options.title);
     this.element = make('section', { class: 'chart' }, heading, this.place, this.note);
     this.size = new ResizeObserver(() => this.fit());
     this.size.observe(this.place);

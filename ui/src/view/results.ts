@@ -55,9 +55,10 @@ export class Results {
     for (const message of result.messages) view.append(make('p', { class: 'note' }, message.text));
     if (result.error !== undefined) view.append(failureView(serverError(result.error)));
     else if (result.series.length === 0) view.append(emptyView());
-    const chart = chartView(result);
+    const level = text === undefined ? 'h2' : 'h3';
+    const chart = chartView(result, level);
     if (chart !== undefined) view.append(chart);
-    this.addSeries(view, result, text === undefined ? 'h2' : 'h3', 0);
+    this.addSeries(view, result, level, 0);
     return view;
   }
 
@@ -85,14 +86,14 @@ function emptyView(): HTMLElement {
 }
 
 /** The numbers of a result over time, drawn once it is opened; undefined when there is no line in them. */
-function chartView(result: Result): HTMLElement | undefined {
+function chartView(result: Result, level: 'h2' | 'h3'): HTMLElement | undefined {
   const points = pointsOf(result.series);
   if (points.times.length < 2 || points.lines.length === 0) return undefined;
   const view = make('details', { class: 'result-chart' }, make('summary', {}, 'Chart'));
   view.addEventListener(
     'toggle',
     () => {
-      const chart = new Chart({ title: 'Numbers over time', unit: 'plain' });
+      const chart = new Chart({ title: 'Numbers over time', unit: 'plain', level });
       view.append(chart.element);
       chart.show(points);
     },
