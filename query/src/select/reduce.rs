@@ -120,6 +120,14 @@ impl Reduce<'_> {
                 Some(point) if point.value.is_null() => {
                     self.input.next()?;
                 }
+                // Without windows there is the range, and InfluxDB stops at the first point outside: a row of a
+                // subquery has the time of its window, which may begin before the range.
+                Some(point)
+                    if self.options.interval.is_zero()
+                        && !self.options.range.contains(point.time_ns) =>
+                {
+                    return Ok(None);
+                }
                 Some(point) => {
                     // At the ends of time a window is cut short; its first point is in it all the same.
                     let (start, end) = self.options.window(point.time_ns);
@@ -131,15 +139,21 @@ impl Reduce<'_> {
         self.held.set(0)?;
         // Each with the bytes that are accounted for it.
         let mut series: BTreeMap<Tags, (Box<dyn Reducer>, usize)> = BTreeMap::new();
-        while self
-            .input
-            .peek()?
-            .is_some_and(|point| start <= point.time_ns && point.time_ns < end)
-        {
+        loop {
+            let Some(next) = self.input.peek()? else {
+                break;
+            };
+            let is_inside = start <= next.time_ns && next.time_ns < end;
+            let is_null = next.value.is_null();
+            // Rows of a subquery may leave a window and come back; with nothing but nulls between, it is
+            // still the same one to functions that InfluxDB computes twice.
+            if !is_inside && !(is_null && self.aggregate.is_joined()) {
+                break;
+            }
             let Some(point) = self.input.next()? else {
                 break;
             };
-            if point.value.is_null() {
+            if is_null {
                 continue;
             }
             let key = self.grouping.key(&point.tags);

@@ -1,6 +1,6 @@
 //! The rows of a subquery as the points of the statement around it.
 
-use tandem_influxql::ast::{DataType, Expr, VarRef};
+use tandem_influxql::ast::{BinaryOp, DataType, Expr, VarRef};
 
 use super::cursor::{Cursor, Row};
 use super::plan::{Level, Slotted};
@@ -23,6 +23,8 @@ pub(crate) fn points<'a>(
 ) -> Result<Option<Stream<'a>>, Error> {
     let driver = match driver {
         Some(driver) => match column(inner.level, driver) {
+            // A column without a type has no values.
+            Some(Column::Value(_, None)) => return Ok(None),
             Some(column) => Some(column),
             None => return Ok(None),
         },
@@ -107,7 +109,8 @@ fn filter(outer: &Level, inner: &Level) -> Result<(Option<Scalar>, Vec<Option<Co
         return Ok((None, Vec::new()));
     };
     let mut columns = Vec::new();
-    let filter = lower(condition, &mut |expr| match expr {
+    let condition = with_missing_as_false(condition);
+    let filter = lower(&condition, &mut |expr| match expr {
         Expr::VarRef(reference) => {
             let output = inner
                 .outputs
@@ -123,6 +126,31 @@ fn filter(outer: &Level, inner: &Level) -> Result<(Option<Scalar>, Vec<Option<Co
         _ => None,
     })?;
     Ok((Some(filter), columns))
+}
+
+/// The condition with what is compared with `true` or `false` made false where it is missing. Rows of
+/// measurements know no such rule: there, what is missing is equal to nothing.
+fn with_missing_as_false(condition: &Expr) -> Expr {
+    let or_false = |expr: &Expr| {
+        let expr = Box::new(expr.clone());
+        Expr::binary(BinaryOp::Or, Expr::Paren(expr), Expr::Boolean(false))
+    };
+    match condition {
+        Expr::Paren(inner) => Expr::Paren(Box::new(with_missing_as_false(inner))),
+        Expr::Binary { op, lhs, rhs } if op.is_logical() => {
+            Expr::binary(*op, with_missing_as_false(lhs), with_missing_as_false(rhs))
+        }
+        Expr::Binary {
+            op: op @ (BinaryOp::Eq | BinaryOp::Neq),
+            lhs,
+            rhs,
+        } => match (&**lhs, &**rhs) {
+            (known @ Expr::Boolean(_), other) => Expr::binary(*op, known.clone(), or_false(other)),
+            (other, known @ Expr::Boolean(_)) => Expr::binary(*op, or_false(other), known.clone()),
+            _ => condition.clone(),
+        },
+        other => other.clone(),
+    }
 }
 
 struct SubqueryPoints<'a> {
