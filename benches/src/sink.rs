@@ -16,7 +16,12 @@ pub(crate) struct Sink {
 impl Sink {
     /// Starts one on a free port of loopback that answers with this status line's end: `204 No Content`.
     pub(crate) fn start(status: &'static str) -> std::io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), status)
+    }
+
+    /// The same on a certain port.
+    pub(crate) fn start_at(address: SocketAddr, status: &'static str) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let bytes = Arc::new(AtomicU64::new(0));
         let theirs = Arc::clone(&bytes);
@@ -37,6 +42,7 @@ impl Sink {
 }
 
 fn serve(stream: TcpStream, status: &str, bytes: &AtomicU64) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
     let mut writer = stream.try_clone()?;
     let mut reader = BufReader::new(stream);
     loop {

@@ -262,7 +262,7 @@ impl Database {
     }
 
     fn take(&mut self, head: &Head, lack: Option<Lack>) {
-        self.is_empty = false;
+        let was_empty = std::mem::take(&mut self.is_empty);
         match lack {
             // What comes behind a statement that destroys must stay behind it.
             _ if head.scope.kind == Kind::Destroy => self.whole = true,
@@ -271,7 +271,10 @@ impl Database {
                 self.policies.insert(head.place().1);
             }
             Some(Lack::Right) => self.lanes |= head.scope.lanes,
-            None if self.lanes & head.scope.lanes != 0 => self.lanes |= head.scope.lanes,
+            // What it was to follow may be gone by now; then it is itself what others follow.
+            None if was_empty || self.lanes & head.scope.lanes != 0 => {
+                self.lanes |= head.scope.lanes;
+            }
             None => {}
         }
     }
