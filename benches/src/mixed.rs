@@ -98,7 +98,11 @@ fn measure(
     let server = start_tandem(program, dir, &SETTINGS)?;
     let address = server.address;
 
-    let alone = small_queries(address, series, Instant::now() + Duration::from_secs(seconds / 2))?;
+    let alone = small_queries(
+        address,
+        series,
+        Instant::now() + Duration::from_secs(seconds / 2),
+    )?;
     let before = server.process.usage()?;
     let end = Instant::now() + Duration::from_secs(seconds);
     let outcomes = Mutex::new(Outcomes::default());
@@ -115,7 +119,9 @@ fn measure(
         small_queries(address, series, end)
     })?;
     let used = server.process.usage()?;
-    let outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let outcomes = outcomes
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
     println!("large queries: {outcomes:#?}");
     // It still works, and gives back what it held.
     small_queries(address, series, Instant::now() + Duration::from_millis(200))?;
@@ -146,10 +152,34 @@ fn measure(
     };
     let peak = Goal::AtMost((QUERY_BYTES_MAX + REST_BYTES_MAX) as f64);
     Ok(vec![
-        row("mixed-small-alone", "newest value of one series, nothing else, median", Unit::Milliseconds, Goal::None, latency(alone, 0.5)),
-        row("mixed-small", "the same beside 50 large queries, median", Unit::Milliseconds, Goal::None, latency(beside.clone(), 0.5)),
-        row("mixed-small-p99", "the same, 99th of a hundred", Unit::Milliseconds, Goal::None, latency(beside, 0.99)),
-        row("mixed-memory", "the most resident meanwhile", Unit::Bytes, peak, memory),
+        row(
+            "mixed-small-alone",
+            "newest value of one series, nothing else, median",
+            Unit::Milliseconds,
+            Goal::None,
+            latency(alone, 0.5),
+        ),
+        row(
+            "mixed-small",
+            "the same beside 50 large queries, median",
+            Unit::Milliseconds,
+            Goal::None,
+            latency(beside.clone(), 0.5),
+        ),
+        row(
+            "mixed-small-p99",
+            "the same, 99th of a hundred",
+            Unit::Milliseconds,
+            Goal::None,
+            latency(beside, 0.99),
+        ),
+        row(
+            "mixed-memory",
+            "the most resident meanwhile",
+            Unit::Bytes,
+            peak,
+            memory,
+        ),
     ])
 }
 
@@ -249,14 +279,21 @@ fn large_query(address: SocketAddr, end: Instant) -> anyhow::Result<Outcome> {
                 last.extend_from_slice(&piece[length.saturating_sub(LOOKED_AT)..]);
                 last.drain(..last.len().saturating_sub(LOOKED_AT));
             }
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                ) => {}
             Err(error) => return Err(error).context("receive"),
         }
         if Instant::now() >= end {
             return Ok(Outcome::Left { bytes });
         }
     }
-    let (first, last) = (String::from_utf8_lossy(&first), String::from_utf8_lossy(&last));
+    let (first, last) = (
+        String::from_utf8_lossy(&first),
+        String::from_utf8_lossy(&last),
+    );
     let why = last.split_once("\"error\":\"").map(|(_, rest)| {
         let text = rest.split('"').next().unwrap_or_default();
         // The numbers in it differ from time to time.
@@ -275,7 +312,12 @@ mod tests {
 
     #[test]
     fn latencies_are_of_the_part_asked_for() {
-        let times = || (1..=100).rev().map(Duration::from_millis).collect::<Vec<_>>();
+        let times = || {
+            (1..=100)
+                .rev()
+                .map(Duration::from_millis)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(latency(times(), 0.5).value, 51.0);
         assert_eq!(latency(times(), 0.99).value, 100.0);
         assert!(latency(Vec::new(), 0.5).value.is_nan());
@@ -294,14 +336,20 @@ mod tests {
         });
         let time = if hangs { 0 } else { 60 };
         let mut outcomes = Outcomes::default();
-        outcomes.add(large_query(address, Instant::now() + Duration::from_secs(time)));
+        outcomes.add(large_query(
+            address,
+            Instant::now() + Duration::from_secs(time),
+        ));
         drop(server.join().unwrap());
         outcomes
     }
 
     #[test]
     fn outcomes_are_told_apart() {
-        let answered = outcome("HTTP/1.1 200 OK\r\n\r\n{\"results\":[{\"statement_id\":0}]}", false);
+        let answered = outcome(
+            "HTTP/1.1 200 OK\r\n\r\n{\"results\":[{\"statement_id\":0}]}",
+            false,
+        );
         assert_eq!(answered.answered, 1, "{answered:?}");
         let refused = outcome(
             "HTTP/1.1 200 OK\r\n\r\n{\"results\":[{\"error\":\"query-bytes-max limit exceeded: (9/8)\"}]}",

@@ -156,13 +156,24 @@ fn explain_tells_what_is_read_and_how() {
     ];
     assert_eq!(plan[..expected.len()], expected);
     assert!(plan.contains(&"NUMBER OF GROUPS: 3".to_owned()), "{plan:?}");
-    assert!(plan.iter().any(|line| line.starts_with("PATH: ")), "{plan:?}");
+    assert!(
+        plan.iter().any(|line| line.starts_with("PATH: ")),
+        "{plan:?}"
+    );
 
     bench.store.flush().expect("flush");
     let plan = lines("EXPLAIN SELECT v, host FROM m WHERE host != 'h0001'");
     assert_eq!(plan[0], "EXPRESSION: <nil>");
     assert_eq!(plan[1], "AUXILIARY FIELDS: host::tag, v::float");
-    assert_eq!(plan[3..7], ["NUMBER OF SERIES: 2", "CACHED VALUES: 0", "NUMBER OF FILES: 1", "NUMBER OF BLOCKS: 2"]);
+    assert_eq!(
+        plan[3..7],
+        [
+            "NUMBER OF SERIES: 2",
+            "CACHED VALUES: 0",
+            "NUMBER OF FILES: 1",
+            "NUMBER OF BLOCKS: 2"
+        ]
+    );
 
     let tree = lines("EXPLAIN ANALYZE SELECT mean(v) FROM m WHERE time >= 0 GROUP BY host");
     assert_eq!(tree[..2], [".", "└── select"]);
@@ -179,7 +190,11 @@ fn explain_tells_what_is_read_and_how() {
     ] {
         let found = tree.iter().any(|line| {
             line.chars().count() >= 4 * (depth + 1)
-                && line.chars().skip(4 * (depth + 1)).collect::<String>().starts_with(start)
+                && line
+                    .chars()
+                    .skip(4 * (depth + 1))
+                    .collect::<String>()
+                    .starts_with(start)
         });
         assert!(found, "{start:?} at {depth} in {tree:#?}");
     }
@@ -188,7 +203,11 @@ fn explain_tells_what_is_read_and_how() {
 #[test]
 fn measurements_of_all_databases_say_where_they_are() {
     let (bench, context) = bench(1, 1);
-    bench.query("CREATE DATABASE other; CREATE RETENTION POLICY rp ON other DURATION INF REPLICATION 1", &context, None);
+    bench.query(
+        "CREATE DATABASE other; CREATE RETENTION POLICY rp ON other DURATION INF REPLICATION 1",
+        &context,
+        None,
+    );
     let write = |policy| {
         let written = bench.write("other", policy, Precision::Nanosecond, 0, b"n v=1 1");
         written.expect("write");
@@ -198,11 +217,21 @@ fn measurements_of_all_databases_say_where_they_are() {
     let rows = |statement: &str| {
         bench.query(statement, &context, None)["results"][0]["series"][0]["values"].clone()
     };
-    let all = json!([["m", "db", "autogen"], ["n", "other", "autogen"], ["n", "other", "rp"]]);
+    let all = json!([
+        ["m", "db", "autogen"],
+        ["n", "other", "autogen"],
+        ["n", "other", "rp"]
+    ]);
     assert_eq!(rows("SHOW MEASUREMENTS ON *.*"), all);
     assert_eq!(rows("SHOW MEASUREMENTS ON *"), all);
-    assert_eq!(rows("SHOW MEASUREMENTS ON other.* LIMIT 1"), json!([["n", "other", "autogen"]]));
-    assert_eq!(rows("SHOW MEASUREMENTS ON *.rp"), json!([["n", "other", "rp"]]));
+    assert_eq!(
+        rows("SHOW MEASUREMENTS ON other.* LIMIT 1"),
+        json!([["n", "other", "autogen"]])
+    );
+    assert_eq!(
+        rows("SHOW MEASUREMENTS ON *.rp"),
+        json!([["n", "other", "rp"]])
+    );
     assert_eq!(rows("SHOW MEASUREMENTS ON other.rp"), json!([["n"]]));
     let found = rows("SHOW MEASUREMENTS ON *.* WITH MEASUREMENT =~ /m/ WHERE host = 'h0000'");
     assert_eq!(found, json!([["m", "db", "autogen"]]));

@@ -11,7 +11,7 @@ use tandem_query::{Context, Extensions};
 fn fill_previous_looks_before_the_range_when_it_may() {
     let bench = Bench::new();
     bench.store.create_database("db", None).expect("a database");
-    let lines = "m,host=a v=1 1000\nm,host=a v=2 1001\nm,host=a v=7 2000015\nm,host=b v=5 5";
+    let lines = "m,host=a v=1i 1000\nm,host=a v=2i 1001\nm,host=a v=7i 2000015\nm,host=b v=5i 5";
     bench
         .write("db", None, Precision::Second, 0, lines.as_bytes())
         .expect("write");

@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 use common::Bench;
 use tandem_influxql::{Params, parse_statement};
 use tandem_model::Precision;
-use tandem_query::{
-    Context, Error, Gone, Limits, Message, Paths, Series, Sink, TaskLimits, Tasks,
-};
+use tandem_query::{Context, Error, Gone, Limits, Message, Paths, Series, Sink, TaskLimits, Tasks};
 
 /// How soon after its end a statement must stop; far more than it takes, on a machine that is busy too.
 const SOON: Duration = Duration::from_secs(10);

@@ -118,7 +118,9 @@ pub(crate) fn relay_between(
     let mut command = Command::new(program);
     command.args(["relay", "--http", LOOPBACK, "--log-format", "json"]);
     for (name, address) in ["a", "b"].iter().zip(backends) {
-        command.arg("--backend").arg(format!("{name}=http://{address}"));
+        command
+            .arg("--backend")
+            .arg(format!("{name}=http://{address}"));
     }
     command.arg("--data-dir").arg(dir);
     let mut process = Process::start(command, &dir.with_extension("log"))?;

@@ -7,8 +7,8 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use roaring::RoaringBitmap;
 use jiff::tz::TimeZone;
+use roaring::RoaringBitmap;
 use tandem_influxql::ast::{Expr, ShowCardinality, ShowTagValuesCardinality, Source};
 use tandem_influxql::condition::{TimeContext, split_condition};
 use tandem_model::{SeriesId, TimeRange};
@@ -188,7 +188,12 @@ fn series_of(
         return Predicate::matching(None, view, measurement);
     };
     let fields = view.fields(measurement);
-    Ok(certain(Predicate::new(Some(condition), view, measurement, &fields)?))
+    Ok(certain(Predicate::new(
+        Some(condition),
+        view,
+        measurement,
+        &fields,
+    )?))
 }
 
 /// The series whose tags alone fit.

@@ -28,9 +28,9 @@ impl Grouping {
             return Ok(None);
         }
         let known = || {
-            let names = all.iter().flat_map(|(view, names)| {
-                names.iter().flat_map(move |name| view.tag_keys(name))
-            });
+            let names = all
+                .iter()
+                .flat_map(|(view, names)| names.iter().flat_map(move |name| view.tag_keys(name)));
             names.collect::<BTreeSet<_>>()
         };
         let mut tags = BTreeSet::new();
@@ -45,7 +45,9 @@ impl Grouping {
                     tags.extend(known().into_iter().filter(|key| regex.is_match(key)));
                 }
                 Expr::Call(call) if call.name == "time" => {
-                    return Err(Error::refused("only tag dimensions are allowed when counting"));
+                    return Err(Error::refused(
+                        "only tag dimensions are allowed when counting",
+                    ));
                 }
                 Expr::Call(_) => {
                     return Err(Error::refused("only time() calls allowed in dimensions"));

@@ -91,10 +91,12 @@ fn everywhere(
             Err(StoreError::DatabaseNotFound(_)) => continue,
             Err(error) => return Err(error.into()),
         };
-        let wanted = policies.iter().filter(|policy| match &statement.retention_policy {
-            Some(NameOrAll::Name(name)) => *name == policy.name,
-            Some(NameOrAll::All) | None => true,
-        });
+        let wanted = policies
+            .iter()
+            .filter(|policy| match &statement.retention_policy {
+                Some(NameOrAll::Name(name)) => *name == policy.name,
+                Some(NameOrAll::All) | None => true,
+            });
         for policy in wanted {
             let choice = PolicyChoice::Named(&policy.name);
             let view = match store.view(database, choice, TimeRange::ALL) {

@@ -6,7 +6,7 @@ use tandem_influxql::ast::{BinaryOp, Expr, KeyFilter, ShowTagKeys, ShowTagValues
 use tandem_influxql::condition::{TimeContext, split_condition};
 use tandem_store::{PolicyChoice, Store, View};
 
-use super::{in_pieces, Named, check_operators, cut, database, table};
+use super::{Named, check_operators, cut, database, in_pieces, table};
 use crate::context::Context;
 use crate::error::Error;
 use crate::meter::Meter;
@@ -85,7 +85,9 @@ pub(crate) fn tag_values(
             found.push((key, values));
         }
         let rows = found.into_iter().flat_map(|(key, values)| {
-            values.into_iter().map(move |value| vec![key.clone(), value])
+            values
+                .into_iter()
+                .map(move |value| vec![key.clone(), value])
         });
         let limits = (statement.limit, statement.offset);
         in_pieces(
