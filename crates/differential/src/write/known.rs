@@ -14,8 +14,13 @@ pub(super) fn known(batch: &Batch, judged: &Answer, ours: &Answer) -> Option<&'s
     }
     let both_refused = judged.status == 400 && ours.status == 400;
     // The whole batch is refused where two of its lines disagree about a field that is new.
-    if both_refused && theirs.trim() == "{\"error\":\"field type conflict\"}" {
-        return Some("types-within-a-batch");
+    if theirs.trim() == "{\"error\":\"field type conflict\"}" {
+        if batch.lines.iter().any(|line| has_two_types(line)) {
+            return Some("field-twice-in-a-line");
+        }
+        if both_refused {
+            return Some("types-within-a-batch");
+        }
     }
     // One shard's share of a batch is counted, whichever came first.
     let drops = theirs.contains("dropped=") && text.contains("dropped=");
@@ -62,6 +67,19 @@ pub(super) fn known_in_data(batch: &Batch) -> Option<&'static str> {
     if body.windows(3).any(is_odd) {
         return Some("several-backslashes");
     }
+    if batch
+        .lines
+        .iter()
+        .any(|line| has_escaped_quote_in_key(line))
+    {
+        return Some("escaped-quotes");
+    }
+    if body.contains(&0) {
+        return Some("zero-bytes");
+    }
+    if body_has_quoted_comment(&body) {
+        return Some("comment-with-quotes");
+    }
     // A backslash takes the newline behind it into the key.
     if body.windows(2).any(|pair| pair == b"\\\n") {
         return Some("newlines-in-keys");
@@ -82,6 +100,13 @@ fn has_quotes_behind_a_blank(body: &[u8]) -> bool {
         let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | 0);
         line.first().is_some_and(is_blank) && line.contains(&b'"')
     })
+}
+
+/// Whether a backslash stands before a quote in the key of a line.
+fn has_escaped_quote_in_key(line: &[u8]) -> bool {
+    let blank = |pair: &[u8]| pair[1] == b' ' && pair[0] != b'\\';
+    let end = line.windows(2).position(blank).unwrap_or(line.len());
+    line[..end].windows(2).any(|pair| pair == b"\\\"")
 }
 
 /// Whether a field stands twice in a line, with values of two types; about, for commas and blanks
@@ -159,6 +184,8 @@ mod tests {
         assert!(!has_two_types(b"m,f=1,f=2i f=1,g=2 1"));
         assert!(has_quotes_behind_a_blank(b"m f=1\n \"m f=1"));
         assert!(!has_quotes_behind_a_blank(b"m s=\"\"\n m f=1"));
+        assert!(has_escaped_quote_in_key(b"m\\\"\\ f=1 1"));
+        assert!(!has_escaped_quote_in_key(b"m s=\"\\\"\" 1"));
         assert!(body_has_quoted_comment(b"m f=1\n # \"x\n"));
     }
 }

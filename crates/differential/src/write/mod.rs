@@ -22,7 +22,7 @@ use crate::random::Random;
 use crate::server::Pair;
 
 use batch::Batch;
-use group::{Group, Outcome};
+use group::{Group, Outcome, without_now};
 use known::known_in_data;
 
 /// Batches into one database.
@@ -201,7 +201,7 @@ impl Run<'_> {
 
 fn show(what: &str, judged: &Answer, ours: &Answer) {
     println!("  {what}");
-    let (theirs, own) = (judged.text(), ours.text());
+    let (theirs, own) = (without_now(judged), without_now(ours));
     // Of long answers, what is around the first byte that differs.
     let same = theirs
         .bytes()
