@@ -81,6 +81,7 @@ async fn who_has_subscribed_gets_what_is_written() {
     api.call(post.clone(), &target("DROP DATABASE db"), &[], "").await;
     api.call(post.clone(), &target("CREATE DATABASE db"), &[], "").await;
     api.write("late v=1 7\n").await;
-    let late = tokio::time::timeout(Duration::from_millis(200), socket.recv(&mut [0; 100]));
+    let mut nothing = [0; 100];
+    let late = tokio::time::timeout(Duration::from_millis(200), socket.recv(&mut nothing));
     assert!(late.await.is_err());
 }
