@@ -14,7 +14,7 @@ use crate::proof::cargo;
 
 /// The targets: their names, the fuzz crate, and the longest input in bytes. Short ones find as much and run
 /// faster.
-const TARGETS: [(&str, &str, u32); 9] = [
+const TARGETS: [(&str, &str, u32); 11] = [
     ("line", "crates/line/fuzz", 300),
     ("codec", "crates/codec/fuzz", 520),
     ("log", "crates/seglog/fuzz", 100),
@@ -24,6 +24,8 @@ const TARGETS: [(&str, &str, u32); 9] = [
     ("manifest", "store/fuzz", 300),
     ("wal", "store/fuzz", 300),
     ("list", "store/fuzz", 500),
+    ("influxql", "crates/influxql/fuzz", 120),
+    ("query", "crates/influxql/fuzz", 80),
 ];
 /// As cargo-fuzz has them, less the sanitizers, which need a nightly compiler, and less the tracing of
 /// comparisons, which takes a third of the time: targets make their own good inputs.

@@ -98,6 +98,8 @@ pub(crate) fn execute(
 struct Prepared {
     plan: Plan,
     options: Options,
+    /// The range with what functions may look at before it.
+    reach: TimeRange,
     /// The names of the columns, that of time first.
     columns: Vec<Vec<u8>>,
     time_zone: Option<String>,
@@ -141,7 +143,8 @@ impl Prepared {
             database: context.database.as_deref(),
             policy: context.retention_policy.as_deref(),
         };
-        let typed = Binder::new(store, defaults, extended(range, &compiled)).bind(compiled)?;
+        let reach = extended(range, &compiled);
+        let typed = Binder::new(store, defaults, reach).bind(compiled)?;
         step("bind");
         let plan = plan::plan(typed, context.limits.series_max, meter)?;
         let compiled = &plan.level.compiled;
@@ -170,6 +173,7 @@ impl Prepared {
         Ok(Self {
             plan,
             options,
+            reach,
             columns,
             time_zone: statement.time_zone.clone(),
             steps,
@@ -198,6 +202,7 @@ impl Prepared {
             group,
             meter,
             now_ns: context.now_ns,
+            reach: self.reach,
             is_outermost: true,
             outer_tags: self.plan.level.group_by.len(),
             kernels,

@@ -47,6 +47,8 @@ pub(crate) struct Run<'a> {
     pub(crate) meter: &'a Meter<'a>,
     /// What `now()` is.
     pub(crate) now_ns: i64,
+    /// What the outermost statement may read: a subquery that looks back sees no further.
+    pub(crate) reach: TimeRange,
     /// True for the outermost statement.
     pub(crate) is_outermost: bool,
     /// How many tags the outermost statement groups by.
@@ -244,6 +246,7 @@ impl<'a> Run<'a> {
                     inner.range.max_ns =
                         inner.range.max_ns.saturating_add(back_ns).min(MAX_TIME_NS);
                 }
+                inner.range = inner.range.intersect(&self.reach);
             }
             let points = self.input(call, argument, &inner, is_selector)?;
             return Ok(transformed(points, transform, &options, self.meter));

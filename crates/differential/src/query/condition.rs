@@ -109,7 +109,7 @@ impl Asker<'_> {
                     self.random.choose(&order)
                 )
             }
-            14 if self.random.chance(30) => {
+            14 if self.random.chance(4) => {
                 let time_ns = self.set.time_ns(self.random);
                 format!(
                     "time {} {time_ns}",

@@ -10,6 +10,8 @@ pub(super) const DONE: &str = "{\"results\":[{\"statement_id\":0}]}";
 
 /// Which of two equal times comes first.
 pub(super) const EQUAL_TIMES: &str = "equal-times";
+/// Fields and series that are remembered after their points were deleted.
+pub(super) const DELETIONS: &str = "deletions";
 /// Which series a limit of series counts, where there are several shards.
 pub(super) const SERIES_LIMITS: &str = "series-limits";
 
@@ -20,7 +22,7 @@ struct Rule {
     fits: fn(&str, &str, &str) -> bool,
 }
 
-const RULES: [Rule; 14] = [
+const RULES: [Rule; 20] = [
     Rule {
         name: "later-functions",
         fits: |_, judged, _| {
@@ -93,6 +95,47 @@ const RULES: [Rule; 14] = [
         },
     },
     Rule {
+        name: "empty-range",
+        fits: |_, judged, ours| {
+            let is_of_type = ours.contains("type error: ") || ours.contains(" iterator type");
+            is_of_type && !judged.contains("\"error\"") && !judged.contains("\"series\"")
+        },
+    },
+    Rule {
+        name: "unsigned",
+        fits: |statement, _, _| {
+            let words = words(statement);
+            words.iter().any(|word| word == "INTO") && words.iter().any(|word| word == "UNSIGNED")
+        },
+    },
+    Rule {
+        name: "casts",
+        fits: |statement, _, _| {
+            let words = words(statement);
+            let conditions = words.iter().skip_while(|word| *word != "WHERE");
+            conditions.filter(|word| *word == "::").count() > 0
+        },
+    },
+    Rule {
+        name: "estimates",
+        fits: |_, judged, _| judged.contains("cardinality estimation"),
+    },
+    Rule {
+        name: "ranked-limit",
+        fits: |statement, _, _| {
+            let words = words(statement);
+            let has = |wanted: &str| words.iter().any(|word| word == wanted);
+            (has("TOP") || has("BOTTOM")) && has("LIMIT")
+        },
+    },
+    Rule {
+        name: "tags-in-time",
+        fits: |statement, _, _| {
+            let words = words(statement);
+            words.iter().any(|word| word == "TAG") && words.iter().any(|word| word == "TIME")
+        },
+    },
+    Rule {
         name: "panics",
         fits: |_, judged, _| judged.contains("[panic:"),
     },
@@ -148,10 +191,11 @@ mod tests {
     #[test]
     fn the_page_has_every_name() {
         let page = include_str!("../../../../docs/differences.md");
-        let names = RULES
-            .iter()
-            .map(|rule| rule.name)
-            .chain([EQUAL_TIMES, SERIES_LIMITS]);
+        let names =
+            RULES
+                .iter()
+                .map(|rule| rule.name)
+                .chain([EQUAL_TIMES, SERIES_LIMITS, DELETIONS]);
         for name in names {
             assert!(page.contains(&format!("**{name}**")), "{name}");
         }

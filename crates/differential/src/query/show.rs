@@ -148,11 +148,10 @@ impl Asker<'_> {
                 format!("{name} {} '{value}'", self.random.choose(&["=", "!="]))
             }
             8..=11 => {
-                let names = ["host", "region", "absent", "_name", "_tagKey"];
+                let names = ["host", "region", "absent"];
                 let patterns = ["a", "^$", ".*", ".+", "^(a|b)$", "eu", "^m$"];
                 let op = self.random.choose(&["=~", "!~"]);
-                let end = if self.random.chance(5) { 5 } else { 3 };
-                let name = self.random.choose(&names[..end]);
+                let name = self.random.choose(&names);
                 format!("{name} {op} /{}/", self.random.choose(&patterns))
             }
             12 if with_time => format!(

@@ -1,10 +1,11 @@
 //! A data set told to both servers, and what they say of it.
 
 use anyhow::ensure;
+use serde_json::Value as Json;
 
 use super::data::{DataSet, HOUR_NS, Step, shard_of};
 use super::known;
-use crate::compare::same_answer;
+use crate::compare::{same, same_answer};
 use crate::http::Answer;
 use crate::server::{Pair, Server};
 
@@ -114,10 +115,30 @@ impl Story {
         if known::limits_series(statement) && self.has_several_shards() {
             return Ok(Outcome::Known(known::SERIES_LIMITS));
         }
+        if in_other_order(&judged, &ours) {
+            return Ok(Outcome::Known(known::EQUAL_TIMES));
+        }
+        let is_refused = |answer: &Answer| answer.text().contains("\"error\"");
+        let any_refused = is_refused(&judged) || is_refused(&ours);
+        if self.has_deletions() && (any_refused || !self.same_fields(pair)?) {
+            return Ok(Outcome::Known(known::DELETIONS));
+        }
         if self.differs_by_equal_times(pair, statement)? {
             return Ok(Outcome::Known(known::EQUAL_TIMES));
         }
         Ok(Outcome::Differs { judged, ours })
+    }
+
+    fn has_deletions(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| matches!(step, Step::Statement(_)))
+    }
+
+    /// True if both know the same fields.
+    fn same_fields(&self, pair: &mut Pair) -> anyhow::Result<bool> {
+        let judged = pair.judge.query(DATABASE, "SHOW FIELD KEYS")?;
+        let ours = pair.ours.query(DATABASE, "SHOW FIELD KEYS")?;
+        Ok(same_answer(&judged, &ours))
     }
 
     /// True if its points may be in several shards.
@@ -184,6 +205,24 @@ impl Story {
             answer.body = both.into_bytes();
         }
         Ok(answer)
+    }
+}
+
+/// True for answers that differ in nothing but the order of rows with equal times.
+fn in_other_order(judged: &Answer, ours: &Answer) -> bool {
+    let sorted = |answer: &Answer| {
+        let mut json: Json = serde_json::from_slice(&answer.body).ok()?;
+        for result in json["results"].as_array_mut()? {
+            for series in result["series"].as_array_mut().into_iter().flatten() {
+                let rows = series["values"].as_array_mut()?;
+                rows.sort_by_key(|row| (row[0].as_i64(), row.to_string()));
+            }
+        }
+        Some(json)
+    };
+    match (sorted(judged), sorted(ours)) {
+        (Some(judged), Some(ours)) => same(&judged, &ours),
+        _ => false,
     }
 }
 

@@ -208,8 +208,8 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
         let middle = start + length / 4 * 2 - 1;
         for at in 0..3 {
             random ^= random << 13;
-            random ^= random >> 17;
-            random ^= random << 5;
+            random ^= random >> 7;
+            random ^= random << 17;
             let mut other = (random & mask) as usize;
             if other >= length {
                 other -= length;
