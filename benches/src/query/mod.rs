@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut servers = Vec::new();
     for kind in kinds(args, program.canonicalize()?) {
         println!("loading {}", kind.name());
-        let dir = run_dir.join(kind.name());
+        let dir = run_dir.join(format!("data-{}", kind.name()));
         let server = kind.start(&dir)?;
         load(server.address, &kind.write_target(), &bodies)?;
         kind.settle_and_stop(server, &dir)?;
