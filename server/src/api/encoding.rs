@@ -112,6 +112,10 @@ fn grow(
 }
 
 fn unzstd_into(sent: &[u8], bytes_max: usize, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    // No frame at all is no line at all.
+    if sent.is_empty() {
+        return Ok(());
+    }
     let broken = |error: io::Error| DecodeError::Broken(format!("zstd: {error}"));
     let mut decoder = zstd::stream::read::Decoder::with_buffer(sent).map_err(broken)?;
     decoder

@@ -113,7 +113,7 @@ async fn samples_become_points_and_come_back() {
         .await;
     let text = got.text();
     assert!(
-        text.contains("[[2000,\"down\",\"c\",5]]") && text.contains("[[2000,\"d\",6]]"),
+        text.contains("[[2000,\"down\",\"c\",5]]") && text.contains("[[2000,null,\"d\",6]]"),
         "{text}"
     );
 
