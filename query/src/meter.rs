@@ -111,7 +111,8 @@ impl<'a> Meter<'a> {
     /// Counts one row of a statement that reads no points, and asks for its bytes.
     pub(crate) fn count_row(&self, bytes: usize) -> Result<(), Error> {
         self.grow(bytes)?;
-        if self.rows.fetch_add(1, Ordering::Relaxed) % POINTS_PER_CHECK == 0 {
+        let before = self.rows.fetch_add(1, Ordering::Relaxed);
+        if before.is_multiple_of(POINTS_PER_CHECK) {
             self.check()?;
         }
         Ok(())

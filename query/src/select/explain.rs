@@ -264,17 +264,21 @@ fn duration(time: Duration) -> String {
 struct Count {
     series: u64,
     rows: u64,
-    /// Name and tags of the series that came last.
-    last: Option<(Option<Vec<u8>>, Option<Vec<(Vec<u8>, Vec<u8>)>>)>,
+    /// The series that came last, without rows.
+    last: Series,
 }
 
 impl Sink for Count {
     fn series(&mut self, series: Series) -> Result<(), Gone> {
         self.rows += series.values.len() as u64;
-        let key = Some((series.name, series.tags));
-        if self.last != key {
+        let is_new =
+            self.series == 0 || self.last.name != series.name || self.last.tags != series.tags;
+        if is_new {
             self.series += 1;
-            self.last = key;
+            self.last = Series {
+                values: Vec::new(),
+                ..series
+            };
         }
         Ok(())
     }

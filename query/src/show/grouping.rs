@@ -63,7 +63,7 @@ impl Grouping {
         let mut groups: BTreeMap<Tags, RoaringBitmap> = BTreeMap::new();
         for id in view.series(measurement) {
             let key = view.series_key(SeriesId(id));
-            let own: BTreeMap<Vec<u8>, Vec<u8>> = SeriesKey::split(&key).1.into_iter().collect();
+            let own: BTreeMap<Vec<u8>, Vec<u8>> = SeriesKey::split(&key).1.collect();
             let value = |tag: &Vec<u8>| own.get(tag).cloned().unwrap_or_default();
             let tags = self.0.iter().map(|tag| (tag.clone(), value(tag))).collect();
             groups.entry(tags).or_default().insert(id);

@@ -48,7 +48,7 @@ pub(crate) fn measurements(
     };
     let own = match (&statement.database, &statement.retention_policy) {
         (Some(NameOrAll::Name(name)), Some(NameOrAll::All)) => {
-            return everywhere(store, &[name.clone()], statement, &names, sink);
+            return everywhere(store, std::slice::from_ref(name), statement, &names, sink);
         }
         (Some(NameOrAll::All), _) => {
             return everywhere(store, &store.databases(), statement, &names, sink);
@@ -76,12 +76,15 @@ pub(crate) fn measurements(
     Ok(sink.series(table(Some(b"measurements".to_vec()), &["name"], rows))?)
 }
 
+/// Tells which measurements of a view are wanted.
+type Names<'a> = dyn Fn(&View) -> Result<Vec<Vec<u8>>, Error> + 'a;
+
 /// The measurements of several policies, or databases, each with where it is.
 fn everywhere(
     store: &Store,
     databases: &[String],
     statement: &ShowMeasurements,
-    names: &dyn Fn(&View) -> Result<Vec<Vec<u8>>, Error>,
+    names: &Names<'_>,
     sink: &mut dyn Sink,
 ) -> Result<(), Error> {
     let mut rows = Vec::new();

@@ -171,12 +171,7 @@ fn run(values: &[f64], horizon: usize, season: usize, parameters: &mut [f64], ma
         return;
     };
     for rate in [&mut *alpha, &mut *beta, &mut *gamma, &mut *phi] {
-        if *rate > 1.0 {
-            *rate = 1.0;
-        }
-        if *rate < 0.0 {
-            *rate = 0.0;
-        }
+        *rate = rate.clamp(0.0, 1.0);
     }
     let (alpha, beta, gamma, phi) = (*alpha, *beta, *gamma, *phi);
     let (mut level, mut trend, mut value) = (*level, *trend, *first);
