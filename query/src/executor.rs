@@ -74,8 +74,9 @@ impl Executor {
             Statement::Explain(explain) => select::explain(store, explain, context, sink),
             Statement::ShowQueries => self.tasks.show(sink),
             Statement::KillQuery(kill) => {
+                self.tasks.kill(kill.id)?;
                 warn_of_get(statement, context, sink);
-                self.tasks.kill(kill.id)
+                Ok(())
             }
             Statement::ShowStats { module } => match &self.introspection {
                 Some(source) => introspection::stats(&**source, module.as_deref(), sink),
