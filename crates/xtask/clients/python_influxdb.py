@@ -86,7 +86,7 @@ def passwords(guarded):
     equal('a right to read', read(), [{'time': 1, 'v': 1}])
     equal('rights are listed', root.get_list_privileges('bob'), [{'database': DATABASE, 'privilege': 'ALL PRIVILEGES'}])
     users = [(user['user'], user['admin']) for user in root.get_list_users()]
-    equal('users are listed', users, [('bob', False), ('root', True)])
+    equal('users are listed', users, [('root', True), ('bob', False)])
     root.drop_user('bob')
     root.drop_database(DATABASE)
 
