@@ -440,6 +440,10 @@ impl Drainer {
             let Some(item) = self.window.at(index) else {
                 break;
             };
+            if let State::Flying = item.state {
+                // It is older than all behind it: they wait until it has landed.
+                break;
+            }
             index += 1;
             let Some((head, body)) = item.parcel().map(Parcel::rest) else {
                 continue;

@@ -351,7 +351,8 @@ pub fn requeue(
         overflow: Overflow::Refuse,
     };
     let lanes = Arc::new(Lanes::default());
-    let (queue, _) = Queue::open(vfs, data_dir, name, bounds, (0, Duration::ZERO), lanes)?;
+    let opened = Queue::open(vfs, data_dir, name, bounds, (0, Duration::ZERO), lanes);
+    let (queue, recovered) = opened?;
     let mut sort = |letter: &dead::Letter<'_>| -> Result<bool, tandem_seglog::Error> {
         let Some((head, body)) = hint_of(letter.hint) else {
             return Ok(false);
@@ -369,5 +370,10 @@ pub fn requeue(
         Ok(true)
     };
     let dir = data_dir.join(name).join("dead");
-    queue.dead.take_out(&**vfs, &dir, &mut sort)
+    let taken = queue.dead.take_out(&**vfs, &dir, &mut sort)?;
+    if !recovered.was_killed {
+        // Should it fail, the next relay waits a while for writes that are not there.
+        let _ = queue.close();
+    }
+    Ok(taken)
 }

@@ -57,7 +57,10 @@ async fn a_missing_database_holds_up_no_other() {
     })
     .await;
     write_both(&relay, 20..25).await;
-    assert_eq!(bodies(&b, "db=kept"), numbered(0..25));
+    until("they go on to the other database", || {
+        bodies(&b, "db=kept") == numbered(0..25)
+    })
+    .await;
     assert_eq!(bodies(&b, "db=lost"), [""; 0]);
     b.mode(Mode::Store);
     relay.is_live(1).await;
