@@ -1,6 +1,11 @@
 //! `/api/v2/buckets`: databases and retention policies under the names that clients of version 2
 //! have for them, as InfluxDB 1.12 shows them. A bucket is `database/policy`.
 
+#![expect(
+    clippy::result_large_err,
+    reason = "an error is the answer, and goes out as it is"
+)]
+
 use serde_json::{Map, Value as Json};
 use tandem_http::{
     Body, Incoming, Method, Response, StatusCode, empty, full, read_body, write_json_string,

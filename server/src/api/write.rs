@@ -104,6 +104,10 @@ impl Api {
     }
 
     /// Whether points may be written to `database`; an error is the answer.
+    #[expect(
+        clippy::result_large_err,
+        reason = "an error is the answer, and goes out as it is"
+    )]
     pub(super) fn may_write(
         &self,
         ask: &Ask,

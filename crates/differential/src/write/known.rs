@@ -105,8 +105,9 @@ fn has_quotes_behind_a_blank(body: &[u8]) -> bool {
 /// Whether a backslash stands before a quote in the key of a line.
 fn has_escaped_quote_in_key(line: &[u8]) -> bool {
     let blank = |pair: &[u8]| pair[1] == b' ' && pair[0] != b'\\';
-    let end = line.windows(2).position(blank).unwrap_or(line.len());
-    line[..end].windows(2).any(|pair| pair == b"\\\"")
+    let end = line.windows(2).position(blank);
+    let key = end.map_or(line, |end| &line[..=end]);
+    key.windows(2).any(|pair| pair == b"\\\"")
 }
 
 /// Whether a field stands twice in a line, with values of two types; about, for commas and blanks
@@ -185,6 +186,7 @@ mod tests {
         assert!(has_quotes_behind_a_blank(b"m f=1\n \"m f=1"));
         assert!(!has_quotes_behind_a_blank(b"m s=\"\"\n m f=1"));
         assert!(has_escaped_quote_in_key(b"m\\\"\\ f=1 1"));
+        assert!(has_escaped_quote_in_key(b"m\\\" f=1 1"));
         assert!(!has_escaped_quote_in_key(b"m s=\"\\\"\" 1"));
         assert!(body_has_quoted_comment(b"m f=1\n # \"x\n"));
     }

@@ -130,7 +130,7 @@ fn key(series: &[u8]) -> Result<Vec<u8>, DecodeError> {
     labels.reverse();
     labels.sort_by_key(|(name, _)| *name);
     labels.dedup_by_key(|(name, _)| *name);
-    let labels: Vec<(Cow<'_, [u8]>, Cow<'_, [u8]>)> = labels
+    let labels: Vec<(Text<'_>, Text<'_>)> = labels
         .into_iter()
         .map(|(name, text)| (carried(name), carried(text)))
         .collect();
@@ -147,10 +147,12 @@ fn key(series: &[u8]) -> Result<Vec<u8>, DecodeError> {
     Ok(key.as_bytes().to_vec())
 }
 
+type Text<'a> = Cow<'a, [u8]>;
+
 /// A text as the key of a line can carry it: a newline would end the line, so it becomes `\n`, and a
 /// backslash at the end would take the next character with it, so it goes. One odd label must not
 /// cost the batch that it comes in.
-fn carried(text: &[u8]) -> Cow<'_, [u8]> {
+fn carried(text: &[u8]) -> Text<'_> {
     let mut text = text;
     while let [start @ .., b'\\'] = text {
         text = start;
