@@ -165,6 +165,7 @@ impl Sender {
             self.output = config.output.clone();
             // What was wrong may be right now.
             self.not_before = Instant::now();
+            self.flush_at = None;
         }
         self.memory.extend(self.inbox.take());
         let now = Instant::now();

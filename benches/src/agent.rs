@@ -104,11 +104,17 @@ fn measure(args: &Args, work: &Path) -> anyhow::Result<[Figure; 5]> {
     let run = if args.quick { RUN_QUICK } else { RUN };
     println!("four agents run for {} s", run.as_secs());
     thread::sleep(WARM_UP);
-    let before: Vec<_> = agents.iter().map(Process::usage).collect::<Result<_, _>>()?;
+    let before: Vec<_> = agents
+        .iter()
+        .map(Process::usage)
+        .collect::<Result<_, _>>()?;
     // What was gathered while programs were read from disk says nothing.
     sink.forget();
     thread::sleep(run.saturating_sub(WARM_UP));
-    let after: Vec<_> = agents.iter().map(Process::usage).collect::<Result<_, _>>()?;
+    let after: Vec<_> = agents
+        .iter()
+        .map(Process::usage)
+        .collect::<Result<_, _>>()?;
     let passed_s = run.saturating_sub(WARM_UP).as_secs_f64();
     let times = sink.gather_times(&containers.name);
     for agent in agents {
@@ -129,7 +135,10 @@ fn measure(args: &Args, work: &Path) -> anyhow::Result<[Figure; 5]> {
     };
     let cpu = |at: usize| {
         let spent_s = after[at].cpu_s - before[at].cpu_s;
-        Figure::new(100.0 * spent_s / passed_s, [("cpu_s", spent_s), ("seconds", passed_s)])
+        Figure::new(
+            100.0 * spent_s / passed_s,
+            [("cpu_s", spent_s), ("seconds", passed_s)],
+        )
     };
     let gather = Figure::new(p99_ns as f64 / 1e6, [("gathers", times.len() as f64)]);
     Ok([memory(0), memory(1), cpu(2), cpu(3), gather])
@@ -189,7 +198,11 @@ impl Tree {
             let pid = 4_000_000 + number;
             container(&groups.join(format!("system.slice/docker-{id}.scope")), pid)?;
             // Services without containers have to be looked through as well.
-            write(&groups.join(format!("system.slice/service-{number}.service")), "cgroup.procs", "")?;
+            write(
+                &groups.join(format!("system.slice/service-{number}.service")),
+                "cgroup.procs",
+                "",
+            )?;
             let process = proc.join(pid.to_string());
             write(
                 &process.join("net"),
@@ -217,7 +230,11 @@ impl Tree {
                  \"Labels\":{{{}}}}},\"HostConfig\":{{\"NetworkMode\":\"bridge\"}}}}",
                 labels.join(",")
             );
-            write(&var.join("lib/docker/containers").join(&id), "config.v2.json", &config)?;
+            write(
+                &var.join("lib/docker/containers").join(&id),
+                "config.v2.json",
+                &config,
+            )?;
         }
         Ok(Self {
             name: "containers".to_owned(),
@@ -229,12 +246,44 @@ impl Tree {
 /// The files of one container, as long as the kernel's.
 fn container(directory: &Path, pid: usize) -> anyhow::Result<()> {
     let stat: String = [
-        "anon", "file", "kernel", "kernel_stack", "pagetables", "sec_pagetables", "percpu", "sock",
-        "vmalloc", "shmem", "zswap", "zswapped", "file_mapped", "file_dirty", "file_writeback",
-        "swapcached", "anon_thp", "file_thp", "shmem_thp", "inactive_anon", "active_anon",
-        "inactive_file", "active_file", "unevictable", "slab_reclaimable", "slab_unreclaimable",
-        "slab", "workingset_refault_anon", "workingset_refault_file", "pgscan", "pgsteal", "pgfault",
-        "pgmajfault", "pgrefill", "pgactivate", "pgdeactivate", "pglazyfree", "thp_fault_alloc",
+        "anon",
+        "file",
+        "kernel",
+        "kernel_stack",
+        "pagetables",
+        "sec_pagetables",
+        "percpu",
+        "sock",
+        "vmalloc",
+        "shmem",
+        "zswap",
+        "zswapped",
+        "file_mapped",
+        "file_dirty",
+        "file_writeback",
+        "swapcached",
+        "anon_thp",
+        "file_thp",
+        "shmem_thp",
+        "inactive_anon",
+        "active_anon",
+        "inactive_file",
+        "active_file",
+        "unevictable",
+        "slab_reclaimable",
+        "slab_unreclaimable",
+        "slab",
+        "workingset_refault_anon",
+        "workingset_refault_file",
+        "pgscan",
+        "pgsteal",
+        "pgfault",
+        "pgmajfault",
+        "pgrefill",
+        "pgactivate",
+        "pgdeactivate",
+        "pglazyfree",
+        "thp_fault_alloc",
     ]
     .iter()
     .enumerate()
@@ -250,7 +299,10 @@ fn container(directory: &Path, pid: usize) -> anyhow::Result<()> {
         ("memory.max", "268435456\n"),
         ("memory.peak", "157286400\n"),
         ("memory.swap.current", "0\n"),
-        ("memory.events", "low 0\nhigh 0\nmax 12\noom 0\noom_kill 0\noom_group_kill 0\n"),
+        (
+            "memory.events",
+            "low 0\nhigh 0\nmax 12\noom 0\noom_kill 0\noom_group_kill 0\n",
+        ),
         ("memory.stat", stat.as_str()),
         (
             "io.stat",
@@ -349,7 +401,10 @@ fn serve(stream: TcpStream, times: &Mutex<Times>) -> std::io::Result<()> {
         } else {
             text = String::from_utf8_lossy(&body).into_owned();
         }
-        for line in text.lines().filter(|line| line.starts_with("internal_gather,")) {
+        for line in text
+            .lines()
+            .filter(|line| line.starts_with("internal_gather,"))
+        {
             if let Some((host, time_ns, took_ns)) = parse(line) {
                 let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
                 *times.entry((host, time_ns)).or_default() += took_ns;

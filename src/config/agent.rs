@@ -118,12 +118,12 @@ collector!(NetSection {
     interfaces_exclude: Vec<String>,
     legacy_protocol_stats: bool,
 });
-collector!(NstatSection { dump_zeros: bool, });
+collector!(NstatSection { dump_zeros: bool });
 collector!(ConntrackSection {
     all: bool,
     percpu: bool,
 });
-collector!(InterruptsSection { per_cpu: bool, });
+collector!(InterruptsSection { per_cpu: bool });
 collector!(DockerSection {
     endpoint: String,
     container_name_include: Vec<String>,
@@ -317,7 +317,11 @@ impl AgentSection {
     pub(crate) fn apply(&self, run: &mut Run) -> anyhow::Result<()> {
         if !self.relays.is_empty() {
             let parse = |text: &String| Url::parse(text).with_context(|| format!("relay {text:?}"));
-            run.relays = self.relays.iter().map(parse).collect::<anyhow::Result<_>>()?;
+            run.relays = self
+                .relays
+                .iter()
+                .map(parse)
+                .collect::<anyhow::Result<_>>()?;
         }
         let duration = |text: &Option<DurationText>| text.map(|text| text.0);
         set(&mut run.interval, &duration(&self.interval));
@@ -362,14 +366,23 @@ impl AgentSection {
         set(&mut output.create_database, &self.create_database);
         set(&mut output.flush_interval, &duration(&self.flush_interval));
         set(&mut output.flush_jitter, &duration(&self.flush_jitter));
-        set(&mut output.request_timeout, &duration(&self.request_timeout));
+        set(
+            &mut output.request_timeout,
+            &duration(&self.request_timeout),
+        );
         if let Some(SizeText(bytes)) = self.memory_bytes_max {
             output.memory_bytes_max = usize::try_from(bytes).context("memory-bytes-max")?;
         }
-        set(&mut output.drain_bytes_per_second, &size(&self.drain_bytes_per_s));
+        set(
+            &mut output.drain_bytes_per_second,
+            &size(&self.drain_bytes_per_s),
+        );
         set(&mut output.spool_bytes_max, &size(&self.spool_bytes_max));
         set(&mut output.spool_age_max, &duration(&self.spool_age_max));
-        set(&mut output.spool_free_bytes_min, &size(&self.spool_free_bytes_min));
+        set(
+            &mut output.spool_free_bytes_min,
+            &size(&self.spool_free_bytes_min),
+        );
         output.gzip = self.gzip.or(output.gzip);
         match (&self.user, &self.password) {
             (Some(name), Some(SecretText(password))) => {
@@ -437,7 +450,10 @@ mod tests {
         )
         .unwrap();
         assert_eq!(run.relays.len(), 2);
-        assert_eq!((run.interval, run.jitter), (Run::INTERVAL, Duration::from_secs(2)));
+        assert_eq!(
+            (run.interval, run.jitter),
+            (Run::INTERVAL, Duration::from_secs(2))
+        );
         assert_eq!(run.sampling.unwrap().collectors.len(), 4);
         let cpu = run.collectors.cpu.unwrap();
         assert!(!cpu.percpu && cpu.totalcpu);

@@ -25,8 +25,8 @@ pub(crate) fn config(
     let mut config = tandem_agent::Config::new(relays, dir.into());
     config.interval = interval;
     if let Some(path) = &section.telegraf_config {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("read {}", path.display()))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
         let lookup = |name: &str| std::env::var(name).ok();
         let import = telegraf::read(&text, lookup, config)
             .with_context(|| format!("in {}", path.display()))?;
