@@ -100,6 +100,9 @@ pub(crate) async fn start(
     let options = options(section, stores);
     let bodies_bytes_max =
         tandem_server::Config::BODIES_BYTES_MAX.min(options.memtable_bytes_max / 3);
+    // What does not fit into the memory for rows cannot be written anyway.
+    let inflated_bytes_max =
+        tandem_server::Config::INFLATED_BYTES_MAX.min(options.memtable_bytes_max);
     let database = section.database.clone().unwrap_or_else(|| DATABASE.into());
     let (path, own_name, own_section) = (dir.to_owned(), name.to_owned(), section.clone());
     let opened = tokio::task::spawn_blocking(move || {
@@ -129,6 +132,7 @@ pub(crate) async fn start(
         auth: catalog::auth(section),
         instance: name.to_owned(),
         bodies_bytes_max,
+        inflated_bytes_max,
         ..tandem_server::Config::default()
     };
     config.limits.stop_deadline = STOP_DEADLINE;
