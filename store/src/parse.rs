@@ -44,6 +44,13 @@ pub(crate) struct ErrorTexts {
     unsaid: u64,
 }
 
+impl Parsed {
+    /// Whether there are lines, and none of them can be parsed.
+    pub(crate) fn is_unparsable(&self) -> bool {
+        self.batch.rows.is_empty() && self.dropped == 0 && !self.errors.is_empty()
+    }
+}
+
 impl ErrorTexts {
     pub(crate) fn is_empty(&self) -> bool {
         self.text.is_empty()

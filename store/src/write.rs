@@ -126,7 +126,7 @@ impl Store {
         let policy = match policy {
             Ok(policy) => policy,
             // That nothing can be parsed is told first, as by InfluxDB.
-            Err(_) if parsed.batch.rows.is_empty() && !parsed.errors.is_empty() => {
+            Err(_) if parsed.is_unparsable() => {
                 return Err(WriteError::Unparsable(parsed.errors.into_text()));
             }
             Err(StoreError::PolicyNotFound(name)) => return Err(WriteError::PolicyNotFound(name)),
