@@ -59,6 +59,12 @@ async fn parameters() {
             500,
             "retention policy not found: zz",
         ),
+        (
+            "/write?db=db&rp=zz",
+            "m v=\nm,time=x v=1",
+            500,
+            "retention policy not found: zz",
+        ),
     ] {
         let got = api.post(target, body).await;
         assert_eq!(
