@@ -49,9 +49,10 @@ impl Value {
             (DataType::Unsigned, Self::Float(v)) if v < TWO_POW_63 => {
                 Self::Unsigned(truncated(v).cast_unsigned())
             }
-            (DataType::Unsigned, Self::Float(v)) => {
+            (DataType::Unsigned, Self::Float(v)) if v < 2.0 * TWO_POW_63 => {
                 Self::Unsigned(truncated(v - TWO_POW_63).cast_unsigned() ^ 1 << 63)
             }
+            (DataType::Unsigned, Self::Float(_)) => Self::Unsigned(1 << 63),
             (DataType::Unsigned, Self::Integer(v)) => Self::Unsigned(v as u64),
             (DataType::Unsigned, v @ Self::Unsigned(_)) => v,
             (DataType::String | DataType::Tag, v @ Self::String(_)) => v,
@@ -157,7 +158,8 @@ mod tests {
         for (float, integer, unsigned) in [
             (-5.5, -5, u64::MAX - 4),
             (1e19, i64::MIN, 10_000_000_000_000_000_000),
-            (f64::NAN, i64::MIN, 0),
+            (f64::NAN, i64::MIN, 1 << 63),
+            (1e21, i64::MIN, 1 << 63),
             (-1e300, i64::MIN, 1 << 63),
         ] {
             let float = Value::Float(float);

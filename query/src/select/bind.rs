@@ -139,9 +139,16 @@ pub(crate) struct Binder<'a> {
 
 impl<'a> Binder<'a> {
     /// A binder that sees the shards that overlap `range`.
-    /// Where the range is empty, those that hold its bounds: names have types all the same.
+    /// Where the range is empty, the one that holds both its bounds: names have types all the same.
     pub(crate) fn new(store: &'a Store, defaults: Defaults<'a>, range: TimeRange) -> Self {
-        let range = TimeRange::new(range.min_ns.min(range.max_ns), range.max_ns.max(range.min_ns));
+        let holds_both =
+            |shard: &TimeRange| shard.contains(range.min_ns) && shard.contains(range.max_ns);
+        let range = if range.is_empty() {
+            let mut shards = store.shards().into_iter().map(|shard| shard.range);
+            shards.find(holds_both).unwrap_or(range)
+        } else {
+            range
+        };
         Self {
             store,
             defaults,

@@ -289,10 +289,11 @@ fn per_measurement(
         now_ns: context.now_ns,
         zone: TimeZone::UTC,
     };
-    split_condition(statement.condition.as_ref(), &time)?;
     let own = statement.database.as_deref();
     let mut counted = Counted::new();
     let all = found(store, &statement.sources, own, TimeRange::ALL, context)?;
+    // The database comes first: its absence is what is told when both are wrong.
+    split_condition(statement.condition.as_ref(), &time)?;
     let grouping = Grouping::new(&statement.dimensions, &all)?;
     let mut add = |key, more: Distinct| match counted.entry(key) {
         Entry::Occupied(mut known) => known.get_mut().extend(more),

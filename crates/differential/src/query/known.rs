@@ -22,7 +22,7 @@ struct Rule {
     fits: fn(&str, &str, &str) -> bool,
 }
 
-const RULES: [Rule; 20] = [
+const RULES: [Rule; 21] = [
     Rule {
         name: "later-functions",
         fits: |_, judged, _| {
@@ -95,11 +95,12 @@ const RULES: [Rule; 20] = [
         },
     },
     Rule {
-        name: "empty-range",
-        fits: |_, judged, ours| {
-            let is_of_type = ours.contains("type error: ") || ours.contains(" iterator type");
-            is_of_type && !judged.contains("\"error\"") && !judged.contains("\"series\"")
-        },
+        name: "inner-limit",
+        fits: |statement, _, _| has_inner_limit(statement),
+    },
+    Rule {
+        name: "show-on-all",
+        fits: |_, _, ours| ours.contains("expected identifier or *"),
     },
     Rule {
         name: "unsigned",
@@ -153,6 +154,19 @@ fn words(statement: &str) -> Vec<String> {
     let tokens = split(statement);
     let words = tokens.iter().map(|word| word.trim().to_ascii_uppercase());
     words.collect()
+}
+
+/// True if a subquery limits its rows.
+fn has_inner_limit(statement: &str) -> bool {
+    let mut depth = 0_usize;
+    words(statement).iter().any(|word| {
+        match word.as_str() {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > 0 && matches!(word.as_str(), "LIMIT" | "OFFSET")
+    })
 }
 
 /// True if the statement limits series.
@@ -212,5 +226,7 @@ mod tests {
             "SELECT f FROM m LIMIT 1 OFFSET 2 SOFFSET 3"
         ));
         assert!(!has_offset_alone("SELECT f FROM m OFFSET 0"));
+        assert!(has_inner_limit("SELECT f FROM (SELECT f FROM m LIMIT 2)"));
+        assert!(!has_inner_limit("SELECT f FROM (SELECT f FROM m) LIMIT 2"));
     }
 }
