@@ -41,11 +41,23 @@ const INFLUXDB: [(&str, &str); 28] = [
     ("INFLUXDB_HTTP_MAX_CONNECTION_LIMIT", "max-connection-limit"),
     ("INFLUXDB_COORDINATOR_WRITE_TIMEOUT", "write-timeout"),
     ("INFLUXDB_COORDINATOR_QUERY_TIMEOUT", "query-timeout"),
-    ("INFLUXDB_COORDINATOR_LOG_QUERIES_AFTER", "log-queries-after"),
-    ("INFLUXDB_COORDINATOR_MAX_CONCURRENT_QUERIES", "max-concurrent-queries"),
+    (
+        "INFLUXDB_COORDINATOR_LOG_QUERIES_AFTER",
+        "log-queries-after",
+    ),
+    (
+        "INFLUXDB_COORDINATOR_MAX_CONCURRENT_QUERIES",
+        "max-concurrent-queries",
+    ),
     ("INFLUXDB_COORDINATOR_MAX_SELECT_POINT", "max-select-point"),
-    ("INFLUXDB_COORDINATOR_MAX_SELECT_SERIES", "max-select-series"),
-    ("INFLUXDB_COORDINATOR_MAX_SELECT_BUCKETS", "max-select-buckets"),
+    (
+        "INFLUXDB_COORDINATOR_MAX_SELECT_SERIES",
+        "max-select-series",
+    ),
+    (
+        "INFLUXDB_COORDINATOR_MAX_SELECT_BUCKETS",
+        "max-select-buckets",
+    ),
     ("INFLUXDB_MONITOR_STORE_ENABLED", "monitor-store-enabled"),
     ("INFLUXDB_MONITOR_STORE_INTERVAL", "monitor-store-interval"),
     ("INFLUXDB_ADMIN_USER", "admin-user"),
@@ -348,9 +360,7 @@ impl Config {
                 }
                 set_interval(&mut self.agent.interval, args.interval.as_deref())?;
                 if args.telegraf_config.is_some() {
-                    self.agent
-                        .telegraf_config
-                        .clone_from(&args.telegraf_config);
+                    self.agent.telegraf_config.clone_from(&args.telegraf_config);
                 }
             }
             Some(

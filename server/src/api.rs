@@ -407,11 +407,13 @@ impl Api {
     fn ping(&self, route: &Route, params: &Params) -> Response<Body> {
         self.counters.pings.add(1);
         match params.get("verbose") {
-            Some(verbose) if *route == Route::Ping && !matches!(verbose, "" | "0" | "false") => full(
-                StatusCode::OK,
-                "application/json",
-                format!("{{\"version\":\"{}\"}}", self.config.version),
-            ),
+            Some(verbose) if *route == Route::Ping && !matches!(verbose, "" | "0" | "false") => {
+                full(
+                    StatusCode::OK,
+                    "application/json",
+                    format!("{{\"version\":\"{}\"}}", self.config.version),
+                )
+            }
             _ => empty(StatusCode::NO_CONTENT),
         }
     }

@@ -379,7 +379,12 @@ impl Exposition {
         );
     }
 
-    pub(crate) fn line(&mut self, name: &str, labels: &[(&str, &dyn Display)], value: impl Display) {
+    pub(crate) fn line(
+        &mut self,
+        name: &str,
+        labels: &[(&str, &dyn Display)],
+        value: impl Display,
+    ) {
         let _ = write!(self.text, "tandem_{name}{{instance=\"{}\"", self.instance);
         for (label, text) in labels {
             let _ = write!(self.text, ",{label}=\"{text}\"");

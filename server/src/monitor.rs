@@ -83,7 +83,10 @@ impl Monitor {
             // Whole seconds, as those of InfluxDB are.
             let time_ns = now_ns().div_euclid(1_000_000_000) * 1_000_000_000;
             let writing = tokio::task::spawn_blocking(move || round.write(time_ns));
-            match writing.await.map_err(tokio::task::JoinError::try_into_panic) {
+            match writing
+                .await
+                .map_err(tokio::task::JoinError::try_into_panic)
+            {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     if let Some(silent) = complaints.speak() {
@@ -164,7 +167,11 @@ mod tests {
             gather: Arc::new(|| {
                 vec![
                     Statistic::new("write", [], [("req", 3)]),
-                    Statistic::new("database", [("database", "a b".to_owned())], [("numSeries", 4)]),
+                    Statistic::new(
+                        "database",
+                        [("database", "a b".to_owned())],
+                        [("numSeries", 4)],
+                    ),
                     Statistic::new("empty", [], []),
                 ]
             }),
@@ -185,7 +192,8 @@ mod tests {
             assert_eq!(measurements, [b"database".to_vec(), b"write".to_vec()]);
         }
         let text = lines(&(monitor.gather)(), "h", 5);
-        let expected = "write,hostname=h req=3i 5\ndatabase,database=a\\ b,hostname=h numSeries=4i 5\n";
+        let expected =
+            "write,hostname=h req=3i 5\ndatabase,database=a\\ b,hostname=h numSeries=4i 5\n";
         assert_eq!(String::from_utf8(text).unwrap(), expected);
     }
 }

@@ -65,7 +65,10 @@ impl Server {
         let (stopping, stopped) = watch::channel(false);
         let limits = config.limits.clone();
         let feed = Feed::new(store.clone(), catalog.clone(), &config.subscriptions);
-        let served = [("api", Some(&listeners.api)), ("page", listeners.page.as_ref())];
+        let served = [
+            ("api", Some(&listeners.api)),
+            ("page", listeners.page.as_ref()),
+        ];
         let parts = Arc::new(Parts {
             listeners: served
                 .into_iter()

@@ -143,7 +143,10 @@ impl Introspection for Sources {
                         Value::Integer(i64::try_from(threads).unwrap_or(i64::MAX)),
                     ),
                     ("GOOS", text(std::env::consts::OS)),
-                    ("version", text(concat!("tandem ", env!("CARGO_PKG_VERSION")))),
+                    (
+                        "version",
+                        text(concat!("tandem ", env!("CARGO_PKG_VERSION"))),
+                    ),
                 ],
             ),
             table(

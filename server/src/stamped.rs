@@ -77,10 +77,7 @@ mod tests {
         let body = "a v=1\nb,t=x\\ 5 v=\"7 8\" 12  \nc v=1i \t-3\nd v=t  \n";
         let expected = "a v=1 1000000000\nb,t=x\\ 5 v=\"7 8\" 12000000000\n\
             c v=1i -3000000000\nd v=t 1000000000\n";
-        assert_eq!(
-            stamped(body, Precision::Second),
-            (expected.to_owned(), 0)
-        );
+        assert_eq!(stamped(body, Precision::Second), (expected.to_owned(), 0));
         assert_eq!(
             stamped("a v=1\n", Precision::Nanosecond).0,
             "a v=1 1999999999\n"

@@ -156,7 +156,10 @@ impl Feed {
             Ok(subscriptions) => subscriptions,
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
-                warn!(error, "subscriptions cannot be read; those before stay in use");
+                warn!(
+                    error,
+                    "subscriptions cannot be read; those before stay in use"
+                );
                 return;
             }
         };

@@ -118,7 +118,10 @@ impl Common {
             database: self.database.unwrap_or_else(|| database.to_owned()),
             retention_policy: self.retention_policy.filter(|name| !name.is_empty()),
             batch: BatchConfig {
-                points_max: self.batch_size.filter(|size| *size > 0).unwrap_or(batch_size),
+                points_max: self
+                    .batch_size
+                    .filter(|size| *size > 0)
+                    .unwrap_or(batch_size),
                 age_max: self.batch_timeout.map_or(default.age_max, |d| d.0),
                 queue_bytes_max: self.queue_bytes_max.map_or(default.queue_bytes_max, bytes),
                 retry_max: self.retry_max.map_or(default.retry_max, |d| d.0),
@@ -164,7 +167,9 @@ pub(crate) fn of(section: &StoreSection) -> anyhow::Result<Vec<InputConfig>> {
         let bytes = |size: SizeText| usize::try_from(size.0).unwrap_or(usize::MAX);
         let default = OpenTsdbConfig::default();
         let kind = InputKind::OpenTsdb(OpenTsdbConfig {
-            body_bytes_max: opentsdb.body_bytes_max.map_or(default.body_bytes_max, bytes),
+            body_bytes_max: opentsdb
+                .body_bytes_max
+                .map_or(default.body_bytes_max, bytes),
             inflated_bytes_max: opentsdb
                 .inflated_bytes_max
                 .map_or(default.inflated_bytes_max, bytes),
@@ -179,7 +184,10 @@ pub(crate) fn of(section: &StoreSection) -> anyhow::Result<Vec<InputConfig>> {
     for collectd in section.collectd.iter().filter(|one| is_on(one.enabled)) {
         let default = CollectdConfig::default();
         let kind = InputKind::Collectd(CollectdConfig {
-            types: collectd.typesdb.clone().map_or(default.types, |path| vec![path]),
+            types: collectd
+                .typesdb
+                .clone()
+                .map_or(default.types, |path| vec![path]),
             security: match collectd.security_level.as_deref() {
                 None | Some("none") => CollectdSecurity::None,
                 Some("sign") => CollectdSecurity::Sign,
@@ -222,7 +230,13 @@ mod tests {
             [[opentsdb]]\nretention-policy = \"\"\n[[collectd]]\nparse-multivalue-plugin = \"join\"\n";
         let inputs = read(text).unwrap();
         let binds: Vec<&str> = inputs.iter().map(|input| input.bind.as_str()).collect();
-        let expected = ["127.0.0.1:8089", ":9999", "127.0.0.1:2003", "127.0.0.1:4242", "127.0.0.1:25826"];
+        let expected = [
+            "127.0.0.1:8089",
+            ":9999",
+            "127.0.0.1:2003",
+            "127.0.0.1:4242",
+            "127.0.0.1:25826",
+        ];
         assert_eq!(binds, expected);
         assert_eq!(inputs[1].batch.age_max, Duration::from_secs(2));
         assert_eq!(inputs[3].batch.points_max, 1000);

@@ -90,7 +90,10 @@ fn count(place: &mut usize, given: Option<usize>) {
 
 /// The name of this host.
 fn hostname() -> String {
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
     if name.is_empty() {
         "localhost".to_owned()
     } else {

@@ -184,13 +184,18 @@ impl Writer {
     ) -> Vec<u8> {
         let give_up = Instant::now() + self.config.retry_max;
         loop {
-            let (intake, database, policy) =
-                (self.intake.clone(), self.database.clone(), self.policy.clone());
+            let (intake, database, policy) = (
+                self.intake.clone(),
+                self.database.clone(),
+                self.policy.clone(),
+            );
             let writing = tokio::task::spawn_blocking(move || {
                 let written = intake.write(&database, policy.as_deref(), &lines);
                 (lines, written)
             });
-            let (buffer, written) = match writing.await.map_err(tokio::task::JoinError::try_into_panic)
+            let (buffer, written) = match writing
+                .await
+                .map_err(tokio::task::JoinError::try_into_panic)
             {
                 Ok(done) => done,
                 Err(Ok(panic)) => std::panic::resume_unwind(panic),

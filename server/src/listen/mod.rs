@@ -27,12 +27,12 @@ mod socket;
 mod tcp;
 mod udp;
 
+pub use collectd::{CollectdAuthError, CollectdTypesError};
 pub use config::{
     BatchConfig, CollectdConfig, CollectdSecurity, GraphiteConfig, GraphiteTransport, InputConfig,
     InputKind, MultiValue, OpenTsdbConfig, UdpConfig,
 };
 pub(crate) use counters::InputCounters;
-pub use collectd::{CollectdAuthError, CollectdTypesError};
 pub use graphite::TemplateError;
 pub use input::{Input, InputError};
 

@@ -103,7 +103,10 @@ async fn deliver(
                     destination.counters().failures.add(1);
                     if let Some(silent) = complaints.speak() {
                         let destination = destination.name();
-                        warn!(destination, error, silent, "a subscription was not delivered");
+                        warn!(
+                            destination,
+                            error, silent, "a subscription was not delivered"
+                        );
                     }
                 }
             }

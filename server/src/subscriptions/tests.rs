@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tandem_http::{BodyError, Incoming, Limits, Request, StatusCode, bind, empty, read_body, serve};
+use tandem_http::{
+    BodyError, Incoming, Limits, Request, StatusCode, bind, empty, read_body, serve,
+};
 use tandem_model::Precision;
 use tandem_store::Options;
 use tandem_vfs::RealFs;
@@ -20,7 +22,11 @@ struct World {
 impl World {
     fn new(config: &SubscriptionConfig) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(Arc::new(RealFs), &dir.path().join("store"), Options::default());
+        let store = Store::open(
+            Arc::new(RealFs),
+            &dir.path().join("store"),
+            Options::default(),
+        );
         let store = Arc::new(store.unwrap());
         store.create_database("db", None).unwrap();
         let path = dir.path().join("catalog");
@@ -115,13 +121,19 @@ async fn all_get_every_write_with_its_times() {
     world.subscribe(
         "s",
         Mode::All,
-        &[&format!("http://u:pw@{first}/x?y=z"), &format!("udp://{second}")],
+        &[
+            &format!("http://u:pw@{first}/x?y=z"),
+            &format!("udp://{second}"),
+        ],
     );
     world.write(None, "a v=1 3\nbad\nb v=2\n");
     world.write(Some("other"), "c v=3\n");
     world.write(Some("autogen"), "d v=4i 4\n");
     let target = "/x/write?consistency=&db=db&precision=ns&rp=autogen";
-    for expected in ["a v=1 3000000000\nb v=2 7000000000\n", "d v=4i 4000000000\n"] {
+    for expected in [
+        "a v=1 3000000000\nb v=2 7000000000\n",
+        "d v=4i 4000000000\n",
+    ] {
         let (found, body) = at_first.recv().await.unwrap();
         assert_eq!((found.as_str(), body.as_str()), (target, expected));
         let mut datagram = [0; 2000];
@@ -135,7 +147,10 @@ async fn all_get_every_write_with_its_times() {
         .into_iter()
         .map(|one| one.destination)
         .collect();
-    assert_eq!(names, [format!("http://{first}/x"), format!("udp://{second}")]);
+    assert_eq!(
+        names,
+        [format!("http://{first}/x"), format!("udp://{second}")]
+    );
 
     // Once it is dropped, nothing is sent.
     world

@@ -64,7 +64,10 @@ async fn metric(api: &Caller, name: &str) -> u64 {
     let start = format!("tandem_listen_{name}{{");
     let line = text.lines().find(|line| line.starts_with(&start));
     let number = line.and_then(|line| line.rsplit(' ').next());
-    number.unwrap_or_else(|| panic!("{name}: {text}")).parse().unwrap()
+    number
+        .unwrap_or_else(|| panic!("{name}: {text}"))
+        .parse()
+        .unwrap()
 }
 
 async fn connect(addr: SocketAddr) -> TcpStream {
@@ -155,7 +158,12 @@ async fn graphite_by_connection_and_by_datagram() {
     // A second one may come while the first stays open, and not a third.
     let mut second = connect(addr).await;
     second.write_all(b"other 8 13\n").await.unwrap();
-    until(&api, "SELECT value FROM other WHERE time = 13s", "other,,13000000000,8\n").await;
+    until(
+        &api,
+        "SELECT value FROM other WHERE time = 13s",
+        "other,,13000000000,8\n",
+    )
+    .await;
     let mut third = connect(addr).await;
     assert_eq!(third.read(&mut [0; 1]).await.unwrap_or(0), 0);
     first.shutdown().await.unwrap();

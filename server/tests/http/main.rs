@@ -18,7 +18,7 @@ mod query_forms;
 mod query_results;
 mod routes;
 mod stopping;
-mod version2;
 mod telling;
+mod version2;
 mod write_differences;
 mod write_errors;

@@ -34,14 +34,32 @@ async fn statistics_go_into_the_store_and_are_shown() {
     }
     assert!(text.contains(",1]]"), "{text}");
     let names = api.query("SHOW MEASUREMENTS ON _internal", "").await.text();
-    for name in ["cq", "database", "httpd", "queryExecutor", "runtime", "shard", "subscriber", "write"] {
+    for name in [
+        "cq",
+        "database",
+        "httpd",
+        "queryExecutor",
+        "runtime",
+        "shard",
+        "subscriber",
+        "write",
+    ] {
         assert!(names.contains(&format!("[\"{name}\"]")), "{name}: {names}");
     }
-    let kept = api.query("SHOW RETENTION POLICIES ON _internal", "").await.text();
-    assert!(kept.contains("[\"monitor\",\"168h0m0s\",\"24h0m0s\",1,true]"), "{kept}");
+    let kept = api
+        .query("SHOW RETENTION POLICIES ON _internal", "")
+        .await
+        .text();
+    assert!(
+        kept.contains("[\"monitor\",\"168h0m0s\",\"24h0m0s\",1,true]"),
+        "{kept}"
+    );
 
     let stats = api.query("SHOW STATS FOR 'httpd'", "").await.text();
-    assert!(stats.contains("\"name\":\"httpd\"") && stats.contains("\"writeReq\""), "{stats}");
+    assert!(
+        stats.contains("\"name\":\"httpd\"") && stats.contains("\"writeReq\""),
+        "{stats}"
+    );
     let diagnostics = api.query("SHOW DIAGNOSTICS", "").await.text();
     for word in ["\"build\"", "\"system\"", "\"1.8.10\"", "\"uptime\""] {
         assert!(diagnostics.contains(word), "{word}: {diagnostics}");
@@ -62,10 +80,17 @@ async fn who_has_subscribed_gets_what_is_written() {
     assert_eq!(made.text(), "{\"results\":[{\"statement_id\":0}]}\n");
     for (body, expected) in [
         ("a v=1 5\n".to_owned().into_bytes(), "a v=1 5\n"),
-        (crate::bodies::gzip(b"b,t=x v=2i 6\nbad\n"), "b,t=x v=2i 6\n"),
+        (
+            crate::bodies::gzip(b"b,t=x v=2i 6\nbad\n"),
+            "b,t=x v=2i 6\n",
+        ),
     ] {
         let zipped = [("Content-Encoding", "gzip")];
-        let headers = if body.starts_with(b"\x1f\x8b") { &zipped[..] } else { &[] };
+        let headers = if body.starts_with(b"\x1f\x8b") {
+            &zipped[..]
+        } else {
+            &[]
+        };
         api.call(post.clone(), "/write?db=db", headers, body).await;
         let mut datagram = [0; 100];
         let received = tokio::time::timeout(Duration::from_secs(10), socket.recv(&mut datagram));
@@ -78,8 +103,10 @@ async fn who_has_subscribed_gets_what_is_written() {
         "{metrics}"
     );
     // Gone with its database.
-    api.call(post.clone(), &target("DROP DATABASE db"), &[], "").await;
-    api.call(post.clone(), &target("CREATE DATABASE db"), &[], "").await;
+    api.call(post.clone(), &target("DROP DATABASE db"), &[], "")
+        .await;
+    api.call(post.clone(), &target("CREATE DATABASE db"), &[], "")
+        .await;
     api.write("late v=1 7\n").await;
     let mut nothing = [0; 100];
     let late = tokio::time::timeout(Duration::from_millis(200), socket.recv(&mut nothing));

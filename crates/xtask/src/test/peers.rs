@@ -81,8 +81,17 @@ fn certificate(home: &Path, name: &str) -> anyhow::Result<PathBuf> {
     let mut command = Command::new("openssl");
     command.args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]);
     command.args(["-pkeyopt", "ec_paramgen_curve:prime256v1"]);
-    command.args(["-subj", "/CN=store", "-addext", "subjectAltName=IP:127.0.0.1"]);
-    command.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
+    command.args([
+        "-subj",
+        "/CN=store",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ]);
+    command
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate);
     let done = process::run(&mut command, CALL_MAX, |_, _| {})?;
     ensure!(done.success, "openssl: {}", done.err);
     let both = fs::read_to_string(&certificate)? + &fs::read_to_string(&key)?;
@@ -101,7 +110,13 @@ fn curl(bench: &mut Bench<'_>, home: &Path) -> anyhow::Result<()> {
     let call = |ca: &Path, rest: &[&str]| {
         let mut command = Command::new("curl");
         command
-            .args(["--silent", "--show-error", "--fail-with-body", "--max-time", "10"])
+            .args([
+                "--silent",
+                "--show-error",
+                "--fail-with-body",
+                "--max-time",
+                "10",
+            ])
             .arg("--cacert")
             .arg(ca)
             .args(rest);
@@ -119,7 +134,10 @@ fn curl(bench: &mut Bench<'_>, home: &Path) -> anyhow::Result<()> {
     let written = call(&first, &["--data-binary", "m v=1 1", &target])?;
     ensure!(written.success, "write: {}", written.err);
     let target = format!("{base}/query?db=telegraf");
-    let asked = call(&first, &["-G", "--data-urlencode", "q=SELECT v FROM m", &target])?;
+    let asked = call(
+        &first,
+        &["-G", "--data-urlencode", "q=SELECT v FROM m", &target],
+    )?;
     ensure!(
         asked.out.contains("[\"1970-01-01T00:00:00.000000001Z\",1]"),
         "query: {}{}",
@@ -138,7 +156,8 @@ fn curl(bench: &mut Bench<'_>, home: &Path) -> anyhow::Result<()> {
     let plain = format!("http://{}/ping", store.api);
     let told = call(&first, &["--http0.9", &plain])?;
     ensure!(
-        told.out.contains("Client sent an HTTP request to an HTTPS server."),
+        told.out
+            .contains("Client sent an HTTP request to an HTTPS server."),
         "plain text: {told:?}"
     );
 
@@ -205,7 +224,12 @@ fn collectd(bench: &mut Bench<'_>, home: &Path) -> anyhow::Result<()> {
 }
 
 fn prometheus(bench: &mut Bench<'_>, home: &Path) -> anyhow::Result<()> {
-    let mut store = Store::configured(bench.root, "prometheus", "[store]\ndatabase = \"prom\"\n", true)?;
+    let mut store = Store::configured(
+        bench.root,
+        "prometheus",
+        "[store]\ndatabase = \"prom\"\n",
+        true,
+    )?;
     let api = store.api;
     // A metric that only the store knows.
     let line = "only_here,__name__=only_here,place=store value=42";
@@ -230,7 +254,10 @@ fn prometheus(bench: &mut Bench<'_>, home: &Path) -> anyhow::Result<()> {
     let mut command = Command::new("prometheus");
     command
         .arg(format!("--config.file={}", path.display()))
-        .arg(format!("--storage.tsdb.path={}", home.join("data").display()))
+        .arg(format!(
+            "--storage.tsdb.path={}",
+            home.join("data").display()
+        ))
         .arg(format!("--web.listen-address={listen}"));
     let mut running = Running::start(&mut command, &home.join("prometheus.log"))?;
     running.await_that("it is ready", PATIENCE, || {
@@ -246,9 +273,13 @@ fn prometheus(bench: &mut Bench<'_>, home: &Path) -> anyhow::Result<()> {
                 "\"tags\":{\"job\":\"self\"}",
             )
         })?;
-    running.await_that("it answers with what only the store knows", PATIENCE, || {
-        get(listen, "/api/v1/query?query=only_here").is_some_and(|(_, body)| {
-            body.contains("\"place\":\"store\"") && body.contains("\"42\"")
-        })
-    })
+    running.await_that(
+        "it answers with what only the store knows",
+        PATIENCE,
+        || {
+            get(listen, "/api/v1/query?query=only_here").is_some_and(|(_, body)| {
+                body.contains("\"place\":\"store\"") && body.contains("\"42\"")
+            })
+        },
+    )
 }

@@ -92,7 +92,10 @@ fn types_that_nobody_knows_have_numbers_for_names() {
     let two = values(&[(3, 1_u64.to_be_bytes()), (3, 2_u64.to_be_bytes())]);
     let datagram = [text(2, "p"), text(4, "unknown"), two].concat();
     let (lines, ..) = decode(&mut decoder, &datagram);
-    assert_eq!(lines, "p_0,type=unknown value=1 0\np_1,type=unknown value=2 0\n");
+    assert_eq!(
+        lines,
+        "p_0,type=unknown value=1 0\np_1,type=unknown value=2 0\n"
+    );
     for bad in ["if_octets", "x y", "x :G:0:U", "x a:G:0:U,"] {
         assert_eq!(Types::default().parse(bad), Err(1), "{bad}");
     }
@@ -139,7 +142,10 @@ fn encrypted(user: &str, password: &str, datagram: &[u8]) -> Vec<u8> {
 fn who_must_sign_or_encrypt_does_so_with_the_right_password() {
     let users = "# users\nalice: secret\nbob:other\n";
     let plain = datagram();
-    let (sign, wrong) = (signed("alice", "secret", &plain), signed("alice", "x", &plain));
+    let (sign, wrong) = (
+        signed("alice", "secret", &plain),
+        signed("alice", "x", &plain),
+    );
     let stranger = signed("eve", "secret", &plain);
     let crypt = encrypted("bob", "other", &plain);
     let wrong_crypt = encrypted("bob", "secret", &plain);

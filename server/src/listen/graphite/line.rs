@@ -91,7 +91,9 @@ fn time_of(text: &str, now_ns: i64) -> Option<i64> {
     // Whole seconds do not go through a float of nanoseconds, which has too few digits.
     let whole = seconds.floor();
     let rest_ns = ((seconds - whole) * 1e9) as i64;
-    let time_ns = (whole as i64).checked_mul(1_000_000_000)?.checked_add(rest_ns)?;
+    let time_ns = (whole as i64)
+        .checked_mul(1_000_000_000)?
+        .checked_add(rest_ns)?;
     (MIN_TIME_NS..=MAX_TIME_NS)
         .contains(&time_ns)
         .then_some(time_ns)
@@ -116,8 +118,14 @@ mod tests {
     #[test]
     fn lines_become_points() {
         for (line, expected) in [
-            ("cpu.load 1.5 1435077219", "cpu.load value=1.5 1435077219000000000\n"),
-            ("cpu 1e3 1435077219.5", "cpu value=1000 1435077219500000000\n"),
+            (
+                "cpu.load 1.5 1435077219",
+                "cpu.load value=1.5 1435077219000000000\n",
+            ),
+            (
+                "cpu 1e3 1435077219.5",
+                "cpu value=1000 1435077219500000000\n",
+            ),
             ("  cpu\t-1  -1 ", "cpu value=-1 77\n"),
             ("cpu 1", "cpu value=1 77\n"),
             ("a,b=c 1 1", "a\\,b=c value=1 1000000000\n"),
@@ -130,7 +138,10 @@ mod tests {
     fn templates_and_tags_of_the_listener_go_together() {
         let templates = ["*.app env.measurement.host.field zone=x,a=1"];
         let line = parse(&templates, &["host=none", "dc=b"], "prod.app.h1.reads 5 9").unwrap();
-        assert_eq!(line, "app,a=1,dc=b,env=prod,host=h1,zone=x reads=5 9000000000\n");
+        assert_eq!(
+            line,
+            "app,a=1,dc=b,env=prod,host=h1,zone=x reads=5 9000000000\n"
+        );
         // A name that is too short for a measurement is one itself.
         let templates = ["host.dc.measurement"];
         assert_eq!(

@@ -119,7 +119,10 @@ mod tests {
             )
         };
         assert_eq!(find("servers.a.cpu"), "cpu|host=a|");
-        assert_eq!(find("servers.localhost.cpu"), "cpu|zone=here,host=localhost|");
+        assert_eq!(
+            find("servers.localhost.cpu"),
+            "cpu|zone=here,host=localhost|"
+        );
         assert_eq!(find("x.cpu.load"), "cpu||load");
         assert_eq!(find("other.y"), "other|dc=a,rack=b,rest*=y|");
         // No way back from `servers` to `*`.

@@ -141,7 +141,10 @@ mod tests {
     fn bad_points_are_counted_and_bad_bodies_refused() {
         let some = r#"[{"metric":"","timestamp":1,"value":1},{"metric":"a","timestamp":1,"value":"x"},
             {"metric":"a","timestamp":9223372036854775807,"value":1},{"metric":"a","timestamp":1,"value":1}]"#;
-        assert_eq!(lines(some).unwrap(), ("a value=1 1000000000\n".to_owned(), 3));
+        assert_eq!(
+            lines(some).unwrap(),
+            ("a value=1 1000000000\n".to_owned(), 3)
+        );
         for (body, start) in [
             ("", "expected JSON array or hash"),
             ("put a 1 1", "expected JSON array or hash"),

@@ -7,9 +7,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::super::{InputCounters, until};
 use super::super::batches::Feeder;
 use super::super::tcp::LineReader;
+use super::super::{InputCounters, until};
 use super::point;
 
 /// What InfluxDB answers to `version`.
