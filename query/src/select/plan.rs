@@ -104,7 +104,37 @@ pub(crate) struct PlannedSeries {
 #[derive(Debug, Default)]
 pub(crate) struct Group {
     /// What each leaf reads for it, sorted by key.
-    pub(crate) series: HashMap<usize, Vec<PlannedSeries>>,
+    pub(crate) series: ByLeaf,
+}
+
+/// Series by the leaf that reads them. Nearly all groups have one leaf, and there may be a million groups, so
+/// this is a list and no map.
+#[derive(Debug, Default)]
+pub(crate) struct ByLeaf(Vec<(usize, Vec<PlannedSeries>)>);
+
+impl ByLeaf {
+    pub(crate) fn get(&self, leaf: &usize) -> Option<&Vec<PlannedSeries>> {
+        let found = self.0.iter().find(|(at, _)| at == leaf);
+        found.map(|(_, series)| series)
+    }
+
+    pub(crate) fn contains_key(&self, leaf: &usize) -> bool {
+        self.get(leaf).is_some()
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &usize> {
+        self.0.iter().map(|(at, _)| at)
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn insert(&mut self, leaf: usize, mut series: Vec<PlannedSeries>) {
+        series.shrink_to_fit();
+        self.0.reserve_exact(1);
+        self.0.push((leaf, series));
+    }
 }
 
 /// Measurement and tag values, in the order of `GROUP BY` keys: the order of the result.
@@ -148,7 +178,7 @@ fn sorted(tags: &[String]) -> Vec<String> {
 
 /// Bytes of a planned series beside its key, and of the group that it may be alone in, about.
 const PLANNED_BYTES: usize = size_of::<PlannedSeries>() + 32;
-const GROUP_BYTES: usize = 512;
+const GROUP_BYTES: usize = 256;
 /// Series between two looks at whether the query is still wanted.
 const SERIES_PER_CHECK: usize = 1_024;
 
@@ -269,7 +299,9 @@ impl Planner<'_> {
             let values = tag_values(&key, &self.outer);
             let bytes = PLANNED_BYTES + key.len();
             let own_bytes: usize = values.iter().map(|v| 2 * (size_of_val(v) + v.len())).sum();
-            let tag_set = tag_sets.entry(values).or_default();
+            let tag_set = tag_sets
+                .entry(values)
+                .or_insert_with(|| Vec::with_capacity(1));
             let is_new = tag_set.is_empty();
             self.meter
                 .grow(bytes + if is_new { GROUP_BYTES + own_bytes } else { 0 })?;
