@@ -19,11 +19,7 @@ const READS: [&str; 5] = [
     "SHOW TAG KEYS",
 ];
 /// What is asked instead once there may be series that only the judge keeps: what does not show them.
-const READS_WITHOUT_SERIES: [&str; 3] = [
-    "SHOW MEASUREMENTS",
-    "SHOW FIELD KEYS",
-    "SELECT *::field FROM /.*/",
-];
+const READS_WITHOUT_SERIES: [&str; 2] = ["SHOW FIELD KEYS", "SELECT *::field FROM /.*/"];
 /// Times from this on were given by a server, in seconds: no line has one.
 const SERVED_S: u64 = 1_700_000_000;
 
@@ -45,7 +41,7 @@ pub(super) enum Outcome {
 /// A database.
 pub(super) struct Group {
     name: String,
-    /// There may be series that only the judge keeps: of points that were dropped for their type.
+    /// There may be series that only the judge keeps: of points that were dropped.
     conflict: bool,
 }
 
@@ -83,7 +79,9 @@ impl Group {
         let ours = pair
             .ours
             .write(database, &batch.parameters, &batch.body())?;
-        self.conflict |= judged.text().contains("field type conflict: input field");
+        let dropped = ["field type conflict: input field", "invalid field name"];
+        let theirs = judged.text();
+        self.conflict |= dropped.iter().any(|text| theirs.contains(text));
         if same_answer(&judged, &ours) {
             return Ok(Outcome::Same {
                 refused: judged.status != 204,
