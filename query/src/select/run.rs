@@ -47,7 +47,7 @@ pub(crate) struct Run<'a> {
     pub(crate) meter: &'a Meter<'a>,
     /// What `now()` is.
     pub(crate) now_ns: i64,
-    /// What the outermost statement may read: a subquery that looks back sees no further.
+    /// What the outermost statement may read: a subquery that looks back finds no points further off.
     pub(crate) reach: TimeRange,
     /// True for the outermost statement.
     pub(crate) is_outermost: bool,
@@ -187,6 +187,10 @@ impl<'a> Run<'a> {
             return Ok(());
         };
         let columns = Rc::new(columns);
+        let options = &Options {
+            range: options.range.intersect(&self.reach),
+            ..options.clone()
+        };
         let mut scan = |series| {
             let columns = columns.clone();
             let scan = Scan::new(leaf, columns, series, group_by, options, self.meter)?;
@@ -246,7 +250,6 @@ impl<'a> Run<'a> {
                     inner.range.max_ns =
                         inner.range.max_ns.saturating_add(back_ns).min(MAX_TIME_NS);
                 }
-                inner.range = inner.range.intersect(&self.reach);
             }
             let points = self.input(call, argument, &inner, is_selector)?;
             return Ok(transformed(points, transform, &options, self.meter));
