@@ -69,7 +69,7 @@ struct Common {
 /// Declares a collector's table: what every collector has, and its own options. `serde` cannot refuse unknown
 /// keys of a struct that is flattened into another.
 macro_rules! collector {
-    ($name:ident { $($field:ident: $type:ty,)* }) => {
+    ($name:ident { $($field:ident: $type:ty),* $(,)? }) => {
         /// One collector.
         #[derive(Clone, Debug, Default, Deserialize)]
         #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
