@@ -116,8 +116,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         "",
     );
     let drained_by = Sink::start_at(away_address, "204 No Content")?;
+    let deadline = Instant::now() + START_MAX;
+    while drained_by.bytes() == 0 {
+        ensure!(Instant::now() < deadline, "nothing is drained");
+        thread::sleep(Duration::from_millis(1));
+    }
     let draining = latencies(address, seconds)?;
-    ensure!(drained_by.bytes() > 0, "nothing was drained");
     let goal = format!("goal {:.0}", us(&relay_latency, 0.99) * 1.2);
     tell(
         "draining: p99 of live writes",
