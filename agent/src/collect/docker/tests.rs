@@ -95,6 +95,23 @@ fn only(names: &[&str]) -> Filter {
     }
 }
 
+/// The lines of one gather, so many seconds behind the first; troubles are passed over.
+fn gather(docker: &mut Docker, name: &str, after_s: i64) -> String {
+    let mut batch = Batch::new(crate::batch::Tags::from([]));
+    let at = Moment {
+        time_ns: (1_000_000_000 + after_s) * 1_000_000_000,
+        monotonic_ns: after_s.unsigned_abs() * 1_000_000_000,
+    };
+    batch.start(at.time_ns);
+    let _ = docker.gather(&roots(name), at, &mut batch);
+    String::from_utf8(batch.as_bytes().to_vec()).unwrap()
+}
+
+#[track_caller]
+fn has(lines: &str, part: &str) {
+    assert!(lines.contains(part), "no {part} in:\n{lines}");
+}
+
 #[track_caller]
 fn once(options: DockerOptions, tree: &str, expected: &Expect) {
     Host::new().gather(&mut Docker::new(options), &roots(tree), expected);
@@ -103,30 +120,327 @@ fn once(options: DockerOptions, tree: &str, expected: &Expect) {
 #[test]
 fn version_2_with_an_engine() {
     let mut docker = Docker::with_registry(alone(), registry());
-    let mut host = Host::new();
-    host.gather(&mut docker, &roots("docker-v2/first"), &expect![[r#""#]]);
-    // The second sample has the share of a processor; of one container only, for brevity.
-    docker.options.containers = only(&["web"]);
+    let lines = gather(&mut docker, "docker-v2/first", 0);
+    has(
+        &lines,
+        "docker,engine_host=node1,server_version=27.5.1 n_cpus=2i,",
+    );
+    has(
+        &lines,
+        "docker,engine_host=node1,server_version=27.5.1 memory_total=8192000000i ",
+    );
+    let web = "com.docker.stack=shop,container_image=nginx,container_name=web,container_status=running,container_version=1.25";
+    has(&lines, &format!("docker_container_mem,TIER=front,{web},"));
+    has(&lines, "container_name=agent");
+    assert!(!lines.contains("container_name=stopped"), "{lines}");
+    assert!(
+        !lines.contains("usage_percent=2"),
+        "one sample has no share: {lines}"
+    );
+    // The host's own network is not the container's.
+    assert_eq!(lines.matches("docker_container_net,").count(), 1, "{lines}");
     docker.options.labels = only(&["com.*"]);
     docker.options.perdevice_network = true;
     docker.options.perdevice_blkio = true;
     docker.options.source_tag = true;
-    host.gather(&mut docker, &roots("docker-v2/second"), &expect![[r#""#]]);
+    let lines = gather(&mut docker, "docker-v2/second", 10);
+    // 2.5 s of the 100 s that two processors had.
+    has(&lines, "usage_percent=5 ");
+    has(&lines, "network=eth0,");
+    has(&lines, "network=eth1,");
+    has(&lines, "device=253:0,");
+    has(&lines, "source=a1a1a1a1a1a1");
+    assert!(!lines.contains("maintainer"), "{lines}");
 }
 
 #[test]
 fn version_2_alone() {
-    once(alone(), "docker-v2/first", &expect![[r#""#]]);
+    once(
+        alone(),
+        "docker-v2/first",
+        &expect![[r#"
+        docker_container_mem
+            container_name=b2b2b2b2b2b2
+            engine_host=node1
+            host=web1 container_id="b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2"
+            usage=5000i
+            usage_percent=0.00006103515625
+            limit=8192000000i
+            max_usage=0i
+            oom_kills=0i
+            inactive_file=6000i 1000000000000000000
+        docker_container_cpu
+            container_name=b2b2b2b2b2b2
+            cpu=cpu-total
+            engine_host=node1
+            host=web1 container_id="b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2"
+            usage_total=1000i
+            usage_in_usermode=1000i
+            usage_in_kernelmode=0i
+            usage_system=100000000000i
+            throttling_periods=0i
+            throttling_throttled_periods=0i
+            throttling_throttled_time=0i 1000000000000000000
+        docker_container_blkio
+            container_name=b2b2b2b2b2b2
+            device=total
+            engine_host=node1
+            host=web1 container_id="b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2" 1000000000000000000
+        docker_container_mem
+            container_name=a1a1a1a1a1a1
+            engine_host=node1
+            host=web1 container_id="a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1"
+            usage=83886080i
+            usage_percent=40
+            limit=209715200i
+            max_usage=125829120i
+            fail_count=2i
+            oom_kills=1i
+            swap=4096i
+            rss=52428800i
+            cache=41943040i
+            mapped_file=4096i
+            inactive_anon=100i
+            active_anon=200i
+            inactive_file=20971520i
+            active_file=300i
+            unevictable=0i
+            pgfault=5000i
+            pgmajfault=50i 1000000000000000000
+        docker_container_cpu
+            container_name=a1a1a1a1a1a1
+            cpu=cpu-total
+            engine_host=node1
+            host=web1 container_id="a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1"
+            usage_total=2500000000i
+            usage_in_usermode=2000000000i
+            usage_in_kernelmode=500000000i
+            usage_system=100000000000i
+            throttling_periods=40i
+            throttling_throttled_periods=4i
+            throttling_throttled_time=7000000i 1000000000000000000
+        docker_container_net
+            container_name=a1a1a1a1a1a1
+            engine_host=node1
+            host=web1
+            network=total container_id="a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1"
+            rx_bytes=1007i
+            rx_packets=11i
+            rx_errors=1i
+            rx_dropped=2i
+            tx_bytes=2008i
+            tx_packets=22i
+            tx_errors=3i
+            tx_dropped=4i 1000000000000000000
+        docker_container_blkio
+            container_name=a1a1a1a1a1a1
+            device=total
+            engine_host=node1
+            host=web1 container_id="a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1"
+            io_service_bytes_recursive_read=5120i
+            io_service_bytes_recursive_write=8192i
+            io_serviced_recursive_read=2i
+            io_serviced_recursive_write=2i 1000000000000000000
+    "#]],
+    );
 }
 
 #[test]
 fn version_1_alone() {
-    once(alone(), "docker-v1", &expect![[r#""#]]);
+    once(
+        alone(),
+        "docker-v1",
+        &expect![[r#"
+        docker_container_mem
+            container_name=a1a1a1a1a1a1
+            engine_host=node3
+            host=web1 container_id="a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1"
+            usage=60000000i
+            usage_percent=0.732421875
+            limit=8192000000i
+            max_usage=120000000i
+            fail_count=5i
+            oom_kills=2i
+            swap=5i
+            cache=40000000i
+            rss=2i
+            rss_huge=3i
+            mapped_file=4i
+            pgpgin=6i
+            pgpgout=7i
+            pgfault=8i
+            pgmajfault=9i
+            inactive_anon=10i
+            active_anon=11i
+            inactive_file=12i
+            active_file=13i
+            unevictable=14i
+            hierarchical_memory_limit=9223372036854771712i
+            writeback=17i
+            total_cache=18i
+            total_rss=19i
+            total_rss_huge=20i
+            total_mapped_file=21i
+            total_pgpgin=22i
+            total_pgpgout=23i
+            total_pgfault=24i
+            total_pgmajfault=25i
+            total_inactive_anon=26i
+            total_active_anon=27i
+            total_inactive_file=28i
+            total_active_file=29i
+            total_unevictable=30i
+            total_writeback=31i 1000000000000000000
+        docker_container_cpu
+            container_name=a1a1a1a1a1a1
+            cpu=cpu-total
+            engine_host=node3
+            host=web1 container_id="a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1"
+            usage_total=5000000000i
+            usage_in_usermode=4000000000i
+            usage_in_kernelmode=1000000000i
+            usage_system=100000000000i
+            throttling_periods=10i
+            throttling_throttled_periods=3i
+            throttling_throttled_time=77000i 1000000000000000000
+        docker_container_cpu
+            container_name=a1a1a1a1a1a1
+            cpu=cpu0
+            engine_host=node3
+            host=web1 container_id="a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1"
+            usage_total=3000000000i 1000000000000000000
+        docker_container_cpu
+            container_name=a1a1a1a1a1a1
+            cpu=cpu1
+            engine_host=node3
+            host=web1 container_id="a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1"
+            usage_total=2000000000i 1000000000000000000
+        docker_container_blkio
+            container_name=a1a1a1a1a1a1
+            device=total
+            engine_host=node3
+            host=web1 container_id="a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1"
+            io_service_bytes_recursive_async=4096i
+            io_service_bytes_recursive_discard=0i
+            io_service_bytes_recursive_read=4196i
+            io_service_bytes_recursive_sync=8192i
+            io_service_bytes_recursive_total=12388i
+            io_service_bytes_recursive_write=8192i
+            io_serviced_recursive_read=1i
+            io_serviced_recursive_total=3i
+            io_serviced_recursive_write=2i 1000000000000000000
+    "#]],
+    );
 }
 
 #[test]
 fn kubernetes_and_podman_alone() {
-    once(alone(), "kubernetes-v2", &expect![[r#""#]]);
+    once(
+        alone(),
+        "kubernetes-v2",
+        &expect![[r#"
+        docker_container_mem
+            container_name=shop-0_POD
+            engine_host=node2
+            host=web1
+            io.kubernetes.pod.name=shop-0
+            io.kubernetes.pod.namespace=prod container_id="c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3"
+            usage=999i
+            usage_percent=0.000012194824218750002
+            limit=8192000000i
+            max_usage=0i
+            inactive_file=1i 1000000000000000000
+        docker_container_cpu
+            container_name=shop-0_POD
+            cpu=cpu-total
+            engine_host=node2
+            host=web1
+            io.kubernetes.pod.name=shop-0
+            io.kubernetes.pod.namespace=prod container_id="c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3"
+            usage_total=10000i
+            usage_in_usermode=5000i
+            usage_in_kernelmode=5000i
+            usage_system=100000000000i
+            throttling_periods=0i
+            throttling_throttled_periods=0i
+            throttling_throttled_time=0i 1000000000000000000
+        docker_container_net
+            container_name=shop-0_POD
+            engine_host=node2
+            host=web1
+            io.kubernetes.pod.name=shop-0
+            io.kubernetes.pod.namespace=prod
+            network=total container_id="c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3"
+            rx_bytes=1007i
+            rx_packets=11i
+            rx_errors=1i
+            rx_dropped=2i
+            tx_bytes=2008i
+            tx_packets=22i
+            tx_errors=3i
+            tx_dropped=4i 1000000000000000000
+        docker_container_blkio
+            container_name=shop-0_POD
+            device=total
+            engine_host=node2
+            host=web1
+            io.kubernetes.pod.name=shop-0
+            io.kubernetes.pod.namespace=prod container_id="c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3" 1000000000000000000
+        docker_container_mem
+            container_image=docker.io/library/postgres
+            container_name=shop-0_db
+            container_version=16
+            engine_host=node2
+            host=web1
+            io.kubernetes.container.name=db
+            io.kubernetes.pod.name=shop-0
+            io.kubernetes.pod.namespace=prod container_id="d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4"
+            usage=999i
+            usage_percent=0.000012194824218750002
+            limit=8192000000i
+            max_usage=0i
+            inactive_file=1i 1000000000000000000
+        docker_container_cpu
+            container_image=docker.io/library/postgres
+            container_name=shop-0_db
+            container_version=16
+            cpu=cpu-total
+            engine_host=node2
+            host=web1
+            io.kubernetes.container.name=db
+            io.kubernetes.pod.name=shop-0
+            io.kubernetes.pod.namespace=prod container_id="d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4"
+            usage_total=10000i
+            usage_in_usermode=5000i
+            usage_in_kernelmode=5000i
+            usage_system=100000000000i
+            throttling_periods=0i
+            throttling_throttled_periods=0i
+            throttling_throttled_time=0i 1000000000000000000
+        docker_container_blkio
+            container_image=docker.io/library/postgres
+            container_name=shop-0_db
+            container_version=16
+            device=total
+            engine_host=node2
+            host=web1
+            io.kubernetes.container.name=db
+            io.kubernetes.pod.name=shop-0
+            io.kubernetes.pod.namespace=prod container_id="d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4d4" 1000000000000000000
+        docker_container_cpu
+            container_name=e5e5e5e5e5e5
+            cpu=cpu-total
+            engine_host=node2
+            host=web1 container_id="e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5"
+            usage_total=7000i
+            usage_in_usermode=0i
+            usage_in_kernelmode=0i
+            usage_system=100000000000i
+            throttling_periods=0i
+            throttling_throttled_periods=0i
+            throttling_throttled_time=0i 1000000000000000000
+    "#]],
+    );
 }
 
 #[test]
@@ -135,8 +449,7 @@ fn one_that_died_has_last_lines_and_services_are_reported() {
     let mut docker = Docker::with_registry(alone(), Arc::clone(&registry));
     docker.options.containers = only(&["web"]);
     docker.options.labels = only(&["none"]);
-    let mut host = Host::new();
-    host.gather(&mut docker, &roots("docker-v2/first"), &expect![[r#""#]]);
+    gather(&mut docker, "docker-v2/first", 0);
     {
         let mut state = registry.lock();
         let web = state.containers.remove(&id("a1")).unwrap();
@@ -174,7 +487,17 @@ fn one_that_died_has_last_lines_and_services_are_reported() {
         }];
         state.problem = Some("the engine hiccuped".into());
     }
-    host.gather(&mut docker, &roots("docker-v2/second"), &expect![[r#""#]]);
+    let lines = gather(&mut docker, "docker-v2/second", 10);
+    let at = " 1000000005500000000";
+    has(&lines, "exitcode=137i");
+    has(&lines, "oomkilled=true");
+    // One second of the ten that each of two processors had.
+    let share = lines.lines().find(|line| line.contains("usage_percent=20"));
+    assert!(share.is_some_and(|line| line.ends_with(at)), "{lines}");
+    has(
+        &lines,
+        "docker_swarm,service_id=s1,service_mode=replicated,service_name=api tasks_running=1i,tasks_desired=3i ",
+    );
 }
 
 #[test]
@@ -187,6 +510,12 @@ fn a_host_without_containers_says_nothing() {
     let mut host = Host::new();
     let mut docker = Docker::new(options);
     let nowhere = Roots::under(Path::new("/no/such/place"));
-    host.gather(&mut docker, &nowhere, &expect![[r#""#]]);
+    host.gather(
+        &mut docker,
+        &nowhere,
+        &expect![[r#"
+            ! 1 trouble(s), first: "docker.sock" is no engine's address; give it as unix:///var/run/docker.sock or tcp://HOST:PORT
+        "#]],
+    );
     host.gather(&mut docker, &nowhere, &expect![[""]]);
 }
