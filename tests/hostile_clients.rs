@@ -102,7 +102,10 @@ impl Store {
         );
         assert!(served >= 2, "nobody else was served");
         let bound = MEMORY_BYTES_MAX + SLACK_BYTES + self.connections_max * CONNECTION_BYTES;
-        assert!(rss <= bound, "{what}: {rss} bytes of memory, more than {bound}");
+        assert!(
+            rss <= bound,
+            "{what}: {rss} bytes of memory, more than {bound}"
+        );
     }
 }
 
