@@ -258,7 +258,9 @@ impl<'a> Run<'a> {
             return Err(Error::Unsupported(format!("{name}()")));
         };
         let keeps_time = is_selector && options.interval.is_zero();
-        let served = self.kernels.and_then(|kernels| kernels.serve(call, &options));
+        let served = self
+            .kernels
+            .and_then(|kernels| kernels.serve(call, &options));
         let points = match served {
             Some(points) => points,
             None => {

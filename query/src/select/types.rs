@@ -100,7 +100,12 @@ fn of_binary(
     rhs: &Expr,
     types: (Option<DataType>, Option<DataType>),
 ) -> Result<Option<DataType>, Error> {
-    let error = |message: String| Err(Error::refused(format!("type error: {}: {message}", Shown(whole))));
+    let error = |message: String| {
+        Err(Error::refused(format!(
+            "type error: {}: {message}",
+            Shown(whole)
+        )))
+    };
     let mixed = match types {
         (Some(DataType::Unsigned), Some(DataType::Integer)) => Some((lhs, rhs)),
         (Some(DataType::Integer), Some(DataType::Unsigned)) => Some((rhs, lhs)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tandem_influxql::ast::ShowSeries;
 use tandem_influxql::condition::{TimeContext, split_condition};
-use tandem_model::{SeriesId, SeriesKey};
+use tandem_model::{SeriesId, SeriesKey, TimeRange};
 use tandem_store::Store;
 
 use super::{check_operators, found, in_pieces};
@@ -27,6 +27,8 @@ pub(crate) fn series(
 ) -> Result<(), Error> {
     let own = statement.database.as_deref();
     let time = TimeContext::utc(context.now_ns);
+    // The database comes first: its absence is what is told when both are wrong.
+    found(store, &statement.sources, own, TimeRange::ALL, context)?;
     let (bounds, condition) = split_condition(statement.condition.as_ref(), &time)?;
     if let Some(condition) = &condition {
         check_operators(condition)?;
