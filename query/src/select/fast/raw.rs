@@ -296,6 +296,7 @@ impl<'p> Selection<'p> {
             ascending: prepared.options.ascending,
             limit: limit.unwrap_or(usize::MAX),
             bytes: 0,
+            points: 0,
             fits: Vec::new(),
             meter,
             failed: None,
@@ -303,14 +304,14 @@ impl<'p> Selection<'p> {
         let sweep = this.sweep(&members, groups.len(), context, meter);
         let ids: Vec<SeriesId> = members.iter().map(|member| member.id).collect();
         sweep.scan(prepared.options.range, order(prepared), &ids, &mut gatherer)?;
-        let (found, bytes) = (gatherer.found, gatherer.bytes);
+        let (found, bytes, points) = (gatherer.found, gatherer.bytes, gatherer.points);
         match gatherer.failed {
             Some(Failure::TooMuch) => {
                 meter.shrink(bytes);
                 return Ok(false);
             }
             Some(Failure::Error(error)) => return Err(error),
-            None => {}
+            None => meter.count_points(points)?,
         }
         let group_by = &prepared.plan.level.group_by;
         let mut found = found.into_iter().zip(tags).peekable();
@@ -529,6 +530,8 @@ struct Gatherer<'s, 'p> {
     /// Rows of each series.
     limit: usize,
     bytes: usize,
+    /// Rows that were read: they count once it is known that nothing has to be read again.
+    points: u64,
     fits: Vec<bool>,
     meter: &'s Meter<'s>,
     failed: Option<Failure>,
@@ -537,9 +540,8 @@ struct Gatherer<'s, 'p> {
 impl Gatherer<'_, '_> {
     fn take(&mut self, series: usize, batch: &mut Batch<'_, '_>) -> Result<Flow, Failure> {
         let error = |error: Error| Failure::Error(error);
-        self.meter
-            .count_points(batch.times_ns().len() as u64)
-            .map_err(error)?;
+        self.meter.check().map_err(error)?;
+        self.points += batch.times_ns().len() as u64;
         let filter = self.members[series].filter.as_ref();
         let rows = rows_of(self.selection, filter, batch, &mut self.fits)
             .map_err(|why| Failure::Error(why.into()))?;
