@@ -30,8 +30,18 @@ pub(crate) struct Loaded {
     pub(crate) refusals: u64,
 }
 
-/// Sends all bodies to `POST target` and returns when all are acknowledged with 204 (or 200).
+/// Sends all bodies to `POST target`, as fast as they are taken, and returns when all are acknowledged with 204 (or 200).
 pub(crate) fn load(address: SocketAddr, target: &str, bodies: &Bodies) -> anyhow::Result<Loaded> {
+    load_at(address, target, bodies, u64::MAX)
+}
+
+/// The same, but never ahead of `values_per_s`.
+pub(crate) fn load_at(
+    address: SocketAddr,
+    target: &str,
+    bodies: &Bodies,
+    values_per_s: u64,
+) -> anyhow::Result<Loaded> {
     let (next, values) = (AtomicUsize::new(0), AtomicU64::new(0));
     let (refusals, failed) = (AtomicU64::new(0), AtomicBool::new(false));
     let begun = Instant::now();
@@ -40,9 +50,13 @@ pub(crate) fn load(address: SocketAddr, target: &str, bodies: &Bodies) -> anyhow
             Connection::open(address).with_context(|| format!("connect to {address}"))?;
         let mut request = Vec::new();
         while !failed.load(Ordering::Relaxed) {
-            let Some(body) = bodies.index().get(next.fetch_add(1, Ordering::Relaxed)) else {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(body) = bodies.index().get(place) else {
                 break;
             };
+            // All bodies have the same number of values.
+            let due_s = place as f64 * body.values as f64 / values_per_s as f64;
+            thread::sleep(Duration::from_secs_f64(due_s).saturating_sub(begun.elapsed()));
             request.clear();
             let encoding = if bodies.zipped {
                 "Content-Encoding: gzip\r\n"
@@ -117,6 +131,18 @@ mod tests {
             let bytes: usize = bodies.index().iter().map(|body| body.len_bytes).sum();
             assert_eq!(sink.bytes(), bytes as u64);
         }
+    }
+
+    #[test]
+    fn a_load_keeps_to_its_rate() {
+        let (sink, bodies) = (Sink::start("204 No Content").unwrap(), bodies(false));
+        let loaded = load_at(sink.address, "/write?db=x", &bodies, 50_000).unwrap();
+        // The last of four bodies of 5,000 values is due after 0.3 s.
+        assert!(
+            loaded.wall >= Duration::from_millis(300),
+            "{:?}",
+            loaded.wall
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 
 use super::{Bench, Plan, Rivals, remove};
 use crate::generate::Shape;
-use crate::load::load;
+use crate::load::load_at;
 use crate::process::Usage;
 use crate::report::{Figure, Goal, Unit};
 use crate::servers::{Kind, agent, up};
@@ -43,6 +43,9 @@ pub(super) const PLANS: &[Plan] = &[
     },
 ];
 
+/// How many times faster than life the series send.
+const HURRY: u64 = 10;
+
 #[derive(Clone, Copy, Debug)]
 enum Role {
     Appliance,
@@ -70,14 +73,15 @@ fn idle(bench: &Bench<'_>, plan: &Plan, kind: &Kind, role: Role) -> anyhow::Resu
     Ok(figure(used.rss_bytes, used, []))
 }
 
-/// A point a minute of every series, as fast as they are taken: more at once than live series would send.
+/// A point a minute of every series, ten times as fast as live series send them.
 fn series(bench: &Bench<'_>, plan: &Plan, kind: &Kind) -> anyhow::Result<Figure> {
     let shape = Shape::Series { count: SERIES };
     let rounds = bench.size(20, 5);
     let bodies = bench.bodies(shape, u64::from(SERIES) * rounds, false)?;
     let dir = bench.fresh_dir(plan.name, kind)?;
     let server = kind.start(&dir)?;
-    let loaded = load(server.address, &kind.write_target(), &bodies)?;
+    let rate = u64::from(SERIES) / 60 * HURRY;
+    let loaded = load_at(server.address, &kind.write_target(), &bodies, rate)?;
     let used = server.process.usage()?;
     server.process.kill()?;
     remove(&dir)?;
