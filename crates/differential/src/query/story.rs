@@ -212,10 +212,11 @@ impl Story {
 fn in_other_order(judged: &Answer, ours: &Answer) -> bool {
     let sorted = |answer: &Answer| {
         let mut json: Json = serde_json::from_slice(&answer.body).ok()?;
-        for result in json["results"].as_array_mut()? {
-            for series in result["series"].as_array_mut().into_iter().flatten() {
-                let rows = series["values"].as_array_mut()?;
-                rows.sort_by_key(|row| (row[0].as_i64(), row.to_string()));
+        for result in json.get_mut("results")?.as_array_mut()? {
+            let all = result.get_mut("series").and_then(Json::as_array_mut);
+            for series in all.into_iter().flatten() {
+                let rows = series.get_mut("values")?.as_array_mut()?;
+                rows.sort_by_key(|row| (row.get(0).and_then(Json::as_i64), row.to_string()));
             }
         }
         Some(json)
