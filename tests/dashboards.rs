@@ -45,7 +45,7 @@ fn hour(lines: &str) -> Vec<String> {
         let mut body = String::new();
         for line in lines.lines() {
             let (rest, _) = line.rsplit_once(' ').unwrap();
-            let (key, fields) = rest.split_once(' ').unwrap();
+            let (key, fields) = split_key(rest);
             body.push_str(key);
             body.push(' ');
             for (number, field) in split_fields(fields).into_iter().enumerate() {
@@ -68,6 +68,13 @@ fn hour(lines: &str) -> Vec<String> {
         body
     };
     (0..STEPS).map(at).collect()
+}
+
+/// Cuts a line at its first blank without a backslash.
+fn split_key(line: &str) -> (&str, &str) {
+    let mut blanks = line.match_indices(' ');
+    let (at, _) = blanks.find(|(at, _)| !line[..*at].ends_with('\\')).unwrap();
+    (&line[..at], &line[at + 1..])
 }
 
 /// Cuts fields at commas that are not in a string.

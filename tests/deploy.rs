@@ -99,8 +99,8 @@ fn filled(query: &str) -> String {
         .replace("$timeFilter", "time >= now() - 5m and time <= now()")
         .replace("$__interval", "2s")
         .replace("$interval", "2s")
-        .replace("/^$host$/", "/^.*$/")
-        .replace("/^$container$/", "/^.*$/")
+        .replace("/^$host$/", "/.*/")
+        .replace("/^$container$/", "/.*/")
 }
 
 /// What is asked for by a dashboard: title of the panel or name of the variable, and the text.

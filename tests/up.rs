@@ -91,7 +91,11 @@ fn fifteen_seconds_after_its_start_both_stores_answer_alike() {
             status == 200 && body.contains("<!doctype html>"),
             "{status} {body}"
         );
-        assert_eq!(measurements(page), wanted, "the page's own way to the data");
+        let there = measurements(page);
+        assert!(
+            wanted.iter().all(|name| there.contains(name)),
+            "the page's own way to the data: {there:?}"
+        );
     }
     let (status, _) = http::get(relay, "/ping").expect("the relay");
     assert_eq!(status, 204);

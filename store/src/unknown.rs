@@ -1,7 +1,8 @@
 //! What lies in `data` and the manifest does not name: rubbish of a crash, removed at the next start.
 //!
 //! Unless the manifest has lost its end: what is lost may have named it. Then data is kept, under a
-//! name that is never used for anything else, for an operator to decide. `tandem verify` tells of it.
+//! name that is never used for anything else, for an operator to decide. `tandem verify` tells of it. A database
+//! or shard whose number what is left of the manifest has given out was dropped by it, and is rubbish all the same.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -31,7 +32,8 @@ pub(crate) fn remove_unknown(core: &Core, state: &State, torn: bool) -> Result<(
             .iter()
             .find(|(id, _)| id.to_string() == name)
         else {
-            remove_dir(vfs, &path, torn)?;
+            let was_dropped = name.parse().is_ok_and(|id: u32| id < state.next_database);
+            remove_dir(vfs, &path, torn && !was_dropped)?;
             continue;
         };
         let mut known: Vec<(String, BTreeSet<String>)> = state
@@ -52,7 +54,8 @@ pub(crate) fn remove_unknown(core: &Core, state: &State, torn: bool) -> Result<(
         for sub in list(&path)? {
             let sub_path = path.join(&sub);
             let Some((_, files)) = known.iter().find(|(name, _)| *name == sub) else {
-                remove_dir(vfs, &sub_path, torn)?;
+                let was_dropped = sub.parse().is_ok_and(|id: u64| id < state.next_shard);
+                remove_dir(vfs, &sub_path, torn && !was_dropped)?;
                 continue;
             };
             for file in list(&sub_path)?

@@ -25,7 +25,15 @@ fn name() -> impl Strategy<Value = String> {
 
 fn regex() -> impl Strategy<Value = String> {
     // Not empty, and no backslash at the end: neither could have been written.
-    "([a-z0-9.*^$()|/ ]|\\\\[dwsb./]){0,8}[a-z$]"
+    // Parentheses come in pairs, or the pattern would be refused.
+    let pattern = "([a-z0-9.^$|/ ]|[a-z]\\*|\\(a[|]b\\)|\\\\[dwsb./]){0,8}[a-z$]";
+    pattern.prop_filter("a pattern that can be read", |pattern| {
+        let text = format!(
+            "SELECT a FROM m WHERE b =~ {}",
+            Expr::Regex(pattern.clone())
+        );
+        parse_statement(&text, &Params::default()).is_ok()
+    })
 }
 
 fn var_ref() -> impl Strategy<Value = Expr> {

@@ -101,6 +101,8 @@ fn grow(
     loop {
         let room = store.room_for_body(max).map_err(DecodeError::Room)?;
         lines.clear();
+        // At once what the room is for: growing by copies would take up to three times as much.
+        lines.reserve_exact(max.saturating_add(1));
         match make(max, lines) {
             Ok(()) => return Ok(room),
             Err(DecodeError::Body(BodyError::TooLarge { .. })) if max < bytes_max => {

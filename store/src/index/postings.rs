@@ -29,10 +29,14 @@ pub(super) struct Measurement {
     /// Without escapes.
     pub(super) name: Box<[u8]>,
     pub(super) series: RoaringBitmap,
-    /// By the key's number.
+    /// By the key's number. Sets may be empty: what lost its last series stays until there are many such.
     carriers: Vec<(u32, Carriers)>,
+    /// The keys that all series carry: few, however many keys there are.
+    by_all: Vec<u32>,
+    /// How many of `carriers` are empty.
+    emptied: usize,
     /// How many values a key has here, for keys of which somebody asked.
-    values: Vec<(u32, u32)>,
+    values: HashMap<u32, u32, FixedState>,
 }
 
 impl Measurement {
@@ -56,45 +60,64 @@ impl Measurement {
         found.map(|(key, _)| *key)
     }
 
+    /// The place of a key in `carriers`.
+    fn place(&self, key: u32) -> Result<usize, usize> {
+        self.carriers.binary_search_by_key(&key, |(k, _)| *k)
+    }
+
     fn add_carrier(&mut self, id: u32, keys: &[u32]) {
+        let is_first = self.series.is_empty();
         for &key in keys {
-            match self.carriers.binary_search_by_key(&key, |(k, _)| *k) {
+            match self.place(key) {
                 Ok(at) => {
                     if let Carriers::Some(ids) = &mut self.carriers[at].1 {
+                        self.emptied -= usize::from(ids.is_empty());
                         ids.insert(id);
                     }
                 }
+                Err(at) if is_first => {
+                    self.carriers.insert(at, (key, Carriers::All));
+                    self.by_all.push(key);
+                }
                 Err(at) => {
-                    let carriers = if self.series.is_empty() {
-                        Carriers::All
-                    } else {
-                        Carriers::Some(std::iter::once(id).collect())
-                    };
-                    self.carriers.insert(at, (key, carriers));
+                    let ids = std::iter::once(id).collect();
+                    self.carriers.insert(at, (key, Carriers::Some(ids)));
                 }
             }
         }
-        if self.carriers.len() > keys.len() {
-            for (key, carriers) in &mut self.carriers {
-                if matches!(carriers, Carriers::All) && !keys.contains(key) {
-                    *carriers = Carriers::Some(self.series.clone());
-                }
+        // A look at those of all alone: a measurement may have a key for each of its series.
+        let mut by_all = std::mem::take(&mut self.by_all);
+        by_all.retain(|key| {
+            let stays = keys.contains(key);
+            if !stays && let Ok(at) = self.place(*key) {
+                self.carriers[at].1 = Carriers::Some(self.series.clone());
             }
-        }
+            stays
+        });
+        self.by_all = by_all;
     }
 
     fn remove_carrier(&mut self, id: u32, keys: &[u32]) {
         if self.series.is_empty() {
             self.carriers.clear();
+            self.by_all.clear();
+            self.emptied = 0;
             return;
         }
-        self.carriers.retain_mut(|(key, carriers)| match carriers {
-            Carriers::Some(ids) if keys.contains(key) => {
-                ids.remove(id);
-                !ids.is_empty()
+        for &key in keys {
+            if let Ok(at) = self.place(key)
+                && let Carriers::Some(ids) = &mut self.carriers[at].1
+                && ids.remove(id)
+                && ids.is_empty()
+            {
+                self.emptied += 1;
             }
-            _ => true,
-        });
+        }
+        if self.emptied > self.carriers.len() / 2 {
+            self.carriers
+                .retain(|(_, carriers)| !matches!(carriers, Carriers::Some(ids) if ids.is_empty()));
+            self.emptied = 0;
+        }
     }
 }
 
@@ -120,7 +143,9 @@ impl Postings {
             name: name.clone(),
             series: RoaringBitmap::new(),
             carriers: Vec::new(),
-            values: Vec::new(),
+            by_all: Vec::new(),
+            emptied: 0,
+            values: HashMap::default(),
         });
         self.by_escaped.insert(escaped.into(), number);
         self.by_name.insert(name, number);
@@ -150,9 +175,9 @@ impl Postings {
     /// Adds a series with its tag pairs and their keys.
     pub(super) fn insert(&mut self, id: SeriesId, measurement: u32, pairs: &[u32], keys: &[u32]) {
         let measurement = &mut self.measurements[measurement as usize];
-        for (key, count) in &mut measurement.values {
-            if let Some(at) = keys.iter().position(|k| k == key)
-                && !self.sets.get(pairs[at]).intersects(&measurement.series)
+        for (key, pair) in keys.iter().zip(pairs) {
+            if let Some(count) = measurement.values.get_mut(key)
+                && !self.sets.get(*pair).intersects(&measurement.series)
             {
                 *count += 1;
             }
@@ -170,9 +195,9 @@ impl Postings {
         let measurement = &mut self.measurements[measurement as usize];
         // To be counted again by who asks.
         measurement.values.clear();
-        for (key, carriers) in &mut measurement.carriers {
-            if let Carriers::Some(carriers) = carriers
-                && keys.contains(key)
+        for &key in keys {
+            if let Ok(at) = measurement.place(key)
+                && let Carriers::Some(carriers) = &mut measurement.carriers[at].1
             {
                 carriers.insert_range(ids.clone());
             }
@@ -188,9 +213,9 @@ impl Postings {
         }
         measurement.series.remove(id.0);
         measurement.remove_carrier(id.0, keys);
-        for (key, count) in &mut measurement.values {
-            if let Some(at) = keys.iter().position(|k| k == key)
-                && !self.sets.get(pairs[at]).intersects(&measurement.series)
+        for (key, pair) in keys.iter().zip(pairs) {
+            if let Some(count) = measurement.values.get_mut(key)
+                && !self.sets.get(*pair).intersects(&measurement.series)
             {
                 *count = count.saturating_sub(1);
             }
@@ -212,13 +237,13 @@ impl Postings {
         pairs: impl Iterator<Item = u32>,
     ) -> u32 {
         let measurement = &mut self.measurements[measurement as usize];
-        if let Some((_, count)) = measurement.values.iter().find(|(k, _)| *k == key) {
+        if let Some(count) = measurement.values.get(&key) {
             return *count;
         }
         let sets = &self.sets;
         let found = pairs.filter(|&pair| sets.get(pair).intersects(&measurement.series));
         let count = found.count() as u32;
-        measurement.values.push((key, count));
+        measurement.values.insert(key, count);
         count
     }
 
@@ -230,7 +255,10 @@ impl Postings {
                 Carriers::Some(ids) => ids.serialized_size(),
             });
             let own = size_of::<Measurement>() + 3 * (m.name.len() + 32) + 48;
-            own + m.series.serialized_size() + m.carriers.capacity() * 40 + carriers.sum::<usize>()
+            own + m.series.serialized_size()
+                + m.carriers.capacity() * 40
+                + m.values.capacity() * 9
+                + carriers.sum::<usize>()
         });
         self.sets.heap_bytes() + measurements.sum::<usize>()
     }
