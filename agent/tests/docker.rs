@@ -6,7 +6,7 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -79,9 +79,9 @@ impl Engine {
             network,
         };
         let deadline = Instant::now() + PATIENCE;
-        while engine
+        while !engine
             .try_call("GET", "/_ping", "", b"")
-            .is_none_or(|(status, _)| status != 200)
+            .is_ok_and(|(status, _)| status == 200)
         {
             let ended = engine.child.try_wait().ok().flatten();
             if ended.is_some() || Instant::now() > deadline {
@@ -106,30 +106,35 @@ impl Engine {
         target: &str,
         kind: &str,
         body: &[u8],
-    ) -> Option<(u16, Vec<u8>)> {
-        let mut stream = UnixStream::connect(self.socket()).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    ) -> io::Result<(u16, Vec<u8>)> {
+        let mut stream = UnixStream::connect(self.socket())?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         let head = format!(
             "{method} {target} HTTP/1.0\r\nHost: docker\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
-        stream.write_all(head.as_bytes()).ok()?;
-        stream.write_all(body).ok()?;
+        // At once: a part that the engine did not read before it closes resets the connection.
+        stream.write_all(&[head.as_bytes(), body].concat())?;
         let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).ok()?;
-        let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
-        let status = std::str::from_utf8(&answer).ok().map_or_else(
-            || String::from_utf8_lossy(&answer[..12]).into_owned(),
-            |text| text[..12].to_owned(),
-        );
-        Some((status[9..].parse().ok()?, answer[end + 4..].to_vec()))
+        stream.read_to_end(&mut answer)?;
+        let strange = || io::Error::other(String::from_utf8_lossy(&answer).into_owned());
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+        let (head, body) = answer.split_at(end.ok_or_else(strange)? + 4);
+        let head = String::from_utf8_lossy(head);
+        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
+        Ok((status.ok_or_else(strange)?, body.to_vec()))
     }
 
     #[track_caller]
     fn post(&self, target: &str, body: &Value) -> Value {
-        let text = body.to_string();
-        let call = self.try_call("POST", target, "application/json", text.as_bytes());
-        let (status, answer) = call.expect("the engine answers");
+        let text = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let (status, answer) = self
+            .try_call("POST", target, "application/json", text.as_bytes())
+            .unwrap_or_else(|error| panic!("POST {target}: {error}"));
         let shown = String::from_utf8_lossy(&answer);
         assert!((200..300).contains(&status), "{target}: {status} {shown}");
         serde_json::from_slice(&answer).unwrap_or(Value::Null)
@@ -139,7 +144,7 @@ impl Engine {
     fn get(&self, target: &str) -> Value {
         let (status, answer) = self
             .try_call("GET", target, "text/plain", b"")
-            .expect("the engine answers");
+            .unwrap_or_else(|error| panic!("GET {target}: {error}"));
         assert_eq!(status, 200, "{target}");
         serde_json::from_slice(&answer).unwrap()
     }
@@ -195,9 +200,9 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        if self.try_call("GET", "/_ping", "", b"").is_some() {
+        if self.try_call("GET", "/_ping", "", b"").is_ok() {
             let _ = self.try_call("POST", "/swarm/leave?force=1", "", b"");
-            if let Some((_, list)) = self.try_call("GET", "/containers/json?all=1", "", b"") {
+            if let Ok((_, list)) = self.try_call("GET", "/containers/json?all=1", "", b"") {
                 let list: Vec<Value> = serde_json::from_slice(&list).unwrap_or_default();
                 for container in list {
                     let id = container["Id"].as_str().unwrap_or_default();

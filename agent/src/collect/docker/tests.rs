@@ -97,6 +97,8 @@ fn only(names: &[&str]) -> Filter {
 
 /// The lines of one gather, so many seconds behind the first; troubles are passed over.
 fn gather(docker: &mut Docker, name: &str, after_s: i64) -> String {
+    // Where the controllers are is found once, and each tree is another place.
+    docker.hierarchy = None;
     let mut batch = Batch::new(crate::batch::Tags::from([]));
     let at = Moment {
         time_ns: (1_000_000_000 + after_s) * 1_000_000_000,
