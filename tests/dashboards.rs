@@ -58,7 +58,7 @@ fn hour(lines: &str) -> Vec<String> {
                     .and_then(|text| text.parse::<i64>().ok())
                 {
                     Some(value) => {
-                        body.push_str(&format!("{name}={}i", value.saturating_add(step)))
+                        body.push_str(&format!("{name}={}i", value.saturating_add(step)));
                     }
                     None => body.push_str(field),
                 }

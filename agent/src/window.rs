@@ -15,10 +15,13 @@ const SERIES_MAX: usize = 20_000;
 const COUNTERS: &str = "time_";
 const PERCENTILE: f64 = 0.95;
 
+/// A field by its name, and its samples.
+type Samples = (Box<[u8]>, Vec<f64>);
+
 /// The samples of one collector since its last lines.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
-    series: HashMap<u64, Vec<(Box<[u8]>, Vec<f64>)>>,
+    series: HashMap<u64, Vec<Samples>>,
 }
 
 /// What the samples of one field say.

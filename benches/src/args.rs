@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-pub(crate) const USAGE: &str = "usage: tandem-benches store|query|mixed|relay|agent|inside [OPTION]…
+pub(crate) const USAGE: &str =
+    "usage: tandem-benches store|query|mixed|relay|agent|inside [OPTION]…
 
   store          ingest, bytes, opening and memory of a store, beside goals and rivals
   query          how long queries take, beside goals and rivals

@@ -136,7 +136,10 @@ fn measure(
     let memory = Figure::new(
         used.peak_bytes as f64,
         [
-            ("rss_before_mib", before.rss_bytes as f64 / (1 << 20) as f64),
+            (
+                "rss_before_mib",
+                before.rss_bytes as f64 / f64::from(1 << 20),
+            ),
             ("answered", outcomes.answered as f64),
             ("refused", refused as f64),
             ("left", outcomes.left as f64),
@@ -302,7 +305,7 @@ fn large_query(address: SocketAddr, end: Instant) -> anyhow::Result<Outcome> {
     match why {
         Some(why) => Ok(Outcome::Refused { why }),
         None if first.starts_with("HTTP/1.1 200") => Ok(Outcome::Answered { bytes }),
-        None => bail!("answered with {:.200}", first),
+        None => bail!("answered with {first:.200}"),
     }
 }
 

@@ -59,7 +59,7 @@ pub enum StartError {
         /// The backend.
         name: String,
         /// Why.
-        source: TlsError,
+        source: Box<TlsError>,
     },
     /// The listener has no address.
     #[error("ask the listener for its address")]
@@ -366,7 +366,7 @@ fn start_drainer(config: &Config, backend: &Arc<Backend>, was_killed: bool) -> D
 fn link(config: &Config, backend: &BackendConfig) -> Result<Link, StartError> {
     let tls = ClientTls::load(backend.tls.clone()).map_err(|source| StartError::Tls {
         name: backend.name.clone(),
-        source,
+        source: source.into(),
     })?;
     let mut route = backend.route.clone();
     route.forget_credentials |= backend.url.credentials().is_some();

@@ -1,5 +1,7 @@
 //! `chart SELECT …`: the first number of each series as a line of dots, for a look without leaving the terminal.
 
+use serde_json::value::RawValue;
+
 use super::render::{Answer, Series, text};
 
 /// Lines that the dots of a series take.
@@ -75,9 +77,11 @@ fn points(series: &Series) -> Vec<(f64, f64)> {
     let Some(at) = number_column(series) else {
         return Vec::new();
     };
-    let cell = |row: &[_], at: usize| -> Option<f64> {
-        let cell: &Box<serde_json::value::RawValue> = row.get(at)?;
-        text(cell).parse().ok().filter(|n: &f64| n.is_finite())
+    let cell = |row: &[Box<RawValue>], at: usize| -> Option<f64> {
+        text(row.get(at)?)
+            .parse()
+            .ok()
+            .filter(|n: &f64| n.is_finite())
     };
     let rows = series.values.iter();
     let mut points: Vec<(f64, f64)> = rows

@@ -345,7 +345,7 @@ impl Session {
                 self.settings.chunk_size = rows;
                 say(&format!("chunk size set to {rows}"));
             }
-            _ => say(&format!("unable to parse chunk size from {:?}", rest)),
+            _ => say(&format!("unable to parse chunk size from {rest:?}")),
         }
     }
 

@@ -59,6 +59,7 @@ mod view;
 mod wire;
 mod write;
 
+pub use block::{Figures, PageRows, Statistics, Summary};
 pub use budget::{MemoryStats, OutOfMemory, QueryMemory};
 pub use compact::CompactionStats;
 pub use database::PolicyChoice;
@@ -71,7 +72,6 @@ pub use policy::{
     DEFAULT_POLICY_NAME, POLICY_DURATION_NS_MIN, PolicyChange, PolicySpec, RetentionPolicy,
     default_shard_duration_ns,
 };
-pub use block::{Figures, PageRows, Statistics, Summary};
 pub use rows::{Bitmap, Column, Rows, Strings, Validity, Values};
 pub use scan::{Batch, ColumnSlice, Flow, Segment, ValuesSlice, Visitor};
 pub use shard::ShardInfo;

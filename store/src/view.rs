@@ -183,7 +183,9 @@ impl View {
     #[must_use]
     pub fn rows_about(&self, measurement: &[u8], range: TimeRange) -> u64 {
         let shards = self.shards.iter().filter(|s| s.range.overlaps(&range));
-        shards.map(|shard| shard.rows_about(measurement, range)).sum()
+        shards
+            .map(|shard| shard.rows_about(measurement, range))
+            .sum()
     }
 
     /// When rows can be: from the start of the first shard to the end of the last. Empty without shards.

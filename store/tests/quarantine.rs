@@ -388,7 +388,7 @@ fn a_damaged_segment_of_the_wal_counts_as_a_damaged_file() {
     let file = bed.fs.open(&path).unwrap();
     file.write_all_at(&[0xff], 48 + 32 + 3).unwrap();
     bed.reopen();
-    assert_eq!(bed.store.report().quarantined, [path.clone()]);
+    assert_eq!(bed.store.report().quarantined, std::slice::from_ref(&path));
     assert_eq!(bed.store.stats().damaged, [path]);
     assert_eq!(points(&bed.store, "m"), ["m,h=b v=2 2", "m,h=c v=3 3"]);
 }

@@ -231,19 +231,19 @@ impl Collectors {
             add(format!("{o:?}"), Box::new(mem::Mem::new(o)));
         }
         if self.swap {
-            add(String::new(), Box::new(swap::Swap::default()));
+            add(String::new(), Box::<swap::Swap>::default());
         }
         if self.system {
-            add(String::new(), Box::new(system::System::default()));
+            add(String::new(), Box::<system::System>::default());
         }
         if self.kernel {
-            add(String::new(), Box::new(kernel::Kernel::default()));
+            add(String::new(), Box::<kernel::Kernel>::default());
         }
         if self.processes {
             add(String::new(), Box::new(processes::Processes::new()));
         }
         if self.diskio {
-            add(String::new(), Box::new(diskio::DiskIo::default()));
+            add(String::new(), Box::<diskio::DiskIo>::default());
         }
         if let Some(o) = &self.net {
             add(format!("{o:?}"), Box::new(net::Net::new(o.clone())));
@@ -254,7 +254,7 @@ impl Collectors {
         if self.linux_sysctl_fs {
             add(
                 String::new(),
-                Box::new(linux_sysctl_fs::LinuxSysctlFs::default()),
+                Box::<linux_sysctl_fs::LinuxSysctlFs>::default(),
             );
         }
         if let Some(o) = self.conntrack {
@@ -264,13 +264,10 @@ impl Collectors {
             add(format!("{o:?}"), Box::new(interrupts::Interrupts::new(o)));
         }
         if self.kernel_vmstat {
-            add(
-                String::new(),
-                Box::new(kernel_vmstat::KernelVmstat::default()),
-            );
+            add(String::new(), Box::<kernel_vmstat::KernelVmstat>::default());
         }
         if self.netstat {
-            add(String::new(), Box::new(netstat::Netstat::default()));
+            add(String::new(), Box::<netstat::Netstat>::default());
         }
         if let Some(o) = &self.cgroup {
             add(format!("{o:?}"), Box::new(cgroup::Cgroup::new(o.clone())));
@@ -279,7 +276,7 @@ impl Collectors {
             add(format!("{o:?}"), Box::new(docker::Docker::new(o.clone())));
         }
         if self.temp {
-            add(String::new(), Box::new(temp::Temp::default()));
+            add(String::new(), Box::<temp::Temp>::default());
         }
         if let Some(o) = &self.disk {
             add(format!("{o:?}"), Box::new(disk::Disk::new(o.clone())));

@@ -112,9 +112,11 @@ impl<'a> Cursor<'a> {
             self.take(at, &tags, time_ns)?;
         }
         // NaN is a value to a statement around this one.
-        let values = self.level.outputs.iter().map(|output| {
-            output.scalar.eval(&self.slots, IntegerDivision::Exact)
-        });
+        let values = self
+            .level
+            .outputs
+            .iter()
+            .map(|output| output.scalar.eval(&self.slots, IntegerDivision::Exact));
         Ok(Some(Row {
             time_ns,
             tags,

@@ -147,7 +147,8 @@ impl Reduce<'_> {
             let is_null = next.value.is_null();
             // Rows of a subquery may leave a window and come back; with nothing but nulls between, it is
             // still the same one to functions that InfluxDB computes twice.
-            if !is_inside && !(is_null && self.aggregate.is_joined()) {
+            let is_kept = is_inside || (is_null && self.aggregate.is_joined());
+            if !is_kept {
                 break;
             }
             let Some(point) = self.input.next()? else {

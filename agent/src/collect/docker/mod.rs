@@ -159,7 +159,7 @@ impl Docker {
         let mut found = self.walker.find(&top, at.monotonic_ns).to_vec();
         // What the engine runs and does not tell of yet, it will tell of.
         found.retain(|found| {
-            !known.contains(&found.id) && !(is_up && found.runtime == Runtime::Docker)
+            !(known.contains(&found.id) || (is_up && found.runtime == Runtime::Docker))
         });
         let metas = found
             .iter()

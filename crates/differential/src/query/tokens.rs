@@ -127,7 +127,8 @@ pub(super) fn mutilate(text: &str, random: &mut Random) -> String {
                 token.truncate(cut);
             }
             _ => {
-                tokens[at] = tokens[at].replace(' ', random.choose(&["\n", "  ", "\t", "\r\n", ""]))
+                tokens[at] =
+                    tokens[at].replace(' ', random.choose(&["\n", "  ", "\t", "\r\n", ""]));
             }
         }
     }

@@ -91,13 +91,7 @@ impl Aggregate {
     pub(crate) const fn is_joined(self) -> bool {
         matches!(
             self,
-            Self::Count
-                | Self::Sum
-                | Self::Mean
-                | Self::Min
-                | Self::Max
-                | Self::First
-                | Self::Last
+            Self::Count | Self::Sum | Self::Mean | Self::Min | Self::Max | Self::First | Self::Last
         )
     }
 

@@ -78,7 +78,7 @@ impl Owned {
     fn push_from(&mut self, from: &Self, row: usize) {
         match (self, from) {
             (Self::Float(to, bits), Self::Float(from, written)) => {
-                copy(to, bits, from, written, row)
+                copy(to, bits, from, written, row);
             }
             (Self::Integer(to, bits), Self::Integer(from, written)) => {
                 copy(to, bits, from, written, row);

@@ -68,6 +68,8 @@ const MEMBERS_MAX: usize = 1 << 16;
 const SHARED_VALUES_MIN: u64 = 300_000;
 
 type Named<'p> = (&'p GroupKey, &'p Group);
+/// What hands the rows of a group to a sink, by stages.
+type Plain<'p> = dyn FnMut(&GroupKey, Cursor<'_>, &mut dyn Sink) -> Result<(), Error> + 'p;
 
 /// Hands the rows of all groups to `sink`, or those of each group to `plain` where they are computed by stages.
 pub(super) fn all_rows(
@@ -75,7 +77,7 @@ pub(super) fn all_rows(
     context: &Context,
     meter: &Meter<'_>,
     sink: &mut dyn Sink,
-    plain: &mut dyn FnMut(&GroupKey, Cursor<'_>, &mut dyn Sink) -> Result<(), Error>,
+    plain: &mut Plain<'_>,
 ) -> Result<(), Error> {
     if !raw::is_raw(prepared, context) {
         return each_group(prepared, context, meter, &mut |key, rows| {
