@@ -30,6 +30,9 @@ pub enum BodyError {
     /// The connection broke or what it carried is no HTTP.
     #[error("read body")]
     Read(#[source] hyper::Error),
+    /// The connection broke in the middle of it.
+    #[error("read body")]
+    Broken(#[source] io::Error),
     /// The body is not the gzip stream that its header announces.
     #[error("invalid gzip stream")]
     Gzip(#[source] io::Error),

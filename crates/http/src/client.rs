@@ -1,7 +1,9 @@
 //! Calling: a bounded pool of kept connections per server, requests made of several `Bytes`, bounded
 //! answers, and errors that tell whether the server may have acted.
 
+mod link;
 mod pool;
+mod wire;
 
 use std::{
     collections::HashMap,
@@ -12,15 +14,18 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, StatusCode, Version,
-    header::{AUTHORIZATION, CONTENT_LENGTH, HOST},
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri,
+    header::{AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
 };
 use thiserror::Error;
 use tokio::{net::TcpStream, time::Instant};
 
-use self::pool::{Connection, Pool, Reuse};
+use self::link::Link;
+pub use self::link::{Network, Opening, Stream};
+use self::pool::{Lent, Pool, Reuse};
+use self::wire::Wire;
 use crate::tls::Transport;
-use crate::{Body, BodyError, ClientTls, Payload, Url, read_body};
+use crate::{BodyError, ClientTls, Payload, Url};
 
 /// Bounds of a [`Client`].
 #[derive(Clone, Debug)]
@@ -38,6 +43,8 @@ pub struct ClientConfig {
     pub answer_bytes_max: usize,
     /// For servers with `https://`.
     pub tls: ClientTls,
+    /// Takes the place of TCP for servers with `http://`, if set.
+    pub network: Option<Arc<dyn Network>>,
 }
 
 impl ClientConfig {
@@ -62,6 +69,7 @@ impl Default for ClientConfig {
             idle_timeout: Self::IDLE_TIMEOUT,
             answer_bytes_max: Self::ANSWER_BYTES_MAX,
             tls: ClientTls::default(),
+            network: None,
         }
     }
 }
@@ -157,7 +165,7 @@ pub enum ClientError {
         /// `host:port`.
         authority: String,
         /// What went wrong.
-        source: hyper::Error,
+        source: io::Error,
     },
     /// The answer began and its body could not be read, or is too large.
     #[error("read the answer of {authority} (status {status})")]
@@ -256,46 +264,51 @@ impl Client {
         (deadline, waited): (Instant, Duration),
         reuse: Reuse,
     ) -> Result<Answer, Failed> {
-        let name = || authority.to_owned();
-        let request = request(url, authority, call).map_err(ClientError::Invalid)?;
-        let pool = self.pool((url.is_https(), name()));
-        let opened = pool.take(reuse, || self.connect(url, authority));
-        let mut connection = tokio::time::timeout_at(deadline, opened)
-            .await
-            .map_err(|_| ClientError::ConnectTimeout {
-                authority: name(),
-                waited,
-            })??;
-        let too_late = |_| ClientError::Timeout {
-            authority: name(),
-            waited,
-        };
-        let sent = tokio::time::timeout_at(deadline, connection.send(request))
-            .await
-            .map_err(too_late)?;
-        let response = sent.map_err(|source| Failed {
-            error: ClientError::Broken {
-                authority: name(),
-                source,
-            },
-            on_reused: connection.reused(),
-        })?;
-        let (head, body) = response.into_parts();
-        let reading = read_body(body, self.config.answer_bytes_max, waited);
-        let body = tokio::time::timeout_at(deadline, reading)
-            .await
-            .map_err(too_late)?
-            .map_err(|source| ClientError::Answer {
-                authority: name(),
-                status: head.status,
+        let mut is_under_way = false;
+        let asking = async {
+            let (mut lent, status, headers) = self
+                .ask(url, authority, call, reuse, &mut is_under_way)
+                .await?;
+            let body = read_answer(&mut lent.wire, self.config.answer_bytes_max).await;
+            let body = body.map_err(|source| ClientError::Answer {
+                authority: authority.to_owned(),
+                status,
                 source,
             })?;
-        connection.give_back();
-        Ok(Answer {
-            status: head.status,
-            headers: head.headers,
-            body,
-        })
+            lent.give_back();
+            Ok(Answer {
+                status,
+                headers,
+                body,
+            })
+        };
+        let asked = tokio::time::timeout_at(deadline, asking).await;
+        asked.unwrap_or_else(|_| Err(out_of_time(authority, waited, is_under_way).into()))
+    }
+
+    /// Gets as far as the head of the answer; says when bytes of the request may have left.
+    async fn ask(
+        &self,
+        url: &Url,
+        authority: &str,
+        call: &Call,
+        reuse: Reuse,
+        is_under_way: &mut bool,
+    ) -> Result<(Lent, StatusCode, HeaderMap), Failed> {
+        let head = head(url, authority, call).map_err(ClientError::Invalid)?;
+        let pool = self.pool((url.is_https(), authority.to_owned()));
+        let mut lent = pool.take(reuse, || self.connect(url, authority)).await?;
+        *is_under_way = true;
+        match lent.wire.ask(&head, &call.body, &call.method).await {
+            Ok(head) => Ok((lent, head.status, head.headers)),
+            Err(source) => Err(Failed {
+                error: ClientError::Broken {
+                    authority: authority.to_owned(),
+                    source,
+                },
+                on_reused: lent.reused(),
+            }),
+        }
     }
 
     fn pool(&self, server: (bool, String)) -> Arc<Pool> {
@@ -311,18 +324,24 @@ impl Client {
         pool
     }
 
-    async fn connect(&self, url: &Url, authority: &str) -> Result<Connection, ClientError> {
+    async fn connect(&self, url: &Url, authority: &str) -> Result<Wire, ClientError> {
         let waited = self.config.connect_timeout;
         let connecting = async {
-            let stream = TcpStream::connect(url.socket()).await?;
+            let (host, port) = url.socket();
+            if let Some(network) = &self.config.network
+                && !url.is_https()
+            {
+                return network.connect(host, port).await.map(Link::Other);
+            }
+            let stream = TcpStream::connect((host, port)).await?;
             stream.set_nodelay(true)?;
             if !url.is_https() {
-                return Ok(Transport::Plain(stream));
+                return Ok(Link::Socket(Transport::Plain(stream)));
             }
-            let stream = self.config.tls.connect(stream, url.socket().0).await?;
-            Ok(Transport::Tls(Box::new(stream.into())))
+            let stream = self.config.tls.connect(stream, host).await?;
+            Ok(Link::Socket(Transport::Tls(Box::new(stream.into()))))
         };
-        let stream = tokio::time::timeout(waited, connecting)
+        let link = tokio::time::timeout(waited, connecting)
             .await
             .map_err(|_| ClientError::ConnectTimeout {
                 authority: authority.to_owned(),
@@ -332,32 +351,60 @@ impl Client {
                 authority: authority.to_owned(),
                 source,
             })?;
-        Connection::open(stream)
-            .await
-            .map_err(|source| ClientError::Broken {
-                authority: authority.to_owned(),
-                source,
-            })
+        Ok(Wire::new(link))
     }
 }
 
-fn request(url: &Url, authority: &str, call: &Call) -> Result<Request<Body>, http::Error> {
-    let mut request = Request::builder()
-        .method(&call.method)
-        .uri(url.target(&call.target))
-        .version(Version::HTTP_11)
-        .body(Body::frames(call.body.iter().cloned()))?;
-    let length: usize = call.body.iter().map(Bytes::len).sum();
-    let headers = request.headers_mut();
-    *headers = call.headers.clone();
-    headers.insert(HOST, HeaderValue::try_from(authority)?);
-    if length > 0 || call.method == Method::POST {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+fn out_of_time(authority: &str, waited: Duration, is_under_way: bool) -> ClientError {
+    let authority = authority.to_owned();
+    if is_under_way {
+        ClientError::Timeout { authority, waited }
+    } else {
+        ClientError::ConnectTimeout { authority, waited }
     }
-    if !headers.contains_key(AUTHORIZATION)
+}
+
+async fn read_answer(wire: &mut Wire, bytes_max: usize) -> Result<Payload, BodyError> {
+    let mut payload = Payload::default();
+    while let Some(piece) = wire.piece().await.map_err(BodyError::Broken)? {
+        if payload.len() + piece.len() > bytes_max {
+            return Err(BodyError::TooLarge { bytes_max });
+        }
+        payload.push(piece);
+    }
+    Ok(payload)
+}
+
+/// The head of a request, as it goes over the wire.
+fn head(url: &Url, authority: &str, call: &Call) -> Result<Vec<u8>, http::Error> {
+    let target = url.target(&call.target);
+    // Nothing that would end the line early.
+    Uri::try_from(target.as_str())?;
+    let host = HeaderValue::try_from(authority)?;
+    let mut out = Vec::with_capacity(256);
+    for part in [call.method.as_str(), " ", &target, " HTTP/1.1\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    let mut field = |name: &HeaderName, value: &[u8]| {
+        for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+    };
+    field(&HOST, host.as_bytes());
+    let own = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING];
+    let others = call.headers.iter().filter(|(name, _)| !own.contains(name));
+    for (name, value) in others {
+        field(name, value.as_bytes());
+    }
+    if !call.headers.contains_key(AUTHORIZATION)
         && let Some(value) = url.credentials().and_then(crate::Credentials::to_header)
     {
-        headers.insert(AUTHORIZATION, value);
+        field(&AUTHORIZATION, value.as_bytes());
     }
-    Ok(request)
+    let length: usize = call.body.iter().map(Bytes::len).sum();
+    if length > 0 || call.method == Method::POST {
+        field(&CONTENT_LENGTH, length.to_string().as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(out)
 }

@@ -11,6 +11,7 @@ mod bind;
 mod body;
 mod client;
 mod credentials;
+mod express;
 mod form;
 mod gunzip;
 mod json;
@@ -20,6 +21,7 @@ mod listener;
 mod patient;
 mod request_id;
 mod respond;
+mod rewind;
 mod seats;
 mod serve;
 mod stream;
@@ -28,7 +30,10 @@ mod url;
 
 pub use bind::{BindError, bind, bind_udp};
 pub use body::{BodyError, Payload, discard_body, read_body, read_body_into};
-pub use client::{Answer, Call, Client, ClientConfig, ClientError};
+pub use client::{
+    Answer, Call, Client, ClientConfig, ClientError, Network, Opening, Stream,
+};
+pub use express::{Express, NoExpress, WireBody};
 pub use credentials::{Credentials, CredentialsError, Secret};
 pub use form::{Params, percent_encode};
 pub use gunzip::{gunzip, gunzip_into};
@@ -42,7 +47,9 @@ pub use limits::Limits;
 pub use listener::{Listener, ListenerStats};
 pub use request_id::RequestIds;
 pub use respond::{Body, empty, error_json, full, header_text};
-pub use serve::{Drained, Peer, serve, serve_connection};
+pub use serve::{
+    Drained, Peer, serve, serve_connection, serve_connection_express, serve_express,
+};
 pub use stream::{Aborted, Gone, StreamWriter, stream};
 pub use tls::{ClientTls, ClientTlsConfig, ServerTls, ServerTlsConfig, TlsError};
 pub use url::{Url, UrlError};

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::BytesMut;
 use http::{Request, Response, StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,8 +25,10 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
+use crate::express::{self, Desk, Ended, Express, NoExpress};
 use crate::lenient::LenientTarget;
 use crate::patient::Patient;
+use crate::rewind::Rewind;
 use crate::seats::{Seat, Seats};
 use crate::tls::Transport;
 use crate::{Body, Limits, Listener, ServerTls, error_json};
@@ -70,6 +73,25 @@ where
     H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
+    serve_express(listener, handler, NoExpress, limits, stop).await
+}
+
+/// As [`serve`]; plain requests to paths that `express` wants go to it.
+///
+/// # Panics
+/// When `handler` or `express` panics.
+pub async fn serve_express<H, F, E>(
+    listener: impl Into<Listener>,
+    handler: H,
+    express: E,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) -> Drained
+where
+    H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+    E: Express,
+{
     let Listener { tcp, tls, stats } = listener.into();
     let seats = Seats::new(limits.connections_max, stats.clone());
     let requests = Arc::new(Semaphore::new(limits.requests_max));
@@ -86,6 +108,7 @@ where
             seat = seats.take(), if waiting.is_some() => if let Some((stream, peer)) = waiting.take() {
                 let turn = Turn { requests: requests.clone(), wait: limits.request_wait };
                 let (tls, handler, limits) = (tls.clone(), handler.clone(), limits.clone());
+                let express = express.clone();
                 let (stopped, stats) = (stopped.clone(), stats.clone());
                 tasks.spawn(async move {
                     let beginning = begin(stream, tls.as_ref());
@@ -96,7 +119,8 @@ where
                     };
                     match begun {
                         Ok(Ok(stream)) => {
-                            connection(stream, peer, handler, turn, &limits, seat, stopped).await;
+                            let answering = (handler, express);
+                            connection(stream, peer, answering, turn, &limits, seat, stopped).await;
                         }
                         failed => {
                             stats.handshakes_failed.fetch_add(1, Ordering::Relaxed);
@@ -156,12 +180,29 @@ pub async fn serve_connection<I, H, F>(
     H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
+    serve_connection_express(io, peer, handler, NoExpress, limits, stopped).await;
+}
+
+/// As [`serve_connection`]; plain requests to paths that `express` wants go to it.
+pub async fn serve_connection_express<I, H, F, E>(
+    io: I,
+    peer: Peer,
+    handler: H,
+    express: E,
+    limits: &Limits,
+    stopped: watch::Receiver<bool>,
+) where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+    E: Express,
+{
     let seat = Seats::new(1, Arc::default()).take().await;
     let turn = Turn {
         requests: Arc::new(Semaphore::new(1)),
         wait: limits.request_wait,
     };
-    connection(io, peer, handler, turn, limits, seat, stopped).await;
+    connection(io, peer, (handler, express), turn, limits, seat, stopped).await;
 }
 
 /// Gets a connection as far as HTTP can begin.
@@ -193,38 +234,50 @@ fn pass_panic_on(ended: Result<(), JoinError>) {
 }
 
 /// A place among the requests that are handled at once.
-struct Turn {
+pub(crate) struct Turn {
     requests: Arc<Semaphore>,
     wait: Duration,
 }
 
 impl Turn {
-    async fn take(&self) -> Option<OwnedSemaphorePermit> {
+    pub(crate) async fn take(&self) -> Option<OwnedSemaphorePermit> {
         let waiting = self.requests.clone().acquire_owned();
         tokio::time::timeout(self.wait, waiting).await.ok()?.ok()
     }
 }
 
 /// Serves one connection over any byte stream.
-fn connection<I, H, F>(
+async fn connection<I, H, F, E>(
     io: I,
     peer: Peer,
-    handler: H,
+    (handler, express): (H, E),
     turn: Turn,
     limits: &Limits,
     seat: Arc<Seat>,
     stopped: watch::Receiver<bool>,
-) -> impl Future<Output = ()> + Send + use<I, H, F>
-where
+) where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
+    E: Express,
 {
-    let turn = Arc::new(turn);
-    let (sitting, io) = (
-        seat.clone(),
-        Patient::new(io, limits.write_stall_max, seat.told()),
-    );
+    let mut io = Patient::new(io, limits.write_stall_max, seat.told());
+    let mut ahead = BytesMut::new();
+    if E::IS_USED {
+        let desk = Desk {
+            express: &express,
+            peer,
+            turn: &turn,
+            limits,
+            seat: &seat,
+            stopped: stopped.clone(),
+        };
+        match express::run(&mut io, desk).await {
+            Ended::Closed => return,
+            Ended::HandedOver(bytes) => ahead = bytes,
+        }
+    }
+    let (turn, sitting) = (Arc::new(turn), seat.clone());
     let service = service_fn(move |request| {
         let (turn, handler, busy) = (turn.clone(), handler.clone(), sitting.busy());
         async move {
@@ -240,27 +293,26 @@ where
             Ok::<_, Infallible>(response)
         }
     });
+    let io = TokioIo::new(LenientTarget::new(Rewind::new(ahead, io)));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read_timeout)
         .max_header_size(limits.header_bytes_max)
         .title_case_headers(true)
-        .serve_connection(TokioIo::new(LenientTarget::new(io)), service);
-    async move {
-        let mut serving = std::pin::pin!(serving);
-        let ended = tokio::select! {
-            ended = serving.as_mut() => ended,
-            () = seat.evicted() => {
-                debug!(peer = %peer.0, "an idle connection made room for another");
-                return;
-            }
-            () = until(stopped) => {
-                serving.as_mut().graceful_shutdown();
-                serving.await
-            }
-        };
-        if let Err(error) = ended {
-            debug!(peer = %peer.0, %error, "connection ended");
+        .serve_connection(io, service);
+    let mut serving = std::pin::pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = seat.evicted() => {
+            debug!(peer = %peer.0, "an idle connection made room for another");
+            return;
         }
+        () = until(stopped) => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(peer = %peer.0, %error, "connection ended");
     }
 }

@@ -6,21 +6,12 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, SendRequest},
-};
-use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     sync::{OwnedSemaphorePermit, Semaphore},
-    task::AbortHandle,
     time::Instant,
 };
-use tracing::debug;
 
-use crate::Body;
+use super::wire::Wire;
 
 /// A set of connections; each is either idle in here or lent out.
 #[derive(Debug)]
@@ -32,7 +23,7 @@ pub(super) struct Pool {
 
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
+    wire: Wire,
     since: Instant,
 }
 
@@ -44,18 +35,12 @@ pub(super) enum Reuse {
 }
 
 /// A connection that is out of the pool; dropped, it is closed.
+#[derive(Debug)]
 pub(super) struct Lent {
-    connection: Option<Connection>,
+    pub(super) wire: Wire,
     reused: bool,
     pool: Arc<Pool>,
     _place: OwnedSemaphorePermit,
-}
-
-/// An open connection and the task that drives it, which ends with it.
-#[derive(Debug)]
-pub(super) struct Connection {
-    sender: SendRequest<Body>,
-    driver: AbortHandle,
 }
 
 impl Pool {
@@ -75,7 +60,7 @@ impl Pool {
         open: impl FnOnce() -> F,
     ) -> Result<Lent, E>
     where
-        F: Future<Output = Result<Connection, E>>,
+        F: Future<Output = Result<Wire, E>>,
     {
         let place = match self.places.clone().acquire_owned().await {
             Ok(place) => place,
@@ -87,25 +72,31 @@ impl Pool {
         } else {
             None
         };
-        let (connection, reused) = match kept {
-            Some(connection) => (connection, true),
+        let (wire, reused) = match kept {
+            Some(wire) => (wire, true),
             None => (open().await?, false),
         };
         Ok(Lent {
-            connection: Some(connection),
+            wire,
             reused,
             pool: self.clone(),
             _place: place,
         })
     }
 
-    fn take_idle(&self) -> Option<Connection> {
-        let mut idle = self.lock();
-        let now = Instant::now();
-        idle.retain(|idle| {
-            !idle.connection.sender.is_closed() && now - idle.since < self.idle_timeout
-        });
-        idle.pop().map(|idle| idle.connection)
+    /// The last used one that the server has not closed meanwhile: sent into a closed connection, nobody
+    /// could say whether a call had arrived.
+    fn take_idle(&self) -> Option<Wire> {
+        loop {
+            let mut idle = self.lock();
+            let now = Instant::now();
+            idle.retain(|idle| now - idle.since < self.idle_timeout);
+            let last = idle.pop()?.wire;
+            drop(idle);
+            if !last.is_stale() {
+                return Some(last);
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
@@ -119,56 +110,13 @@ impl Lent {
         self.reused
     }
 
-    /// Sends a request; the answer's head comes back.
-    pub(super) async fn send(
-        &mut self,
-        request: Request<Body>,
-    ) -> Result<Response<Incoming>, hyper::Error> {
-        match &mut self.connection {
-            Some(connection) => {
-                connection.sender.ready().await?;
-                connection.sender.send_request(request).await
-            }
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Keeps the connection for the next call: only after an answer was read to its end.
-    pub(super) fn give_back(mut self) {
-        if let Some(connection) = self
-            .connection
-            .take()
-            .filter(|connection| !connection.sender.is_closed())
-        {
+    /// Keeps the connection for the next call, if it can carry one.
+    pub(super) fn give_back(self) {
+        if self.wire.is_idle() {
             self.pool.lock().push(Idle {
-                connection,
+                wire: self.wire,
                 since: Instant::now(),
             });
         }
-    }
-}
-
-impl Connection {
-    /// Begins HTTP/1.1 on any byte stream.
-    pub(super) async fn open<I>(io: I) -> Result<Self, hyper::Error>
-    where
-        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let (sender, driver) = http1::Builder::new().handshake(TokioIo::new(io)).await?;
-        let task = tokio::spawn(async move {
-            if let Err(error) = driver.await {
-                debug!(%error, "connection ended");
-            }
-        });
-        Ok(Self {
-            sender,
-            driver: task.abort_handle(),
-        })
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.driver.abort();
     }
 }
