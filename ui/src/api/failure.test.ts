@@ -36,8 +36,9 @@ test('what to do next is said where it is known', () => {
 });
 
 test('the place of a parse error', () => {
-  expect(errorOffset('found FROM, expected x at line 1, char 8')).toBe(7);
-  expect(errorOffset('found EOF, expected x at line 1, char 0')).toBe(0);
-  expect(errorOffset('found EOF, expected x at line 2, char 3')).toBeUndefined();
-  expect(errorOffset('timeout')).toBeUndefined();
+  expect(errorOffset('found FROM, expected x at line 1, char 8', 'select from a')).toBe(7);
+  expect(errorOffset('found EOF, expected x at line 1, char 0', 'x')).toBe(0);
+  expect(errorOffset('found a, expected x at line 2, char 3', 'one\ntwo a')).toBe(6);
+  expect(errorOffset('found EOF, expected x at line 9, char 3', 'one')).toBe(3);
+  expect(errorOffset('timeout', 'x')).toBeUndefined();
 });

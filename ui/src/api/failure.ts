@@ -25,7 +25,7 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
 
 /** What helps, by the status of the answer. */
 const STATUS_HINTS: Readonly<Record<number, string>> = {
-  401: 'Reload the page to sign in again.',
+  401: 'Sign in with a name and password that this store knows.',
   403: 'The signed-in user may not do this; an administrator grants the right with GRANT.',
   413: 'Send it in smaller parts.',
   429: 'Wait a little, then try again.',
@@ -77,10 +77,14 @@ export function tooLargeError(): Failure {
   };
 }
 
-/** Where a parse error points, counted from 0 in the statement's only line. */
-export function errorOffset(detail: string): number | undefined {
-  const found = /at line 1, char (\d+)/.exec(detail)?.[1];
-  return found === undefined ? undefined : Math.max(Number(found) - 1, 0);
+/** Where in `query` a parse error points, counted from 0; undefined when it points nowhere. */
+export function errorOffset(detail: string, query: string): number | undefined {
+  const found = /at line (\d+), char (\d+)/.exec(detail);
+  if (found === null) return undefined;
+  const lines = query.split('\n');
+  const before = lines.slice(0, Number(found[1]) - 1);
+  const start = before.reduce((sum, line) => sum + line.length + 1, 0);
+  return Math.min(start + Math.max(Number(found[2]) - 1, 0), query.length);
 }
 
 function errorText(body: string): string | undefined {

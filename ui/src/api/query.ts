@@ -6,6 +6,7 @@ import { cutError, type Failure, networkError, serverError, statusError, tooLarg
 import { Gather } from './gather';
 import { lines, LineTooLong } from './lines';
 import { endpoint } from './root';
+import { send } from './session';
 import { changes } from '../language/statement';
 
 /** Rows that the server puts in one document of the answer. */
@@ -43,7 +44,7 @@ export async function runQuery(
   signal.addEventListener('abort', onAbort);
   if (signal.aborted) stop.abort();
   try {
-    const response = await send(page, db, q, stop.signal);
+    const response = await ask(page, db, q, stop.signal);
     outcome.answered = true;
     const version = response.headers.get('X-Influxdb-Version');
     if (version !== null) outcome.version = version;
@@ -77,9 +78,9 @@ export async function runQuery(
   return outcome;
 }
 
-function send(page: string, db: string, q: string, signal: AbortSignal): Promise<Response> {
+function ask(page: string, db: string, q: string, signal: AbortSignal): Promise<Response> {
   const shape = { db, chunked: 'true', chunk_size: String(CHUNK_ROWS) };
-  const options: RequestInit = { signal, cache: 'no-store', headers: { Accept: 'application/json' } };
-  if (!changes(q)) return fetch(endpoint(page, 'query', { ...shape, q }), options);
-  return fetch(endpoint(page, 'query', shape), { ...options, method: 'POST', body: new URLSearchParams({ q }) });
+  const options: RequestInit = { signal, headers: { Accept: 'application/json' } };
+  if (!changes(q)) return send(endpoint(page, 'query', { ...shape, q }), options);
+  return send(endpoint(page, 'query', shape), { ...options, method: 'POST', body: new URLSearchParams({ q }) });
 }

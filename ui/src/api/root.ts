@@ -2,7 +2,7 @@
 // the API port, and perhaps behind a proxy that adds a prefix; the API always stands beside the page, never
 // on another origin. Nothing else in the tree builds an address.
 
-/** The folder that holds `query`, `write` and `ping`, as an absolute URL that ends in `/`. */
+/** The folder that holds `query`, `write` and the others, as an absolute URL that ends in `/`. */
 export function apiRoot(page: string): URL {
   const url = new URL(page);
   const folder = url.pathname.replace(/[^/]*$/, '');
@@ -10,7 +10,7 @@ export function apiRoot(page: string): URL {
 }
 
 /** The address of one endpoint, with the parameters that are not empty. */
-export function endpoint(page: string, name: 'query' | 'write' | 'ping', parameters: Record<string, string>): URL {
+export function endpoint(page: string, name: 'query' | 'write' | 'ping' | 'appliance' | 'appliance/counts', parameters: Record<string, string>): URL {
   const url = new URL(name, apiRoot(page));
   for (const [key, value] of Object.entries(parameters)) {
     if (value !== '') url.searchParams.set(key, value);

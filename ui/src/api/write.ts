@@ -2,6 +2,7 @@
 
 import { type Failure, networkError, statusError } from './failure';
 import { endpoint } from './root';
+import { send } from './session';
 
 /** What a write gave. */
 export interface Written {
@@ -19,7 +20,7 @@ export async function writeLines(page: string, db: string, precision: Precision,
   try {
     const url = endpoint(page, 'write', { db, precision: precision === 'ns' ? '' : precision });
     const headers = { 'Content-Type': 'text/plain; charset=utf-8' };
-    const response = await fetch(url, { method: 'POST', headers, body });
+    const response = await send(url, { method: 'POST', headers, body });
     if (!response.ok) written.failure = statusError(response.status, response.statusText, await response.text());
   } catch {
     written.failure = networkError(new URL(page).host);

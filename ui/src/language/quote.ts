@@ -1,4 +1,5 @@
-// Quotes names for use in a query. Always quoted: a keyword, a digit in front or a dash then needs no thought.
+// Quotes names for use in a query. Where the page writes by itself they are always quoted: a keyword, a digit in front or a
+// dash then needs no thought. What a person types along with is quoted only where it must be.
 
 /** A name as a quoted identifier. */
 export function identifier(name: string): string {
@@ -12,8 +13,12 @@ export function literal(text: string): string {
 
 /** The guide's second query for a measurement: its last 100 points. */
 export function lastPoints(measurement: string): string {
-  const plain = /^[A-Za-z_]\w*$/.test(measurement) && !KEYWORD.test(measurement);
-  return `select * from ${plain ? measurement : identifier(measurement)} order by time desc limit 100`;
+  return `select * from ${asTyped(measurement)} order by time desc limit 100`;
+}
+
+/** A name as a person would type it: quoted only where it must be. */
+export function asTyped(name: string): string {
+  return /^[A-Za-z_]\w*$/.test(name) && !KEYWORD.test(name) ? name : identifier(name);
 }
 
 /** Words that name a measurement only in quotes. */

@@ -2,6 +2,7 @@
 // with the query filled in. The page never runs a query from its address: a link must not be able to change data.
 
 import { endpoint } from '../api/root';
+import { copyText } from './clipboard';
 import { button, make, need } from './dom';
 
 export class LinkDialog {
@@ -30,14 +31,9 @@ export class LinkDialog {
   }
 
   private async copy(input: HTMLInputElement): Promise<void> {
+    const copied = await copyText(input.value);
     input.select();
-    try {
-      await navigator.clipboard.writeText(input.value);
-      this.said.textContent = 'Copied.';
-    } catch {
-      // Clipboards need HTTPS or loopback; the text is selected, so that the keyboard can copy it.
-      this.said.textContent = 'Selected: press Ctrl+C to copy.';
-    }
+    this.said.textContent = copied ? 'Copied.' : 'Selected: press Ctrl+C to copy.';
   }
 }
 

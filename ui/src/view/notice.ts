@@ -7,8 +7,8 @@ import { make } from './dom';
 export function failureView(failure: Failure, query = ''): HTMLElement {
   const view = make('div', { class: 'failure', role: 'alert' }, make('p', { class: 'title' }, failure.title));
   view.append(make('p', { class: 'detail' }, failure.detail));
-  const offset = errorOffset(failure.detail);
-  if (offset !== undefined && query !== '') view.append(markedView(query, offset));
+  const offset = query === '' ? undefined : errorOffset(failure.detail, query);
+  if (offset !== undefined) view.append(markedView(query, offset));
   if (failure.hint !== undefined) view.append(make('p', { class: 'hint' }, failure.hint));
   return view;
 }

@@ -10,12 +10,17 @@ import { Chart } from './chart';
 import { button, make } from './dom';
 import { count } from './format';
 import { failureView } from './notice';
-import { seriesView } from './table';
+import { type Orders, seriesView } from './table';
 
 /** Series drawn at once. */
 const SERIES_STEP = 25;
 
 export class Results {
+  private query = '';
+  /** What the person has done to the tables and charts of the query, which is kept while it runs again. */
+  private orders: Orders = new Map();
+  private readonly charts = new Set<number>();
+
   constructor(
     private readonly place: HTMLElement,
     private readonly ask: (text: string) => void,
@@ -26,7 +31,17 @@ export class Results {
     }
   }
 
+  /** Takes everything away. */
+  clear(): void {
+    this.place.replaceChildren();
+  }
+
   show(query: string, outcome: Outcome): void {
+    if (query !== this.query) {
+      this.query = query;
+      this.orders = new Map();
+      this.charts.clear();
+    }
     const texts = statements(query);
     const views: Node[] = [];
     const whole = outcome.ended === undefined && outcome.failure === undefined;
@@ -56,16 +71,32 @@ export class Results {
     if (result.error !== undefined) view.append(failureView(serverError(result.error)));
     else if (result.series.length === 0) view.append(emptyView());
     const level = text === undefined ? 'h2' : 'h3';
-    const chart = chartView(result, level);
+    const chart = this.chartView(result, level);
     if (chart !== undefined) view.append(chart);
     this.addSeries(view, result, level, 0);
+    return view;
+  }
+
+  /** The numbers of a result over time, drawn once it is opened; undefined when there is no line in them. */
+  private chartView(result: Result, level: 'h2' | 'h3'): HTMLElement | undefined {
+    const points = pointsOf(result.series);
+    if (points.times.length < 2 || points.lines.length === 0) return undefined;
+    const open = this.charts.has(result.statement_id);
+    const view = make('details', { class: 'result-chart', open }, make('summary', {}, 'Chart'));
+    const chart = new Chart({ title: 'Numbers over time', unit: 'plain', level });
+    view.append(chart.element);
+    view.addEventListener('toggle', () => {
+      if (view.open) this.charts.add(result.statement_id);
+      else this.charts.delete(result.statement_id);
+      if (view.open) chart.show(points);
+    });
     return view;
   }
 
   private addSeries(view: HTMLElement, result: Result, level: 'h2' | 'h3', from: number): void {
     const to = Math.min(from + SERIES_STEP, result.series.length);
     result.series.slice(from, to).forEach((series, at) => {
-      view.append(seriesView(series, `series-${result.statement_id}-${from + at}`, level, this.ask));
+      view.append(seriesView(series, `series-${result.statement_id}-${from + at}`, level, this.orders, this.ask));
     });
     const left = result.series.length - to;
     if (left === 0) return;
@@ -85,19 +116,3 @@ function emptyView(): HTMLElement {
   return make('p', { class: 'empty' }, 'Success! (no results to display)');
 }
 
-/** The numbers of a result over time, drawn once it is opened; undefined when there is no line in them. */
-function chartView(result: Result, level: 'h2' | 'h3'): HTMLElement | undefined {
-  const points = pointsOf(result.series);
-  if (points.times.length < 2 || points.lines.length === 0) return undefined;
-  const view = make('details', { class: 'result-chart' }, make('summary', {}, 'Chart'));
-  view.addEventListener(
-    'toggle',
-    () => {
-      const chart = new Chart({ title: 'Numbers over time', unit: 'plain', level });
-      view.append(chart.element);
-      chart.show(points);
-    },
-    { once: true },
-  );
-  return view;
-}

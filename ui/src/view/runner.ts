@@ -1,5 +1,6 @@
-// One query at a time: starts it, tells how far it is, cancels it, shows what it gave.
+// One query at a time: starts it, tells how far it is, cancels it, shows what it gave and where it is wrong.
 
+import { errorOffset } from '../api/failure';
 import { type Outcome, runQuery } from '../api/query';
 import { changes } from '../language/statement';
 import { count, duration } from './format';
@@ -20,6 +21,8 @@ export class Runner {
     private readonly summary: HTMLElement,
     private readonly cancelButton: HTMLButtonElement,
     private readonly heard: (outcome: Outcome) => void,
+    /** Hears where the query is wrong, or that it is not; and whether it failed. */
+    private readonly ended: (wrong_at: number | undefined, is_good: boolean) => void,
   ) {
     cancelButton.addEventListener('click', () => this.cancel());
   }
@@ -50,6 +53,9 @@ export class Runner {
     this.running = undefined;
     this.cancelButton.hidden = true;
     this.results.show(text, outcome);
+    const detail = outcome.failure?.detail;
+    const is_good = !failed(outcome) && outcome.ended !== 'cancelled';
+    this.ended(detail === undefined ? undefined : errorOffset(detail, text), is_good);
     this.summary.textContent = summaryText(outcome);
     this.summary.dataset['state'] = failed(outcome) ? 'failed' : 'done';
     if (outcome.ended !== 'cancelled') this.heard(outcome);

@@ -13,6 +13,7 @@ export class Source {
   private names: string[] = [];
   private retry: number | undefined;
   private asking: AbortController | undefined;
+  private hear: () => void = () => undefined;
 
   /** `wanted` is chosen instead of the usual one, if it exists. */
   constructor(
@@ -28,9 +29,10 @@ export class Source {
     return this.select.value;
   }
 
-  /** `hear` is called when a person chooses another one. */
+  /** `hear` is called when another one is chosen, by a person or because the list is another. */
   changed(hear: () => void): void {
     this.select.addEventListener('change', hear);
+    this.hear = hear;
   }
 
   /** Asks for the databases; what was chosen stays chosen if it still exists. */
@@ -49,7 +51,10 @@ export class Source {
       if (outcome.failure?.status !== 401) this.retry = window.setTimeout(() => this.refreshIfSeen(), RETRY_MS);
       return;
     }
+    const before = this.value;
     this.show(result.series.flatMap((series) => series.rows.map((row) => String(row[0] ?? ''))));
+    // A list that came late: views have asked nothing, or the wrong database.
+    if (before !== this.value) this.hear();
   }
 
   private refreshIfSeen(): void {

@@ -15,7 +15,7 @@ export class Standing {
   }
 
   /** Notes that the store answered, or that it did not. */
-  readonly heard = (outcome: Outcome): void => {
+  readonly heard = (outcome: Pick<Outcome, 'answered' | 'version'>): void => {
     if (outcome.version !== undefined) this.version = outcome.version;
     const text = outcome.answered ? location.host : `${location.host} does not answer`;
     this.dot.dataset['state'] = outcome.answered ? 'up' : 'down';

@@ -1,4 +1,5 @@
-// The views of the page and the addresses that lead to them: `#/query`, `#/explore`, `#/hosts`, `#/containers`. One is shown at
+// The views of the page and the addresses that lead to them: `#/query`, `#/explore`, `#/hosts`, `#/containers`,
+// `#/appliance`. One is shown at
 // a time; what works only while it is seen is told when it comes and goes.
 
 /** What a view does when it is shown and when it is left. */
