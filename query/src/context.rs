@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::paths::Paths;
+use crate::patience::Patience;
 use crate::tasks::Task;
 
 /// The request around a statement.
@@ -21,6 +22,8 @@ pub struct Context {
     pub cancel: Arc<AtomicBool>,
     /// The query in the list of those that run; it ends the statement when it was killed or took too long.
     pub task: Option<Arc<Task>>,
+    /// How long it may take here; only for a statement that changes nothing.
+    pub patience: Option<Arc<Patience>>,
     /// What one statement may take.
     pub limits: Limits,
     /// What goes beyond InfluxDB; off by default.

@@ -16,6 +16,7 @@ use tandem_store::{QueryMemory, Store};
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::patience::Patience;
 use crate::tasks::Task;
 
 /// Points between two looks at whether the query is still wanted.
@@ -30,6 +31,7 @@ const STEP_BYTES: usize = 256 << 10;
 pub(crate) struct Meter<'a> {
     cancel: &'a AtomicBool,
     task: Option<&'a Task>,
+    patience: Option<&'a Patience>,
     points: AtomicU64,
     points_max: u64,
     rows: AtomicU64,
@@ -53,6 +55,7 @@ impl<'a> Meter<'a> {
         Self {
             cancel: &context.cancel,
             task: context.task.as_deref(),
+            patience: context.patience.as_deref(),
             points: AtomicU64::new(0),
             points_max: context.limits.points_max,
             rows: AtomicU64::new(0),
@@ -78,6 +81,9 @@ impl<'a> Meter<'a> {
     pub(crate) fn check(&self) -> Result<(), Error> {
         if let Some(task) = self.task {
             task.check()?;
+        }
+        if let Some(patience) = self.patience {
+            patience.check()?;
         }
         if self.cancel.load(Ordering::Relaxed) {
             Err(Error::Interrupted)

@@ -24,11 +24,13 @@ pub enum Path {
     Threads,
     /// Rows go from columns to the result.
     Columns,
+    /// Rows of functions go from kernels to the result.
+    Lines,
 }
 
 impl Path {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Rows,
         Self::Windows,
         Self::Slabs,
@@ -36,6 +38,7 @@ impl Path {
         Self::Ends,
         Self::Threads,
         Self::Columns,
+        Self::Lines,
     ];
 
     /// The name in `EXPLAIN`.
@@ -49,6 +52,7 @@ impl Path {
             Self::Ends => "ends",
             Self::Threads => "threads",
             Self::Columns => "columns",
+            Self::Lines => "lines",
         }
     }
 }
@@ -58,7 +62,7 @@ impl Path {
 pub struct Paths {
     plain: bool,
     eager: bool,
-    counts: Arc<[AtomicU64; 7]>,
+    counts: Arc<[AtomicU64; 8]>,
 }
 
 impl Paths {

@@ -154,6 +154,18 @@ impl Predicate {
         }
     }
 
+    /// Whether the condition is settled for each series: every row of a candidate fits.
+    pub(crate) fn is_settled(&self) -> bool {
+        fn is_settled(node: &Node) -> bool {
+            match node {
+                Node::Constant(_) | Node::Series(_) => true,
+                Node::Rows(_) => false,
+                Node::And(a, b) | Node::Or(a, b) => is_settled(a) && is_settled(b),
+            }
+        }
+        is_settled(&self.node)
+    }
+
     /// What is left to check in the rows of this series.
     pub(crate) fn residual(&mut self, id: SeriesId) -> Residual {
         let truth: Vec<bool> = self.sets.iter().map(|set| set.contains(id.0)).collect();

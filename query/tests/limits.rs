@@ -163,6 +163,39 @@ fn what_would_hold_too_much_is_refused_by_name() {
 }
 
 #[test]
+fn what_a_limit_leaves_unread_does_not_count() {
+    let (bench, context) = bench(1, 3_000);
+    for paths in [Paths::plain(), Paths::default(), Paths::eager()] {
+        let context = Context {
+            limits: Limits {
+                points_max: 20,
+                ..Limits::default()
+            },
+            paths,
+            ..context.clone()
+        };
+        bench.store.flush().expect("flush");
+        for text in [
+            "SELECT v FROM m LIMIT 5",
+            "SELECT v FROM m ORDER BY time DESC LIMIT 1",
+            "SELECT v FROM m ORDER BY time DESC LIMIT 5 OFFSET 3",
+            "SELECT v FROM m WHERE v > 3 LIMIT 5",
+            "SELECT v FROM m WHERE v < 2990 ORDER BY time DESC LIMIT 5",
+        ] {
+            run(&bench, &context, text).expect(text);
+        }
+        for text in [
+            "SELECT v FROM m LIMIT 50",
+            "SELECT v FROM m WHERE v > 100 LIMIT 5",
+            "SELECT v FROM m",
+        ] {
+            let error = run(&bench, &context, text).expect_err(text).to_string();
+            assert!(error.starts_with("max-select-point limit"), "{error}");
+        }
+    }
+}
+
+#[test]
 fn as_many_queries_run_as_may() {
     let (bench, context) = bench(1, 1);
     let limits = TaskLimits {

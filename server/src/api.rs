@@ -4,6 +4,8 @@
 //! `services/httpd/handler.go`.
 
 mod answers;
+mod at_once;
+mod appliance;
 mod bind_params;
 mod buckets;
 mod delete;
@@ -41,6 +43,7 @@ use tracing::{debug, error, info};
 
 use self::{
     answers::{error_answer, method_not_allowed, not_found, plain},
+    at_once::AtOnce,
     requests::{Kind, Watches},
     route::Route,
 };
@@ -51,6 +54,7 @@ use crate::{
     continuous::ContinuousQueries,
     intake::Intake,
     metrics,
+    neighbours::Neighbours,
     output::Format,
     page,
     sources::Sources,
@@ -108,6 +112,7 @@ pub(crate) struct Api {
     config: Config,
     counters: Arc<Counters>,
     sources: Arc<Sources>,
+    neighbours: Arc<Neighbours>,
     ids: RequestIds,
     version: HeaderValue,
     writes: Arc<Semaphore>,
@@ -115,6 +120,7 @@ pub(crate) struct Api {
     body_kib: Arc<Semaphore>,
     buffers: Buffers,
     watches: Watches,
+    at_once: AtOnce,
     /// Seconds since 1970.
     started_s: i64,
 }
@@ -148,6 +154,7 @@ impl Api {
         sources: Arc<Sources>,
     ) -> io::Result<Self> {
         let version = HeaderValue::try_from(&config.version);
+        let neighbours = Neighbours::new(&config.neighbours).map_err(io::Error::other)?;
         let auth = Auth::new(catalog.clone(), config.auth.clone(), config.queue_wait)?;
         let runner = Runner::new(store.clone(), catalog.clone(), auth.passwords())
             .telling(sources.parts.feed.clone())
@@ -160,6 +167,7 @@ impl Api {
             auth,
             counters: sources.counters.clone(),
             sources,
+            neighbours: Arc::new(neighbours),
             ids: RequestIds::new(),
             version: version.unwrap_or(HeaderValue::from_static(Config::VERSION)),
             writes: Arc::new(Semaphore::new(config.writes_max)),
@@ -167,6 +175,7 @@ impl Api {
             body_kib: Arc::new(Semaphore::new(config.bodies_bytes_max / 1024)),
             buffers: Buffers::default(),
             watches: Watches::default(),
+            at_once: AtOnce::default(),
             started_s: now_ns() / 1_000_000_000,
             config,
         })
@@ -229,7 +238,8 @@ impl Api {
     async fn route(&self, mount: Mount, request: Request<Incoming>, ip: IpAddr) -> Response<Body> {
         let path = request.uri().path();
         let Some(route) = Route::of(path) else {
-            return asset(mount, request.method(), path).unwrap_or_else(not_found);
+            let gzip = takes_gzip(request.headers());
+            return asset(mount, request.method(), path, gzip).unwrap_or_else(not_found);
         };
         let allowed = route.methods();
         if !allowed.contains(request.method()) {
@@ -329,6 +339,8 @@ impl Api {
             Route::Metrics => self.metrics().await,
             Route::Vars => self.vars().await,
             Route::Requests => self.requests(ask).await,
+            Route::Appliance => self.appliance(ask, &identity).await,
+            Route::PeerCounts => self.peer_counts(ask, &identity).await,
             Route::Ping | Route::Status => self.ping(route, &ask.params),
         }
     }
@@ -508,13 +520,21 @@ pub(crate) fn now_ns() -> i64 {
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
+/// Whether a client takes an answer after gzip.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT_ENCODING).iter();
+    accepted
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains("gzip"))
+}
+
 /// The page's file at `path`, where this listener has it.
-fn asset(mount: Mount, method: &Method, path: &str) -> Option<Response<Body>> {
+fn asset(mount: Mount, method: &Method, path: &str, gzip: bool) -> Option<Response<Body>> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return None;
     }
     match mount {
-        Mount::Page => page::serve(path.strip_prefix('/')?),
+        Mount::Page => page::serve(path.strip_prefix('/')?, gzip),
         Mount::Api if path == "/ui" => {
             let mut response = empty(StatusCode::PERMANENT_REDIRECT);
             response
@@ -522,7 +542,7 @@ fn asset(mount: Mount, method: &Method, path: &str) -> Option<Response<Body>> {
                 .insert(header::LOCATION, HeaderValue::from_static("/ui/"));
             Some(response)
         }
-        Mount::Api => page::serve(path.strip_prefix("/ui/")?),
+        Mount::Api => page::serve(path.strip_prefix("/ui/")?, gzip),
     }
 }
 

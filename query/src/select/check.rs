@@ -9,20 +9,19 @@ use tandem_influxql::ast::{Call, DataType, Expr, VarRef};
 use super::plan::{Level, Plan, PlannedSource};
 use super::{subquery, types};
 use crate::error::Error;
+use crate::value::data_type_of;
 
 /// Refuses functions over values that they cannot take.
 ///
 /// # Errors
 /// The first such call.
 pub(super) fn check(plan: &Plan) -> Result<(), Error> {
-    Checker { plan }.level(&plan.level)
+    Checker.level(&plan.level)
 }
 
-struct Checker<'a> {
-    plan: &'a Plan,
-}
+struct Checker;
 
-impl Checker<'_> {
+impl Checker {
     fn level(&self, level: &Level) -> Result<(), Error> {
         if let Some(text) = &level.compiled.bad_offset {
             return Err(Error::refused(text));
@@ -82,12 +81,9 @@ impl Checker<'_> {
     fn is_there(&self, level: &Level, reference: &VarRef) -> bool {
         level.sources.iter().any(|source| match source {
             PlannedSource::Leaf(leaf) => {
-                leaf.measurement.field(&reference.name).is_some()
-                    && self
-                        .plan
-                        .groups
-                        .values()
-                        .any(|group| group.series.contains_key(&leaf.at))
+                let field = leaf.measurement.field(&reference.name).map(data_type_of);
+                field.is_some_and(|field| is_read_as(field, reference.data_type))
+                    && !leaf.found.is_empty()
             }
             PlannedSource::Subquery(inner) => subquery::has_column(inner, reference),
         })
@@ -98,6 +94,21 @@ fn subqueries(level: &Level) -> impl Iterator<Item = &Level> {
     level.sources.iter().filter_map(|source| match source {
         PlannedSource::Leaf(_) => None,
         PlannedSource::Subquery(inner) => Some(&**inner),
+    })
+}
+
+/// Whether a field of one type has values of another: numbers are cast into one another, and nothing else is.
+fn is_read_as(field: DataType, asked: Option<DataType>) -> bool {
+    let is_number = |data_type| {
+        matches!(
+            data_type,
+            DataType::Float | DataType::Integer | DataType::Unsigned
+        )
+    };
+    asked.is_none_or(|asked| {
+        asked == field
+            || asked == DataType::AnyField
+            || is_number(asked) && is_number(field)
     })
 }
 

@@ -101,13 +101,11 @@ impl Prepared {
         let fields = node.fields();
         let fields: Vec<&[u8]> = fields.iter().map(|name| name.as_bytes()).collect();
         let (mut cost, mut series) = (ReadCost::default(), 0);
-        for group in self.plan.groups.values() {
-            for planned in group.series.get(&node.leaf.at).into_iter().flatten() {
-                meter.check()?;
-                series += 1;
-                let view = &node.leaf.measurement.view;
-                view.add_read_cost(&mut cost, planned.id, &fields, node.range)?;
-            }
+        for id in node.leaf.found.ids() {
+            meter.check()?;
+            series += 1;
+            let view = &node.leaf.measurement.view;
+            view.add_read_cost(&mut cost, id, &fields, node.range)?;
         }
         let values = cost.memtable_rows * fields.len() as u64;
         Ok((cost, series, values))
@@ -185,7 +183,8 @@ fn plan(store: &Store, statement: &Explain, context: &Context) -> Result<String,
     }
     let Path { name, reason } = prepared.path(context, &meter)?;
     line(&mut text, "PATH", &format!("{name} ({reason})"));
-    line(&mut text, "NUMBER OF GROUPS", &prepared.plan.groups.len());
+    let groups = prepared.batches(false, 0, &meter).count();
+    line(&mut text, "NUMBER OF GROUPS", &groups);
     line(&mut text, "SIZE OF PLAN", &meter.peak_bytes());
     Ok(text)
 }

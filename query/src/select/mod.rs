@@ -20,6 +20,7 @@ mod cursor;
 mod explain;
 mod fast;
 mod fill;
+mod groups;
 mod into;
 mod limit;
 mod merge;
@@ -41,11 +42,16 @@ use tandem_store::Store;
 
 use self::bind::{Binder, Defaults};
 use self::compile::Compiled;
-use self::fast::Kernels;
+use self::cursor::{Cursor, Row};
+use self::fast::{Kernels, Taker};
+use self::groups::{Batches, Group, GroupKey};
+pub use self::into::Follower;
 use self::into::Writer;
-use self::plan::{Group, GroupKey, Plan};
+use self::plan::Plan;
+use self::point::Tags;
 use self::run::Run;
 use self::window::Options;
+use crate::block::Block;
 use crate::context::Context;
 use crate::error::Error;
 use crate::executor::warn_of_get;
@@ -59,13 +65,13 @@ const ROWS_PER_PIECE: usize = 1_000;
 /// Bytes of rows that are handed over earlier.
 const BYTES_PER_PIECE: usize = 1 << 20;
 
-/// Runs `statement` and hands its rows to `sink`.
+/// Runs `statement` and hands its rows to `sink`; what it writes goes to `follower` too.
 ///
 /// # Errors
 /// What InfluxDB would refuse, what this server cannot do, what the store reports. Rows may have been
 /// handed over before.
 pub(crate) fn execute(
-    store: &Store,
+    (store, follower): (&Store, Option<&dyn Follower>),
     statement: &SelectStatement,
     context: &Context,
     sink: &mut dyn Sink,
@@ -77,13 +83,8 @@ pub(crate) fn execute(
     };
     let level = &prepared.plan.level;
     let columns = &prepared.columns[1..];
-    let mut writer = Writer::new(store, target, context, columns, &level.ranked_by)?;
-    fast::each_group(&prepared, context, &meter, &mut |(name, _), mut rows| {
-        while let Some(row) = rows.next()? {
-            writer.row(name, &row)?;
-        }
-        Ok(())
-    })?;
+    let mut writer = Writer::new((store, follower), target, context, columns, &level.ranked_by)?;
+    fast::all_rows(&prepared, context, &meter, &mut writer)?;
     let written = writer.finish()?;
     warn_of_get(statement, context, sink);
     Ok(sink.series(Series {
@@ -146,7 +147,7 @@ impl Prepared {
         let reach = extended(range, &compiled);
         let typed = Binder::new(store, defaults, reach).bind(compiled)?;
         step("bind");
-        let plan = plan::plan(typed, context.limits.series_max, meter)?;
+        let plan = plan::plan(typed, context, meter)?;
         let compiled = &plan.level.compiled;
         let options = Options {
             range,
@@ -180,13 +181,15 @@ impl Prepared {
         })
     }
 
-    /// The groups in the order of the result.
-    fn groups(&self) -> Vec<(&GroupKey, &Group)> {
-        let mut groups: Vec<_> = self.plan.groups.iter().collect();
-        if !self.options.ascending {
-            groups.reverse();
-        }
-        groups
+    /// The groups in the order of the result, of which about `bytes_max` bytes are held at once; their series
+    /// in the order of their keys if `by_key`.
+    fn batches<'p>(
+        &'p self,
+        by_key: bool,
+        bytes_max: usize,
+        meter: &'p Meter<'p>,
+    ) -> Batches<'p> {
+        Batches::new(&self.plan, self.options.ascending, by_key, bytes_max, meter)
     }
 
     /// The rows of one group.
@@ -196,7 +199,7 @@ impl Prepared {
         kernels: Option<&'a dyn Kernels>,
         context: &'a Context,
         meter: &'a Meter<'a>,
-    ) -> Result<cursor::Cursor<'a>, Error> {
+    ) -> Result<Cursor<'a>, Error> {
         let run = Run {
             level: &self.plan.level,
             group,
@@ -212,12 +215,66 @@ impl Prepared {
 
     /// Hands all rows to the sink.
     fn rows(&self, context: &Context, meter: &Meter<'_>, sink: &mut dyn Sink) -> Result<(), Error> {
-        let group_by = &self.plan.level.group_by;
+        let mut taker = ToSink {
+            prepared: self,
+            meter,
+            sink,
+        };
+        fast::all_rows(self, context, meter, &mut taker)
+    }
+
+    /// The header of a group.
+    fn header(&self, key: &GroupKey) -> Series {
         let zone = self.time_zone.as_deref();
-        fast::all_rows(self, context, meter, sink, &mut |key, rows, sink| {
-            let header = header(key, group_by, &self.columns, zone);
-            emit(rows, &header, meter, sink)
-        })
+        header(key, &self.plan.level.group_by, &self.columns, zone)
+    }
+}
+
+/// Hands rows to a sink.
+struct ToSink<'s, 'm> {
+    prepared: &'s Prepared,
+    meter: &'s Meter<'m>,
+    sink: &'s mut dyn Sink,
+}
+
+impl Taker for ToSink<'_, '_> {
+    fn rows(&mut self, key: &GroupKey, rows: Cursor<'_>) -> Result<(), Error> {
+        emit(rows, &self.prepared.header(key), self.meter, self.sink)
+    }
+
+    fn block(&mut self, key: &GroupKey, block: &Block<'_>) -> Result<(), Error> {
+        Ok(self.sink.block(&self.prepared.header(key), block)?)
+    }
+
+    fn sink(&mut self) -> Option<&mut dyn Sink> {
+        Some(self.sink)
+    }
+}
+
+impl Taker for Writer<'_> {
+    fn rows(&mut self, (name, _): &GroupKey, mut rows: Cursor<'_>) -> Result<(), Error> {
+        while let Some(row) = rows.next()? {
+            self.row(name, &row)?;
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, (name, values): &GroupKey, block: &Block<'_>) -> Result<(), Error> {
+        let tags = Tags::new(values.clone());
+        for at in 0..block.len() {
+            let source = block.source(at);
+            let row = Row {
+                time_ns: block.times_ns[source],
+                tags: tags.clone(),
+                values: block.columns.iter().map(|c| c.value(source)).collect(),
+            };
+            self.row(name, &row)?;
+        }
+        Ok(())
+    }
+
+    fn sink(&mut self) -> Option<&mut dyn Sink> {
+        None
     }
 }
 
@@ -296,7 +353,7 @@ fn header(
         .map(|tag| tag.clone().into_bytes())
         .zip(values.iter().cloned());
     Series {
-        name: Some(name.clone()),
+        name: Some(name.to_vec()),
         tags: (!group_by.is_empty()).then(|| tags.collect()),
         columns: columns.to_vec(),
         values: Vec::new(),
@@ -306,7 +363,7 @@ fn header(
 
 /// Hands the rows of one group to the sink, piece by piece; nothing where there is no row.
 fn emit(
-    mut cursor: cursor::Cursor<'_>,
+    mut cursor: Cursor<'_>,
     header: &Series,
     meter: &Meter<'_>,
     sink: &mut dyn Sink,

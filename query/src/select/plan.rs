@@ -1,25 +1,27 @@
 //! A bound statement, ready to run: every expression lowered to slots, every series found and put
 //! into its group.
 //!
-//! The groups of an outermost statement are known from the index before a row is read: each has a
-//! measurement and a value for each tag of `GROUP BY`. They are run one after the other in the order
+//! The groups of an outermost statement are known from the index before a row is read (`groups`): each has
+//! a measurement and a value for each tag of `GROUP BY`. They are run one after the other in the order
 //! of the result. A subquery is run inside of the group of the statement around it, and keeps its
 //! own groups apart by the tags of its points.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use tandem_influxql::ast::{Call, DataType, Expr, Field, VarRef};
-use tandem_model::{SeriesId, SeriesKey};
+use tandem_model::SeriesId;
 
 use super::bind::{BoundMeasurement, Typed, TypedSource, ranking_tags};
 use super::compile::Compiled;
+use super::groups::{Found, Residuals};
 use super::{columns, types};
+use crate::context::Context;
 use crate::error::Error;
 use crate::lower::lower;
 use crate::meter::Meter;
 use crate::predicate::{Predicate, Residual};
+use crate::result::Value;
 use crate::scalar::{Math, Scalar};
 
 /// A statement or a subquery.
@@ -85,88 +87,73 @@ pub(crate) struct Leaf {
     pub(crate) at: usize,
     /// The measurement.
     pub(crate) measurement: BoundMeasurement,
+    /// The name of the measurement.
+    pub(crate) name: Rc<[u8]>,
     /// The references that residual conditions read, by slot.
     pub(crate) conditions: Vec<VarRef>,
+    /// What is left of the condition for each series.
+    pub(crate) residuals: Residuals,
+    /// Its series, by group.
+    pub(crate) found: Found,
 }
 
-/// One series and what is left to check in its rows.
-#[derive(Clone, Debug)]
-pub(crate) struct PlannedSeries {
-    /// The series.
-    pub(crate) id: SeriesId,
-    /// Its canonical key.
-    pub(crate) key: Rc<[u8]>,
-    /// What is left of the condition; `None` when every row fits.
-    pub(crate) residual: Option<Arc<Scalar>>,
-}
-
-/// One series of the result.
-#[derive(Debug, Default)]
-pub(crate) struct Group {
-    /// What each leaf reads for it, sorted by key.
-    pub(crate) series: ByLeaf,
-}
-
-/// Series by the leaf that reads them. Nearly all groups have one leaf, and there may be a million groups, so
-/// this is a list and no map.
-#[derive(Debug, Default)]
-pub(crate) struct ByLeaf(Vec<(usize, Vec<PlannedSeries>)>);
-
-impl ByLeaf {
-    pub(crate) fn get(&self, leaf: &usize) -> Option<&Vec<PlannedSeries>> {
-        let found = self.0.iter().find(|(at, _)| at == leaf);
-        found.map(|(_, series)| series)
+impl Leaf {
+    /// The values of these tags in a series, empty where it has none.
+    pub(crate) fn tag_values(&self, id: SeriesId, tags: &[String]) -> Vec<Vec<u8>> {
+        let values = self.measurement.view.tag_values_at(id, tags);
+        values.unwrap_or_else(|| vec![Vec::new(); tags.len()])
     }
 
-    pub(crate) fn contains_key(&self, leaf: &usize) -> bool {
-        self.get(leaf).is_some()
-    }
-
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &usize> {
-        self.0.iter().map(|(at, _)| at)
-    }
-
-    pub(crate) const fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn insert(&mut self, leaf: usize, mut series: Vec<PlannedSeries>) {
-        series.shrink_to_fit();
-        self.0.reserve_exact(1);
-        self.0.push((leaf, series));
+    /// The same as they are selected: null where the series has none.
+    pub(crate) fn tags(&self, id: SeriesId, tags: &[String]) -> Vec<Value> {
+        let value = |text: Vec<u8>| match text.is_empty() {
+            true => Value::Null,
+            false => Value::String(text),
+        };
+        let values = self.tag_values(id, tags);
+        values.into_iter().map(value).collect()
     }
 }
-
-/// Measurement and tag values, in the order of `GROUP BY` keys: the order of the result.
-pub(crate) type GroupKey = (Vec<u8>, Vec<Vec<u8>>);
 
 /// A statement that can be run.
 #[derive(Debug)]
 pub(crate) struct Plan {
     /// The outermost statement.
     pub(crate) level: Level,
-    /// Its groups.
-    pub(crate) groups: BTreeMap<GroupKey, Group>,
 }
 
-/// Plans a bound statement that may read at most `series_max` series (0: any number).
+impl Plan {
+    /// All measurements that are read, those of subqueries too, in the order of their numbers.
+    pub(crate) fn leaves(&self) -> Vec<&Leaf> {
+        fn collect<'p>(level: &'p Level, leaves: &mut Vec<&'p Leaf>) {
+            for source in &level.sources {
+                match source {
+                    PlannedSource::Leaf(leaf) => leaves.push(leaf),
+                    PlannedSource::Subquery(inner) => collect(inner, leaves),
+                }
+            }
+        }
+        let mut leaves = Vec::new();
+        collect(&self.level, &mut leaves);
+        leaves
+    }
+}
+
+/// Plans a bound statement.
 ///
 /// # Errors
 /// Too many series, also for the memory there is; regular expressions that do not compile.
-pub(crate) fn plan(typed: Typed, series_max: usize, meter: &Meter<'_>) -> Result<Plan, Error> {
+pub(crate) fn plan(typed: Typed, context: &Context, meter: &Meter<'_>) -> Result<Plan, Error> {
     let mut planner = Planner {
         meter,
         leaves: 0,
         series: 0,
-        series_max,
+        series_max: context.limits.series_max,
+        is_plain: context.paths.is_plain(),
         outer: sorted(&typed.dimensions),
-        groups: BTreeMap::new(),
     };
     let level = planner.level(typed, &[], (0, 0))?;
-    Ok(Plan {
-        level,
-        groups: planner.groups,
-    })
+    Ok(Plan { level })
 }
 
 fn sorted(tags: &[String]) -> Vec<String> {
@@ -176,20 +163,18 @@ fn sorted(tags: &[String]) -> Vec<String> {
     tags
 }
 
-/// Bytes of a planned series beside its key, and of the group that it may be alone in, about.
-const PLANNED_BYTES: usize = size_of::<PlannedSeries>() + 32;
-const GROUP_BYTES: usize = 256;
 /// Series between two looks at whether the query is still wanted.
-const SERIES_PER_CHECK: usize = 1_024;
+const SERIES_PER_CHECK: u64 = 1_024;
 
 struct Planner<'a> {
     meter: &'a Meter<'a>,
     leaves: usize,
     series: usize,
     series_max: usize,
+    /// Whether to put groups in order without the help of the index.
+    is_plain: bool,
     /// The tags that the outermost statement groups by.
     outer: Vec<String>,
-    groups: BTreeMap<GroupKey, Group>,
 }
 
 impl Planner<'_> {
@@ -277,90 +262,51 @@ impl Planner<'_> {
         let view = measurement.view.clone();
         let mut predicate =
             Predicate::new(condition, &view, &measurement.name, &measurement.fields)?;
-        let mut tag_sets: BTreeMap<Vec<Vec<u8>>, Vec<PlannedSeries>> = BTreeMap::new();
-        for id in predicate.candidates() {
-            let id = SeriesId(id);
-            let residual = match predicate.residual(id) {
-                Residual::Never => continue,
-                Residual::Always => None,
-                Residual::When(scalar) => Some(scalar),
-            };
-            self.series += 1;
-            if self.series_max > 0 && self.series > self.series_max {
-                return Err(Error::SeriesLimit {
-                    found: self.series,
-                    max: self.series_max,
-                });
+        let candidates = predicate.candidates();
+        let found = usize::try_from(candidates.len()).unwrap_or(usize::MAX);
+        let ids: Vec<u32> = if predicate.is_settled() {
+            self.count(found)?;
+            self.meter.grow(4 * found)?;
+            candidates.iter().collect()
+        } else {
+            let mut ids = Vec::new();
+            self.meter.grow(4 * found)?;
+            for (number, id) in (0_u64..).zip(&candidates) {
+                if number.is_multiple_of(SERIES_PER_CHECK) {
+                    self.meter.check()?;
+                }
+                if !matches!(predicate.residual(SeriesId(id)), Residual::Never) {
+                    self.count(1)?;
+                    ids.push(id);
+                }
             }
-            if self.series.is_multiple_of(SERIES_PER_CHECK) {
-                self.meter.check()?;
-            }
-            let key = view.series_key(id);
-            let values = tag_values(&key, &self.outer);
-            let bytes = PLANNED_BYTES + key.len();
-            let own_bytes: usize = values.iter().map(|v| 2 * (size_of_val(v) + v.len())).sum();
-            let tag_set = tag_sets
-                .entry(values)
-                .or_insert_with(|| Vec::with_capacity(1));
-            let is_new = tag_set.is_empty();
-            self.meter
-                .grow(bytes + if is_new { GROUP_BYTES + own_bytes } else { 0 })?;
-            tag_set.push(PlannedSeries {
-                id,
-                key: key.into(),
-                residual,
-            });
-        }
-        let (skip, take) = match (slimit, soffset) {
-            (0, 0) => (0, u64::MAX),
-            (limit, offset) => (offset, limit),
+            ids
         };
-        let mut tag_sets: Vec<_> = tag_sets.into_iter().collect();
-        tag_sets.sort_by_cached_key(|(values, _)| tag_set_key(&self.outer, values));
-        let chosen = tag_sets
-            .into_iter()
-            .skip(usize::try_from(skip).unwrap_or(usize::MAX))
-            .take(usize::try_from(take).unwrap_or(usize::MAX));
-        for (values, mut series) in chosen {
-            series.sort_by(|a, b| a.key.cmp(&b.key));
-            let group = self
-                .groups
-                .entry((measurement.name.clone(), values))
-                .or_default();
-            group.series.insert(at, series);
-        }
+        let mut series = Found::new(&view, &self.outer, ids, self.is_plain, self.meter)?;
+        // It has them now.
+        self.meter.shrink(4 * found);
+        series.choose(&view, &self.outer, (slimit, soffset), self.meter)?;
         Ok(Leaf {
             at,
+            name: measurement.name.as_slice().into(),
             measurement,
             conditions: predicate.references().to_vec(),
+            residuals: Residuals::new(predicate),
+            found: series,
         })
     }
-}
 
-/// The order in which `SLIMIT` and `SOFFSET` count: by the keys of the tags that are there, then by
-/// their values (`influxdata/influxdb tsdb/meta.go` `MakeTagsKey`). It is not that of the result.
-fn tag_set_key(tags: &[String], values: &[Vec<u8>]) -> Vec<u8> {
-    let present = || {
-        tags.iter()
-            .zip(values)
-            .filter(|(_, value)| !value.is_empty())
-    };
-    let keys = present().map(|(tag, _)| tag.as_bytes());
-    let values = present().map(|(_, value)| value.as_slice());
-    keys.chain(values).collect::<Vec<_>>().join(&b'|')
-}
-
-/// The values of these tags in a series, empty where it has none.
-pub(crate) fn tag_values(series_key: &[u8], tags: &[String]) -> Vec<Vec<u8>> {
-    let mut values = vec![Vec::new(); tags.len()];
-    if !tags.is_empty() {
-        for (key, value) in SeriesKey::split(series_key).1 {
-            if let Ok(at) = tags.binary_search_by(|tag| tag.as_bytes().cmp(&key)) {
-                values[at] = value;
-            }
+    /// Counts series to their bound.
+    fn count(&mut self, series: usize) -> Result<(), Error> {
+        self.series += series;
+        if self.series_max > 0 && self.series > self.series_max {
+            return Err(Error::SeriesLimit {
+                found: self.series_max + 1,
+                max: self.series_max,
+            });
         }
+        self.meter.check()
     }
-    values
 }
 
 /// The slots of a level, each by the text of what it stands for.

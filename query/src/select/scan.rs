@@ -6,7 +6,8 @@ use tandem_influxql::ast::{DataType, VarRef};
 use tandem_model::TimeRange;
 use tandem_store::{Order, Rows, SeriesReader, Values};
 
-use super::plan::{Leaf, PlannedSeries, Slotted, tag_values};
+use super::groups::PlannedSeries;
+use super::plan::{Leaf, Slotted};
 use super::point::{Point, Points, Tags};
 use super::window::Options;
 use crate::error::Error;
@@ -155,14 +156,9 @@ impl<'a> Scan<'a> {
         } else {
             Order::Descending
         };
-        let tags = Tags::new(tag_values(&series.key, group_by));
+        let tags = Tags::new(leaf.tag_values(series.id, group_by));
         let range = options.range;
-        let tag_value =
-            |tag: &String| match tag_values(&series.key, std::slice::from_ref(tag)).pop() {
-                Some(value) if !value.is_empty() => Value::String(value),
-                _ => Value::Null,
-            };
-        let tag_values = columns.tags.iter().map(tag_value).collect();
+        let tag_values = leaf.tags(series.id, &columns.tags);
         Ok(Self {
             leaf,
             columns,

@@ -1,8 +1,8 @@
 //! `/query`: statements in, results out while they are computed.
 //!
-//! A query runs on a thread of its own. It ends when its client goes away, also in the middle of a
-//! computation that has not written anything yet. What goes wrong while it runs is part of an answer
-//! with status 200.
+//! A query runs on a thread of its own, unless it is done in no time (`at_once`). It ends when its client
+//! goes away, also in the middle of a computation that has not written anything yet. What goes wrong while it
+//! runs is part of an answer with status 200.
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
@@ -24,7 +24,7 @@ use super::{Api, Ask, SetOnDrop, bind_params, encoding::body_answer, finished, m
 use crate::{
     auth::Identity,
     output::{Chunks, Epoch, Opening, Outlet, Output, Style},
-    statements::Runner,
+    statements::{RunError, Runner},
 };
 
 /// What a statement that comes after a failed one is answered with.
@@ -99,6 +99,7 @@ impl Api {
             extensions: self.config.query_extensions,
             ..Context::default()
         };
+        let look = self.at_once.look(&query, text, &style);
         let text = redact_passwords(text);
 
         let place = self.turn(&self.queries, 1, ask).await?;
@@ -111,20 +112,39 @@ impl Api {
             return Ok(empty(StatusCode::NO_CONTENT));
         }
 
-        let accepts = ask.headers.get_all(header::ACCEPT_ENCODING).iter();
-        let gzip = accepts
-            .filter_map(|value| value.to_str().ok())
-            .any(|value| value.contains("gzip"));
+        let listed = listed(&runner, text, context);
+        let gzip = super::takes_gzip(&ask.headers);
+        let encoded = |body: Body| {
+            let mut response = Response::new(body);
+            if gzip {
+                let encoding = HeaderValue::from_static("gzip");
+                response
+                    .headers_mut()
+                    .insert(header::CONTENT_ENCODING, encoding);
+            }
+            response
+        };
+        if let (Some(look), Ok((_, context))) = (look, &listed) {
+            let _active = self.counters.queries_active.hold();
+            let answer =
+                self.at_once
+                    .run(look, &runner, &query, context, &identity, style, gzip);
+            if let Some((answer, bytes)) = answer {
+                self.counters.query_bytes.add(bytes);
+                return Ok(encoded(Body::from(answer)));
+            }
+        }
         let (opening, opened) = oneshot::channel();
         let (counters, stall_max) = (self.counters.clone(), self.config.reader_stall_max);
         let flag = gone.clone();
         let running = tokio::task::spawn_blocking(move || {
             let _active = counters.queries_active.hold();
             let output = Output::new(style, Outlet::new(opening, gzip, stall_max, flag));
-            if let Ok(bytes) = run(&runner, &query, text, context, &identity, output) {
+            let context = listed.as_ref().map(|(_, context)| context);
+            if let Ok(bytes) = run(&runner, &query, context, &identity, output) {
                 counters.query_bytes.add(bytes);
             }
-            drop(place);
+            drop((listed, place));
         });
         let guard = SetOnDrop::new(gone);
         let body = match opened.await {
@@ -137,13 +157,7 @@ impl Api {
             }
         };
         guard.disarm();
-        let mut response = Response::new(body);
-        if gzip {
-            response
-                .headers_mut()
-                .insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        Ok(response)
+        Ok(encoded(body))
     }
 
     /// The parameters: those of a form body first, then those of the URL, then a text that was
@@ -160,7 +174,7 @@ impl Api {
         if ask.method != Method::POST || !(is_form || is_multipart) {
             return Ok(ask.params.clone());
         }
-        let payload = read_body(body, self.config.body_bytes_max, self.config.body_stall_max).await;
+        let payload = read_body(body, self.config.body_bytes_max, self.config.pace()).await;
         let form = payload.map_err(|error| {
             let (status, text) = body_answer(&error);
             ask.error(status, &text)
@@ -193,19 +207,18 @@ impl Api {
 
 /// Runs the statements one after another. After one that failed the others are not executed, and
 /// each of them says so, so that results and statements stay paired.
-fn run(
+pub(super) fn run(
     runner: &Runner,
     query: &Query,
-    text: String,
-    context: Context,
+    context: Result<&Context, &String>,
     identity: &Identity,
     mut output: Output,
 ) -> Result<u64, tandem_http::Gone> {
-    let (_listed, context) = match listed(runner, text, context) {
-        Ok(listed) => listed,
+    let context = match context {
+        Ok(context) => context,
         Err(error) => {
             output.begin(0, Chunks::Whole);
-            output.end(Some(error))?;
+            output.end(Some(error.clone()))?;
             return output.finish();
         }
     };
@@ -215,12 +228,10 @@ fn run(
         let error = if failed {
             Some(NOT_EXECUTED.to_owned())
         } else {
-            runner
-                .execute(statement, &context, identity, &mut output)
-                .err()
-                .map(|error| error.to_string())
+            let done = runner.execute(statement, context, identity, &mut output);
+            failed = done.as_ref().is_err_and(RunError::ends_request);
+            done.err().map(|error| error.to_string())
         };
-        failed |= error.is_some();
         output.end(error)?;
         if output.is_full() {
             break;
@@ -236,7 +247,12 @@ fn chunks(statement: &Statement) -> Chunks {
         Statement::Select(_)
         | Statement::Explain(_)
         | Statement::ShowFieldKeys(_)
-        | Statement::ShowSeries(_) => Chunks::Rows,
+        | Statement::ShowSeries(_)
+        | Statement::ShowSeriesCardinality(_)
+        | Statement::ShowMeasurementCardinality(_)
+        | Statement::ShowTagKeyCardinality(_)
+        | Statement::ShowFieldKeyCardinality(_)
+        | Statement::ShowTagValuesCardinality(_) => Chunks::Rows,
         Statement::ShowTagKeys(_) | Statement::ShowTagValues(_) => Chunks::Series,
         _ => Chunks::Whole,
     }

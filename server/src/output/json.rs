@@ -14,7 +14,7 @@ use super::{
     layout::Layout,
     number::{write_integer, write_json_float},
     outlet::Outlet,
-    time::{Epoch, write_rfc3339, write_units},
+    time::{Day, Epoch, write_rfc3339, write_units},
 };
 
 /// Writes the answer of one request.
@@ -27,6 +27,8 @@ pub(crate) struct JsonOutput {
     /// The list of results is open.
     results: bool,
     statement: Statement,
+    /// The day of the last time in columns.
+    day: Day,
     /// JSON's word for a value that it cannot hold.
     unsupported: Option<&'static str>,
 }
@@ -83,6 +85,7 @@ impl JsonOutput {
             chunk_rows,
             results: false,
             statement: Statement::default(),
+            day: Day::default(),
             unsupported: None,
         }
     }
@@ -172,14 +175,16 @@ impl JsonOutput {
         let time_ns = block.times_ns[row];
         match self.epoch {
             Epoch::Units { ns } => write_units(out, time_ns, ns),
-            Epoch::Rfc3339 => {
-                out.push(b'"');
-                write_rfc3339(out, time_ns, open.zone.as_ref());
-                out.push(b'"');
-            }
+            Epoch::Rfc3339 => match &open.zone {
+                None => self.day.write_quoted(out, time_ns),
+                zone => {
+                    out.push(b'"');
+                    write_rfc3339(out, time_ns, zone.as_ref());
+                    out.push(b'"');
+                }
+            },
         }
         for column in columns {
-            out.push(b',');
             column.write(out, row);
         }
         out.push(b']');

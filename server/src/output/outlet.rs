@@ -43,6 +43,8 @@ pub(crate) struct Outlet {
     state: State,
     stall_max: Duration,
     gone: Arc<AtomicBool>,
+    /// Whether the answer may only leave as a whole.
+    in_one_piece: bool,
     /// Bytes of the answer before gzip.
     bytes: u64,
 }
@@ -68,7 +70,16 @@ impl Outlet {
             state: State::Held(opening),
             stall_max,
             gone,
+            in_one_piece: false,
             bytes: 0,
+        }
+    }
+
+    /// As it is, but an answer that would leave in pieces counts as one without a reader.
+    pub(crate) fn in_one_piece(self) -> Self {
+        Self {
+            in_one_piece: true,
+            ..self
         }
     }
 
@@ -103,7 +114,9 @@ impl Outlet {
     /// Sends all that was written.
     pub(crate) fn flush(&mut self) -> Result<(), Gone> {
         self.bytes += self.buffer.len() as u64;
-        let mut piece = std::mem::take(&mut self.buffer);
+        // The next piece will be about as long as pieces are.
+        let next = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 8);
+        let mut piece = std::mem::replace(&mut self.buffer, next);
         if let Some(gzip) = &mut self.gzip {
             // Writing to a `Vec` does not fail; the flush ends a block that the reader can inflate.
             let _ = gzip.write_all(&piece).and_then(|()| gzip.flush());
@@ -134,6 +147,10 @@ impl Outlet {
     }
 
     fn send(&mut self, piece: Vec<u8>) -> Result<(), Gone> {
+        if self.in_one_piece {
+            self.state = State::Gone;
+            return Err(Gone);
+        }
         if let State::Held(_) = self.state {
             let (writer, body) = stream(PIECES_MAX, self.stall_max, self.gone.clone());
             if let State::Held(opening) = std::mem::replace(&mut self.state, State::Flowing(writer))

@@ -78,6 +78,52 @@ pub(crate) fn write_rfc3339(out: &mut Vec<u8>, time_ns: i64, zone: Option<&TimeZ
     two(out, minutes % 60);
 }
 
+/// A day, and how texts of times in it begin: most times of a result are of the same day as the one before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Day {
+    /// Seconds since 1970 at its start.
+    start_s: i64,
+    text: [u8; 12],
+}
+
+impl Default for Day {
+    fn default() -> Self {
+        Self {
+            start_s: 0,
+            text: *b"\"1970-01-01T",
+        }
+    }
+}
+
+impl Day {
+    /// Appends `time_ns` in UTC as Go's RFC3339Nano, in quotes.
+    pub(crate) fn write_quoted(&mut self, out: &mut Vec<u8>, time_ns: i64) {
+        let seconds = time_ns.div_euclid(SECOND_NS);
+        if time_ns.rem_euclid(SECOND_NS) != 0 {
+            out.push(b'"');
+            write_rfc3339(out, time_ns, None);
+            return out.push(b'"');
+        }
+        if !(0..DAY_SECONDS).contains(&(seconds - self.start_s)) {
+            self.start_s = seconds - seconds.rem_euclid(DAY_SECONDS);
+            let mut text = Vec::with_capacity(32);
+            write_rfc3339(&mut text, time_ns, None);
+            self.text[1..].copy_from_slice(&text[..11]);
+        }
+        let second = seconds - self.start_s;
+        let digits = |value: i64| [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8];
+        let ([a, b], [c, d], [e, f]) = (
+            digits(second / 3600),
+            digits(second / 60 % 60),
+            digits(second % 60),
+        );
+        let mut quoted = [0; 22];
+        quoted[..12].copy_from_slice(&self.text);
+        quoted[12..].copy_from_slice(&[a, b, b':', c, d, b':', e, f, b'Z', b'"']);
+        out.extend_from_slice(&quoted);
+    }
+}
+
 /// Appends a time in units of `unit_ns`.
 pub(crate) fn write_units(out: &mut Vec<u8>, time_ns: i64, unit_ns: i64) {
     write_integer(out, time_ns / unit_ns);
@@ -109,6 +155,31 @@ fn civil(days: i64) -> (i64, i64, i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_prints_what_each_time_is() {
+        let mut day = Day::default();
+        for time_ns in [
+            0,
+            86_399 * SECOND_NS,
+            86_400 * SECOND_NS,
+            1_451_606_400 * SECOND_NS,
+            1_451_606_400 * SECOND_NS + 1_500_000,
+            1_451_692_799 * SECOND_NS,
+            -SECOND_NS,
+            -86_400 * SECOND_NS,
+            i64::MIN + 2,
+            i64::MAX,
+            9_223_372_036 * SECOND_NS,
+            -9_223_372_036 * SECOND_NS,
+        ] {
+            let (mut quoted, mut text) = (Vec::new(), vec![b'"']);
+            day.write_quoted(&mut quoted, time_ns);
+            write_rfc3339(&mut text, time_ns, None);
+            text.push(b'"');
+            assert_eq!(quoted, text, "{time_ns}");
+        }
+    }
 
     #[track_caller]
     fn check(time_ns: i64, zone: Option<&str>, expected: &str) {

@@ -4,6 +4,7 @@
 //! plain executor looks at the two points that come first when all are merged by time; one point of each
 //! series is enough for that, because two points of one series never have the same time.
 
+use tandem_influxql::ast::DataType;
 use tandem_store::{Batch, Flow, Order, Segment, StoreError, Summary, Visitor};
 
 use super::cells::cast_cell;
@@ -152,7 +153,18 @@ impl Visitor for Finder<'_> {
     }
 }
 
-fn end(summary: &Summary, order: Order) -> Value {
+/// Whether a summary is of values of this type, so that it says what the rows would.
+pub(super) const fn summary_is(summary: &Summary, data_type: DataType) -> bool {
+    matches!(
+        (summary, data_type),
+        (Summary::Float(_), DataType::Float)
+            | (Summary::Integer(_), DataType::Integer)
+            | (Summary::Unsigned(_), DataType::Unsigned)
+    )
+}
+
+/// The value at the end where an order begins.
+pub(super) fn end(summary: &Summary, order: Order) -> Value {
     let is_first = order == Order::Ascending;
     match summary {
         Summary::Float(f) => Value::Float(if is_first { f.first } else { f.last }),

@@ -12,7 +12,8 @@ use tandem_store::{Batch, StoreError, ValuesSlice};
 use super::cells::{cast_cell, is_of};
 use crate::result::Value;
 use crate::scalar::Scalar;
-use crate::select::plan::{Leaf, PlannedSeries, tag_values};
+use crate::select::groups::PlannedSeries;
+use crate::select::plan::Leaf;
 
 /// Where the value of a slot of a condition comes from.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,37 @@ enum Slot {
     Field(usize, Option<DataType>),
     /// A tag of the series, or nothing.
     Constant(Value),
+}
+
+/// Makes the conditions of one series after another; those that are alike are one.
+#[derive(Debug, Default)]
+pub(super) struct Filters {
+    last: Option<(Arc<Scalar>, Arc<Filter>)>,
+}
+
+impl Filters {
+    /// The condition that is left for `series`; `None` when every row fits. `field` gives the place of
+    /// a field among those that are read.
+    pub(super) fn of(
+        &mut self,
+        leaf: &Leaf,
+        series: &PlannedSeries,
+        field: &mut dyn FnMut(&str) -> usize,
+    ) -> Option<Arc<Filter>> {
+        let scalar = series.residual.as_ref()?;
+        if let Some((known, filter)) = &self.last
+            && Arc::ptr_eq(known, scalar)
+        {
+            return Some(Arc::clone(filter));
+        }
+        let filter = Arc::new(Filter::new(leaf, series, scalar, field));
+        // What it says of tags is true of this series alone.
+        let is_of_all = |slot: &Slot| matches!(slot, Slot::Field(..));
+        if filter.slots.iter().all(is_of_all) {
+            self.last = Some((Arc::clone(scalar), Arc::clone(&filter)));
+        }
+        Some(filter)
+    }
 }
 
 /// A condition that the rows of a series have to fit.
@@ -55,14 +87,12 @@ enum Literal {
 }
 
 impl Filter {
-    /// The condition that is left for `series`; `None` when every row fits. `field` gives the place of
-    /// a field among those that are read.
-    pub(super) fn new(
+    fn new(
         leaf: &Leaf,
         series: &PlannedSeries,
+        scalar: &Scalar,
         field: &mut dyn FnMut(&str) -> usize,
-    ) -> Option<Self> {
-        let scalar = series.residual.as_ref()?;
+    ) -> Self {
         let slots: Vec<Slot> = leaf
             .conditions
             .iter()
@@ -78,11 +108,11 @@ impl Filter {
         fields.sort_unstable();
         fields.dedup();
         let node = node(scalar, &slots);
-        Some(Self {
+        Self {
             node,
             slots,
             fields,
-        })
+        }
     }
 
     /// The rows of a batch that fit.
@@ -234,10 +264,7 @@ fn slot(
     match reference.data_type {
         None | Some(DataType::Tag) => {
             let name = std::slice::from_ref(&reference.name);
-            Slot::Constant(match tag_values(&series.key, name).pop() {
-                Some(value) if !value.is_empty() => Value::String(value),
-                _ => Value::Null,
-            })
+            Slot::Constant(leaf.tags(series.id, name).pop().unwrap_or(Value::Null))
         }
         Some(_) => Slot::Constant(Value::Null),
     }

@@ -74,23 +74,53 @@ impl Owned {
         }
     }
 
-    /// Appends row `row` of `from`, which is of the same type.
-    fn push_from(&mut self, from: &Self, row: usize) {
-        match (self, from) {
-            (Self::Float(to, bits), Self::Float(from, written)) => {
-                copy(to, bits, from, written, row);
+    /// Appends one value; null where it is of another type.
+    fn push(&mut self, value: Value) {
+        fn one<T: Typed + Default>(
+            values: &mut Vec<T>,
+            written: &mut Option<Bitmap>,
+            value: Option<T>,
+        ) {
+            if value.is_none() || written.is_some() {
+                let bits = written.get_or_insert_with(|| Bitmap::filled(values.len(), true));
+                bits.push(value.is_some());
             }
-            (Self::Integer(to, bits), Self::Integer(from, written)) => {
-                copy(to, bits, from, written, row);
+            values.push(value.unwrap_or_default());
+        }
+        match self {
+            Self::Nothing => {}
+            Self::Float(values, written) => one(values, written, f64::of(&value)),
+            Self::Integer(values, written) => one(values, written, i64::of(&value)),
+            Self::Unsigned(values, written) => one(values, written, u64::of(&value)),
+            Self::Boolean(values, written) => one(values, written, bool::of(&value)),
+            Self::Values(values) => values.push(value),
+        }
+    }
+
+    /// Appends the rows at `places`, series and row, of the columns that `of` gives, which are of the same type.
+    fn push_all<'o>(&mut self, places: &[(u32, u32)], of: impl Fn(u32) -> &'o Self) {
+        macro_rules! copy_all {
+            ($variant:ident, $to:expr, $bits:expr) => {
+                for (series, row) in places {
+                    if let Self::$variant(from, written) = of(*series) {
+                        copy($to, $bits, from, written, *row as usize);
+                    }
+                }
+            };
+        }
+        match self {
+            Self::Nothing => {}
+            Self::Float(to, bits) => copy_all!(Float, to, bits),
+            Self::Integer(to, bits) => copy_all!(Integer, to, bits),
+            Self::Unsigned(to, bits) => copy_all!(Unsigned, to, bits),
+            Self::Boolean(to, bits) => copy_all!(Boolean, to, bits),
+            Self::Values(to) => {
+                for (series, row) in places {
+                    if let Self::Values(from) = of(*series) {
+                        to.push(from[*row as usize].clone());
+                    }
+                }
             }
-            (Self::Unsigned(to, bits), Self::Unsigned(from, written)) => {
-                copy(to, bits, from, written, row);
-            }
-            (Self::Boolean(to, bits), Self::Boolean(from, written)) => {
-                copy(to, bits, from, written, row);
-            }
-            (Self::Values(to), Self::Values(from)) => to.push(from[row].clone()),
-            _ => {}
         }
     }
 
@@ -172,6 +202,15 @@ impl Gathered {
 
     pub(super) fn len(&self) -> usize {
         self.times_ns.len()
+    }
+
+    /// Appends one row, with a value for each column, null for those of tags; returns about how many bytes it takes.
+    pub(super) fn push(&mut self, time_ns: i64, values: impl Iterator<Item = Value>) -> usize {
+        self.times_ns.push(time_ns);
+        for (owned, value) in self.columns.iter_mut().zip(values) {
+            owned.push(value);
+        }
+        8 * (1 + self.columns.len())
     }
 
     /// Appends rows of a batch, in this order; returns about how many bytes they take.
@@ -265,12 +304,7 @@ pub(super) fn merged(
             .enumerate()
             .map(|(at, source)| {
                 let mut owned = Owned::new(*source);
-                if !matches!(owned, Owned::Nothing) {
-                    for place in &places {
-                        let (from, row) = row_of(place);
-                        owned.push_from(&from.columns[at], row);
-                    }
-                }
+                owned.push_all(&places, |number| &series[number as usize].0.columns[at]);
                 owned
             })
             .collect();

@@ -68,6 +68,15 @@ impl Grid {
         ((time_ns - self.base_ns) / self.duration_ns).cast_unsigned()
     }
 
+    /// The window that begins at a time, if it is one of these.
+    pub(super) fn place(&self, start_ns: i64) -> Option<usize> {
+        let into = u64::try_from(start_ns.checked_sub(self.base_ns)?).ok()?;
+        let window = into.checked_div(self.duration_ns.cast_unsigned())?;
+        usize::try_from(window)
+            .ok()
+            .filter(|_| window < self.windows)
+    }
+
     /// The first nanosecond of a window.
     pub(super) const fn start_ns(&self, window: u64) -> i64 {
         self.base_ns + window.cast_signed() * self.duration_ns

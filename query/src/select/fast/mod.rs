@@ -5,6 +5,7 @@
 //! sweep ─── reads the series of many groups once: figure (kernels), grid (windows), filter (conditions)
 //! ends ──── first() and last() from the end
 //! serve ─── results as points, for the stages that follow: fill, limit, cursor
+//! lines ─── results as rows, where nothing is left to be done but filling windows
 //! raw ───── rows without functions, straight to the sink; gather merges those of several series
 //! ```
 //!
@@ -28,11 +29,15 @@ mod figure;
 mod filter;
 mod gather;
 mod grid;
+mod lines;
 mod raw;
 mod serve;
 mod sweep;
 
 use std::collections::VecDeque;
+use std::num::NonZero;
+use std::sync::OnceLock;
+use std::thread;
 
 use tandem_model::TimeRange;
 use tandem_store::Order;
@@ -40,8 +45,9 @@ use tandem_store::Order;
 pub(super) use self::demand::Kernels;
 use self::demand::{Demand, Learner};
 use self::figure::Kind;
-use self::filter::Filter;
+use self::filter::Filters;
 use self::grid::Grid;
+use self::lines::Lines;
 use self::serve::{Ready, Served, Slabs, drain};
 use self::sweep::{Member, Sweep, WINDOW_BYTES, Want};
 use super::Prepared;
@@ -49,9 +55,11 @@ use super::aggregate::Aggregate;
 use super::cursor::Cursor;
 use super::limit::first;
 use super::merge::by_time;
-use super::plan::{Group, GroupKey, Leaf, PlannedSource};
+use super::groups::{Batch, Group, GroupKey};
+use super::plan::{Leaf, PlannedSource};
 use super::point::{Point, Stream, Tags};
 use super::reduce::{reduced, reduced_and_stamped};
+use crate::block::Block;
 use crate::context::Context;
 use crate::error::Error;
 use crate::meter::{Held, Meter};
@@ -67,60 +75,91 @@ const MEMBERS_MAX: usize = 1 << 16;
 /// Values to be read from which on two threads are worth their start.
 const SHARED_VALUES_MIN: u64 = 300_000;
 
-type Named<'p> = (&'p GroupKey, &'p Group);
-/// What hands the rows of a group to a sink, by stages.
-type Plain<'p> = dyn FnMut(&GroupKey, Cursor<'_>, &mut dyn Sink) -> Result<(), Error> + 'p;
+/// Bytes of groups that are at hand at once.
+const BATCH_BYTES: usize = 4 << 20;
+/// The same where rows go straight to the sink, mostly group by group.
+const RAW_BATCH_BYTES: usize = 256 << 10;
 
-/// Hands the rows of all groups to `sink`, or those of each group to `plain` where they are computed by stages.
+type Named<'p> = (&'p GroupKey, &'p Group);
+
+/// Takes the rows of groups, each in one call or in some that follow one another.
+pub(super) trait Taker {
+    /// Takes the rows of a group.
+    fn rows(&mut self, key: &GroupKey, rows: Cursor<'_>) -> Result<(), Error>;
+
+    /// Takes rows of a group in columns.
+    fn block(&mut self, key: &GroupKey, block: &Block<'_>) -> Result<(), Error>;
+
+    /// Where rows go in the end, if that is to a sink.
+    fn sink(&mut self) -> Option<&mut dyn Sink>;
+}
+
+/// Hands the rows of all groups to `taker`, got as fast as they can be.
 pub(super) fn all_rows(
     prepared: &Prepared,
     context: &Context,
     meter: &Meter<'_>,
-    sink: &mut dyn Sink,
-    plain: &mut Plain<'_>,
+    taker: &mut dyn Taker,
 ) -> Result<(), Error> {
-    if !raw::is_raw(prepared, context) {
-        return each_group(prepared, context, meter, &mut |key, rows| {
-            plain(key, rows, sink)
-        });
+    if taker.sink().is_none() || !raw::is_raw(prepared, context) {
+        return each_group(prepared, context, meter, taker);
     }
-    let groups = prepared.groups();
-    let mut at = 0;
-    while let Some((key, group)) = groups.get(at) {
-        let done = raw::rows(prepared, &groups[at..], context, meter, sink)?;
-        if done == 0 {
-            context.paths.took(Path::Rows);
-            plain(key, prepared.group(group, None, context, meter)?, sink)?;
+    let mut batches = prepared.batches(true, batch_bytes(context, RAW_BATCH_BYTES), meter);
+    while let Some(batch) = batches.next()? {
+        let groups = named(&batch);
+        let mut at = 0;
+        while let Some((key, group)) = groups.get(at) {
+            let done = match taker.sink() {
+                Some(sink) => raw::rows(prepared, &groups[at..], context, meter, sink)?,
+                None => 0,
+            };
+            if done == 0 {
+                context.paths.took(Path::Rows);
+                taker.rows(key, prepared.group(group, None, context, meter)?)?;
+            }
+            at += done.max(1);
         }
-        at += done.max(1);
     }
     Ok(())
 }
 
-/// Calls `visit` with the rows of each group, computed as fast as it can be.
-pub(super) fn each_group(
+/// The same where rows are computed.
+fn each_group(
     prepared: &Prepared,
     context: &Context,
     meter: &Meter<'_>,
-    visit: &mut dyn FnMut(&GroupKey, Cursor<'_>) -> Result<(), Error>,
+    taker: &mut dyn Taker,
 ) -> Result<(), Error> {
-    let groups = prepared.groups();
     let demands = demands(prepared, context, meter)?;
-    let mut at = 0;
-    while let Some((key, group)) = groups.get(at) {
-        let job = Job::new(prepared, &groups[at..], &demands, context, meter)?;
-        match job {
-            Some(job) => {
-                job.run(&mut |(key, group), kernels| {
-                    let cursor = prepared.group(group, Some(kernels), context, meter)?;
-                    visit(key, cursor)
-                })?;
-                at += job.groups.len();
-            }
-            None => {
-                context.paths.took(Path::Rows);
-                visit(key, prepared.group(group, None, context, meter)?)?;
-                at += 1;
+    let lines = Lines::new(prepared, &demands);
+    let by_key = needs_order(prepared, &demands);
+    let mut batches = prepared.batches(by_key, batch_bytes(context, BATCH_BYTES), meter);
+    while let Some(batch) = batches.next()? {
+        let groups = named(&batch);
+        let mut at = 0;
+        while let Some((key, group)) = groups.get(at) {
+            let job = Job::new(prepared, &groups[at..], &demands, context, meter)?;
+            match job {
+                Some(job) => {
+                    match lines.as_ref().filter(|_| !job.lazy) {
+                        Some(lines) => job.lines(lines, taker)?,
+                        None => job.run(&mut |(key, group), kernels| {
+                            let cursor = prepared.group(group, Some(kernels), context, meter)?;
+                            taker.rows(key, cursor)
+                        })?,
+                    }
+                    at += job.groups.len();
+                }
+                None => {
+                    context.paths.took(Path::Rows);
+                    let ordered = match by_key {
+                        true => None,
+                        false => Some(group.by_key(&prepared.plan, meter)?),
+                    };
+                    let group = ordered.as_ref().unwrap_or(group);
+                    taker.rows(key, prepared.group(group, None, context, meter)?)?;
+                    at += 1;
+                }
             }
         }
     }
@@ -133,8 +172,10 @@ pub(super) fn describe(
     context: &Context,
     meter: &Meter<'_>,
 ) -> Result<(&'static str, String), Error> {
-    let groups = prepared.groups();
     let demands = demands(prepared, context, meter)?;
+    let mut batches = prepared.batches(false, batch_bytes(context, BATCH_BYTES), meter);
+    let batch = batches.next()?;
+    let groups = batch.as_ref().map(named).unwrap_or_default();
     let calls = prepared.plan.level.calls.len();
     let rows = |reason: &str| Ok((Path::Rows.name(), reason.to_owned()));
     if context.paths.is_plain() {
@@ -166,6 +207,30 @@ pub(super) fn describe(
         filtered.count(),
     );
     Ok((path.name(), reason))
+}
+
+fn named<'b>(batch: &'b Batch<'_>) -> Vec<Named<'b>> {
+    let groups = batch.groups.iter();
+    groups.map(|(key, group)| (key, group)).collect()
+}
+
+const fn batch_bytes(context: &Context, bytes_max: usize) -> usize {
+    if context.paths.is_eager() {
+        // Of two groups or three.
+        600
+    } else {
+        bytes_max
+    }
+}
+
+/// Whether results depend on the order of the series in a group: where rows of several are merged, and not
+/// where kernels compute all functions over windows.
+fn needs_order(prepared: &Prepared, demands: &[Demand]) -> bool {
+    let level = &prepared.plan.level;
+    demands.is_empty()
+        || demands.len() < level.calls.len()
+        || demands.iter().any(|demand| demand.is_end)
+        || level.compiled.fill_looks_back
 }
 
 /// What kernels can compute of each group; nothing where they may not.
@@ -264,6 +329,7 @@ impl<'p> Job<'p> {
             })
             .collect();
         let mut members = Vec::new();
+        let mut filters = Filters::default();
         let mut count = 0;
         for (_, group) in groups {
             let Some(series) = group
@@ -281,7 +347,7 @@ impl<'p> Job<'p> {
                 members.push(Member {
                     group: count,
                     id: planned.id,
-                    filter: Filter::new(leaf, planned, &mut field),
+                    filter: filters.of(leaf, planned, &mut field),
                 });
             }
             count += 1;
@@ -308,7 +374,7 @@ impl<'p> Job<'p> {
         let name = &self.leaf.measurement.name;
         let series = view.series_count(name).max(1);
         let members = self.members.len() as u64;
-        if members < 2 || std::thread::available_parallelism().map_or(1, |n| n.get()) < 2 {
+        if members < 2 || processors() < 2 {
             return false;
         }
         let rows = view.rows_about(name, self.range) as f64;
@@ -328,6 +394,30 @@ impl<'p> Job<'p> {
             meter: self.meter,
             paths: &self.context.paths,
         }
+    }
+
+    /// Hands the rows of each group to `taker`.
+    fn lines(&self, lines: &Lines, taker: &mut dyn Taker) -> Result<(), Error> {
+        let mut held = Held::new(self.meter);
+        held.grow(self.members.len() * size_of::<Member>())?;
+        let cells = self.grid.windows as usize * self.demands.len() * self.groups.len();
+        held.grow(cells * WINDOW_BYTES)?;
+        let shared = self.is_shared();
+        if shared {
+            self.context.paths.took(Path::Threads);
+        }
+        self.context.paths.took(Path::Windows);
+        self.context.paths.took(Path::Lines);
+        let sweep = self.sweep(&self.wants);
+        let states = sweep.windows(&self.grid, self.range, shared)?;
+        for ((key, _), states) in self.groups.iter().zip(states) {
+            if let Some(mut states) = states {
+                lines.emit(&mut states, &self.grid, self.meter, &mut |block| {
+                    taker.block(key, block)
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// Calls `visit` with each group and its results.
@@ -473,6 +563,12 @@ impl<'p> Job<'p> {
         }
         Ok(())
     }
+}
+
+/// How many threads run at once; asked only once, since the answer comes out of files.
+fn processors() -> usize {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    *PROCESSORS.get_or_init(|| thread::available_parallelism().map_or(1, NonZero::get))
 }
 
 const fn cells_max(context: &Context) -> u64 {

@@ -5,14 +5,16 @@
 //!   fit, up to the limit, in columns for each series. Then the series of a group are merged as the plain executor
 //!   merges them. What would not fit into [`GATHERED_BYTES_MAX`] goes the plain way.
 //!
-//! With a condition on fields only its fields are decoded until rows fit.
+//! With a condition on fields only its fields are decoded until rows fit. The first or the last row alone is
+//! taken from the statistics of a page where they tell it.
 
 use tandem_influxql::ast::{DataType, Fill, VarRef};
-use tandem_model::SeriesId;
-use tandem_store::{Batch, Flow, Order, StoreError, ValuesSlice, Visitor};
+use tandem_model::{SeriesId, TimeRange};
+use tandem_store::{Batch, Flow, Order, Segment, StoreError, ValuesSlice, Visitor};
 
 use super::cells::{cast_cell, is_of, is_written};
-use super::filter::{Filter, Rows};
+use super::ends::{end, summary_is};
+use super::filter::{Filter, Filters, Rows};
 use super::gather::{Gathered, merged};
 use super::sweep::{Member, Sweep};
 use super::{Named, only_leaf};
@@ -20,10 +22,11 @@ use crate::block::{Block, Cells};
 use crate::context::Context;
 use crate::error::Error;
 use crate::meter::Meter;
-use crate::paths::Path;
+use crate::paths::{Path, Paths};
 use crate::result::{Series, Sink, Value};
 use crate::scalar::Scalar;
-use crate::select::plan::{Leaf, PlannedSeries, tag_values};
+use crate::select::groups::PlannedSeries;
+use crate::select::plan::Leaf;
 use crate::select::{Prepared, header};
 
 /// What is gathered at once.
@@ -53,6 +56,7 @@ struct Selection<'p> {
     references: Vec<Source>,
     /// The fields that columns are made of.
     shown: Vec<usize>,
+    filters: Filters,
 }
 
 /// Whether the statement is one of these.
@@ -141,6 +145,7 @@ impl<'p> Selection<'p> {
             columns: Vec::new(),
             references: Vec::new(),
             shown: Vec::new(),
+            filters: Filters::default(),
         };
         let references: Vec<Source> = level
             .references
@@ -190,20 +195,19 @@ impl<'p> Selection<'p> {
 
     fn member(&mut self, group: usize, planned: &PlannedSeries) -> Member {
         let leaf = self.leaf;
+        let mut filters = std::mem::take(&mut self.filters);
+        let filter = filters.of(leaf, planned, &mut |name| self.field(name));
+        self.filters = filters;
         Member {
             group,
             id: planned.id,
-            filter: Filter::new(leaf, planned, &mut |name| self.field(name)),
+            filter,
         }
     }
 
     /// The values of the columns' tags in a series.
     fn tags_of(&self, planned: &PlannedSeries) -> Vec<Value> {
-        let value = |tag: &String| match tag_values(&planned.key, std::slice::from_ref(tag)).pop() {
-            Some(value) if !value.is_empty() => Value::String(value),
-            _ => Value::Null,
-        };
-        self.tags.iter().map(value).collect()
+        self.leaf.tags(planned.id, &self.tags)
     }
 
     fn sweep<'s>(
@@ -248,7 +252,7 @@ impl<'p> Selection<'p> {
         );
         let mut streamer = Streamer {
             selection: this,
-            filter: members[0].filter.as_ref(),
+            filter: members[0].filter.as_deref(),
             tags: &tags,
             head: &head,
             ascending: prepared.options.ascending,
@@ -295,10 +299,13 @@ impl<'p> Selection<'p> {
                 .collect(),
             ascending: prepared.options.ascending,
             limit: limit.unwrap_or(usize::MAX),
+            ends: limit == Some(1) && members.iter().all(|member| member.filter.is_none()),
+            flow: Flow::On,
             bytes: 0,
             points: 0,
             fits: Vec::new(),
             meter,
+            paths: &context.paths,
             failed: None,
         };
         let sweep = this.sweep(&members, groups.len(), context, meter);
@@ -497,11 +504,11 @@ impl Streamer<'_, '_> {
 }
 
 impl Visitor for Streamer<'_, '_> {
-    fn wants_statistics(&self, _: tandem_model::TimeRange) -> bool {
+    fn wants_statistics(&self, _: TimeRange) -> bool {
         false
     }
 
-    fn statistics(&mut self, _: usize, _: &tandem_store::Segment<'_>) -> bool {
+    fn statistics(&mut self, _: usize, _: &Segment<'_>) -> bool {
         false
     }
 
@@ -529,11 +536,16 @@ struct Gatherer<'s, 'p> {
     ascending: bool,
     /// Rows of each series.
     limit: usize,
+    /// Whether only the outermost row of a series is wanted, whatever it holds.
+    ends: bool,
+    /// After the last statistics.
+    flow: Flow,
     bytes: usize,
     /// Rows that were read: they count once it is known that nothing has to be read again.
     points: u64,
     fits: Vec<bool>,
     meter: &'s Meter<'s>,
+    paths: &'s Paths,
     failed: Option<Failure>,
 }
 
@@ -541,20 +553,36 @@ impl Gatherer<'_, '_> {
     fn take(&mut self, series: usize, batch: &mut Batch<'_, '_>) -> Result<Flow, Failure> {
         let error = |error: Error| Failure::Error(error);
         self.meter.check().map_err(error)?;
-        self.points += batch.times_ns().len() as u64;
-        let filter = self.members[series].filter.as_ref();
+        let count = batch.times_ns().len();
+        let filter = self.members[series].filter.as_deref();
         let rows = rows_of(self.selection, filter, batch, &mut self.fits)
             .map_err(|why| Failure::Error(why.into()))?;
         let found = &mut self.found[series];
-        let mut rows: Vec<u32> = match rows {
-            Rows::None => return Ok(Flow::On),
-            Rows::All => (0..batch.times_ns().len() as u32).collect(),
-            Rows::Some(rows) => rows,
+        let wanted = self.limit.saturating_sub(found.len());
+        let mut rows: Vec<u32> = match (rows, self.ascending) {
+            (Rows::None, _) => {
+                self.points += count as u64;
+                return Ok(Flow::On);
+            }
+            (Rows::All, true) => (0..count.min(wanted) as u32).collect(),
+            (Rows::All, false) => {
+                let first = count.saturating_sub(wanted) as u32;
+                (first..count as u32).rev().collect()
+            }
+            (Rows::Some(rows), true) => rows,
+            (Rows::Some(mut rows), false) => {
+                rows.reverse();
+                rows
+            }
         };
-        if !self.ascending {
-            rows.reverse();
-        }
-        rows.truncate(self.limit - found.len());
+        rows.truncate(wanted);
+        // What lies behind the last row that is wanted is not read.
+        let read = match rows.last() {
+            Some(last) if rows.len() == wanted && self.ascending => *last as usize + 1,
+            Some(last) if rows.len() == wanted => count - *last as usize,
+            _ => count,
+        };
+        self.points += read as u64;
         let bytes = found.append(batch, &rows, &self.selection.columns);
         self.meter.grow(bytes).map_err(error)?;
         self.bytes += bytes;
@@ -569,13 +597,89 @@ impl Gatherer<'_, '_> {
     }
 }
 
+impl Gatherer<'_, '_> {
+    /// Takes the outermost row of a segment from its statistics; false where they do not tell it. A field
+    /// whose outermost value is of an earlier time, or a later one, has none in that row.
+    fn take_end(&mut self, series: usize, segment: &Segment<'_>) -> Result<bool, Error> {
+        let order = match self.ascending {
+            true => Order::Ascending,
+            false => Order::Descending,
+        };
+        let time_ns = match order {
+            Order::Ascending => segment.range.min_ns,
+            Order::Descending => segment.range.max_ns,
+        };
+        let value = |source: &Source| {
+            let Source::Field(field, data_type) = source else {
+                return Some(Value::Null);
+            };
+            let found = segment.fields.get(*field).copied().flatten();
+            let Some(found) = found.filter(|found| found.count > 0) else {
+                return Some(Value::Null);
+            };
+            let summary = found.summary.as_ref();
+            let summary = summary.filter(|summary| summary_is(summary, *data_type))?;
+            let found_ns = match order {
+                Order::Ascending => found.first_ns,
+                Order::Descending => found.last_ns,
+            };
+            Some(match found_ns == time_ns {
+                true => end(summary, order),
+                false => Value::Null,
+            })
+        };
+        // A row is one where a field that is selected has a value.
+        let mut has_value = false;
+        for reference in &self.selection.references {
+            let Some(value) = value(reference) else {
+                return Ok(false);
+            };
+            has_value |= value != Value::Null;
+        }
+        if !has_value {
+            return Ok(false);
+        }
+        let columns = self.selection.columns.iter();
+        let values: Option<Vec<Value>> = columns.map(value).collect();
+        let Some(values) = values else {
+            return Ok(false);
+        };
+        self.meter.check()?;
+        let bytes = self.found[series].push(time_ns, values.into_iter());
+        self.bytes += bytes;
+        self.points += 1;
+        self.meter.grow(bytes)?;
+        Ok(true)
+    }
+}
+
 impl Visitor for Gatherer<'_, '_> {
-    fn wants_statistics(&self, _: tandem_model::TimeRange) -> bool {
-        false
+    fn begin(&mut self, _: usize) {
+        self.flow = Flow::On;
     }
 
-    fn statistics(&mut self, _: usize, _: &tandem_store::Segment<'_>) -> bool {
-        false
+    fn wants_statistics(&self, _: TimeRange) -> bool {
+        self.ends
+    }
+
+    fn statistics(&mut self, series: usize, segment: &Segment<'_>) -> bool {
+        match self.take_end(series, segment) {
+            Ok(true) => {
+                self.paths.took(Path::Statistics);
+                self.flow = Flow::SeriesDone;
+                true
+            }
+            Ok(false) => false,
+            Err(error) => {
+                self.failed = Some(Failure::Error(error));
+                self.flow = Flow::Stop;
+                true
+            }
+        }
+    }
+
+    fn flow(&self) -> Flow {
+        self.flow
     }
 
     fn rows(&mut self, series: usize, batch: &mut Batch<'_, '_>) -> Result<Flow, StoreError> {

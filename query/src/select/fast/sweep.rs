@@ -4,6 +4,7 @@
 //! Its result is a state for each group and function. Two threads each take half of the series and the
 //! states of groups that both had are merged.
 
+use std::sync::Arc;
 use std::thread;
 
 use tandem_influxql::ast::DataType;
@@ -37,7 +38,7 @@ pub(super) struct Want {
 pub(super) struct Member {
     pub(super) group: usize,
     pub(super) id: SeriesId,
-    pub(super) filter: Option<Filter>,
+    pub(super) filter: Option<Arc<Filter>>,
 }
 
 /// See the module's head.
