@@ -3,7 +3,7 @@
 mod cost;
 mod tags;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
@@ -83,16 +83,16 @@ impl View {
     /// first in the order of [`FieldType`] stands, as in InfluxDB.
     #[must_use]
     pub fn fields(&self, measurement: &[u8]) -> Vec<(Vec<u8>, FieldType)> {
-        let mut fields: BTreeMap<Vec<u8>, FieldType> = BTreeMap::new();
+        let mut fields: Vec<(Vec<u8>, FieldType)> = Vec::new();
         for shard in &self.shards {
-            shard.visit_fields(measurement, |name, field_type| match fields.get_mut(name) {
-                Some(known) => *known = (*known).min(field_type),
-                None => {
-                    fields.insert(name.to_vec(), field_type);
+            shard.visit_fields(measurement, |name, field_type| {
+                match fields.binary_search_by(|(known, _)| known.as_slice().cmp(name)) {
+                    Ok(at) => fields[at].1 = fields[at].1.min(field_type),
+                    Err(at) => fields.insert(at, (name.to_vec(), field_type)),
                 }
             });
         }
-        fields.into_iter().collect()
+        fields
     }
 
     /// As [`View::fields`], but with every type that a field has in one of the shards, sorted by
@@ -188,13 +188,14 @@ impl View {
             .sum()
     }
 
-    /// When rows can be: from the start of the first shard to the end of the last. Empty without shards.
+    /// When rows can be: from the first to the last of files, and all the time of shards that have rows in
+    /// memory. Empty where there are none.
     #[must_use]
     pub fn extent(&self) -> TimeRange {
-        match (self.shards.first(), self.shards.last()) {
-            (Some(first), Some(last)) => TimeRange::new(first.range.min_ns, last.range.max_ns),
-            _ => TimeRange::new(1, 0),
-        }
+        let extents = self.shards.iter().filter_map(|shard| shard.extent());
+        extents
+            .reduce(|a, b| TimeRange::new(a.min_ns.min(b.min_ns), a.max_ns.max(b.max_ns)))
+            .unwrap_or(TimeRange::new(1, 0))
     }
 }
 

@@ -114,7 +114,99 @@ pub(crate) fn with_fitting_value(
     many
 }
 
+/// Series whose records are looked at under one lock.
+const SERIES_AT_ONCE: usize = 4096;
+
+/// For each of `series` the place of its value of a tag among their values in order, from 1 on; 0 where it has
+/// none. With that, how many values there are. Takes some 20 bytes a series meanwhile.
+pub(crate) fn value_places(lock: &Lock<'_>, key: &[u8], series: &[u32]) -> (Vec<u32>, u32) {
+    loop {
+        let (key, rewrites) = {
+            let table = lock();
+            (table.dictionary.key(key), table.rewrites())
+        };
+        let Some(key) = key else {
+            return (vec![0; series.len()], 0);
+        };
+        // First the pairs, one more than their numbers.
+        let mut places = Vec::with_capacity(series.len());
+        for some in series.chunks(SERIES_AT_ONCE) {
+            let table = lock();
+            if table.rewrites() != rewrites {
+                break;
+            }
+            let pair = |id: &u32| table.pair_of(SeriesId(*id), key).map_or(0, |pair| pair + 1);
+            places.extend(some.iter().map(pair));
+        }
+        let table = lock();
+        if table.rewrites() != rewrites || places.len() != series.len() {
+            // The pairs have other numbers now.
+            continue;
+        }
+        let count = table.put_in_order(key, &mut places);
+        return (places, count);
+    }
+}
+
 impl SeriesTable {
+    /// Makes of pairs of a key, each one more than its number, their places in the order of values, from 1 on;
+    /// 0 stays. Returns how many places there are.
+    fn put_in_order(&self, key: u32, pairs: &mut [u32]) -> u32 {
+        let mut distinct: Vec<u32> = pairs
+            .iter()
+            .filter_map(|pair| pair.checked_sub(1))
+            .collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let (Some(&first), Some(&last)) = (distinct.first(), distinct.last()) else {
+            return 0;
+        };
+        let count = distinct.len() as u32;
+        // A table over all numbers where they lie close, else a search.
+        let span = (last - first) as usize + 1;
+        let is_dense = span / 8 <= distinct.len();
+        let at = |pair: u32| match is_dense {
+            true => Some((pair.checked_sub(first)?) as usize).filter(|at| *at < span),
+            false => distinct.binary_search(&pair).ok(),
+        };
+        let mut places = vec![0; if is_dense { span } else { distinct.len() }];
+        let is_few = u64::from(count) * VALUES_A_SERIES < self.dictionary.pairs_of(key).into();
+        if is_few {
+            for (place, pair) in (1..).zip(self.dictionary.sort(distinct.clone())) {
+                at(pair).into_iter().for_each(|at| places[at] = place);
+            }
+        } else {
+            let mut place = 0;
+            for pair in self.dictionary.sorted(key).iter() {
+                if distinct.binary_search(pair).is_ok() {
+                    place += 1;
+                    at(*pair).into_iter().for_each(|at| places[at] = place);
+                }
+            }
+        }
+        for pair in pairs {
+            let place = pair.checked_sub(1).and_then(at);
+            *pair = place.map_or(0, |at| places[at]);
+        }
+        count
+    }
+
+    /// The values of these tags of a series, without escapes, empty where it has none; `None` when there is no
+    /// such series any more.
+    pub(crate) fn values_of(&self, id: SeriesId, keys: &[String]) -> Option<Vec<Vec<u8>>> {
+        let record = self.record_of(id)?;
+        let value = |name: &String| {
+            let key = self.dictionary.key(name.as_bytes())?;
+            let mut pairs = record.pairs.iter().copied();
+            pairs.find(|&pair| self.dictionary.key_of(pair) == key)
+        };
+        let values = keys.iter().map(|name| match value(name) {
+            Some(pair) => self.value(pair).into_owned(),
+            None => Vec::new(),
+        });
+        Some(values.collect())
+    }
+
     /// The measurements that have a series in `within`, by name.
     pub(crate) fn measurements(&self, within: &RoaringBitmap) -> Vec<Vec<u8>> {
         self.postings

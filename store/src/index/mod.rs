@@ -28,7 +28,7 @@ mod table;
 mod tests;
 
 pub(crate) use limits::{LimitExceeded, Limits};
-pub(crate) use lookup::{each_value, with_fitting_value};
+pub(crate) use lookup::{each_value, value_places, with_fitting_value};
 pub(crate) use segment::{SegmentRead, read_segment, write_segment};
 #[cfg(any(test, fuzzing))]
 pub(crate) use segment::{read_segment_file, write_segment_file};

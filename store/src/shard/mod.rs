@@ -173,6 +173,16 @@ impl Shard {
         active.bytes() + frozen.iter().map(|f| f.table.bytes()).sum::<usize>()
     }
 
+    /// When rows can be; `None` where there are none.
+    pub(crate) fn extent(&self) -> Option<TimeRange> {
+        let data = self.data();
+        if !data.active.is_empty() || !data.frozen.is_empty() {
+            return Some(self.range);
+        }
+        let files = data.files.iter().map(|file| file.meta().range);
+        files.reduce(|a, b| TimeRange::new(a.min_ns.min(b.min_ns), a.max_ns.max(b.max_ns)))
+    }
+
     /// The time of the newest row that came in.
     pub(crate) fn newest_ns(&self) -> Option<i64> {
         self.data().newest_ns

@@ -4,9 +4,10 @@
 //! deleted meanwhile may then be missing, and one that stays is there.
 
 use roaring::RoaringBitmap;
+use tandem_model::SeriesId;
 
 use super::View;
-use crate::index::{each_value, with_fitting_value};
+use crate::index::{each_value, value_places, with_fitting_value};
 
 /// Series that are looked at under one lock.
 const SERIES_AT_ONCE: usize = 4096;
@@ -103,6 +104,20 @@ impl View {
             table.with_equal_values(a, b, series)
         });
         equal.collect()
+    }
+
+    /// For each of `series` the place of its value of a tag among their values in order, from 1 on; 0 where it has
+    /// none. With that, how many values there are. Takes some 20 bytes a series meanwhile.
+    #[must_use]
+    pub fn tag_value_places(&self, key: &[u8], series: &[u32]) -> (Vec<u32>, u32) {
+        let lock = || self.database.table();
+        value_places(&lock, key, series)
+    }
+
+    /// The values of these tags in a series, empty where it has none; `None` when it was removed meanwhile.
+    #[must_use]
+    pub fn tag_values_at(&self, id: SeriesId, keys: &[String]) -> Option<Vec<Vec<u8>>> {
+        self.database.table().values_of(id, keys)
     }
 
     /// How many series of a measurement have rows here.

@@ -83,7 +83,8 @@ impl ChunkIndex {
         }
         let chunk = self.at;
         let index = source.cached(Item::Column { chunk, column }, || {
-            ColumnIndex::read(source.file, kind, self.head.pages.len(), pages, head, len)
+            let counts = (self.head.pages.len(), self.head.segments.len());
+            ColumnIndex::read(source.file, kind, counts, pages, head, len)
         })?;
         Ok(Some(OpenColumn::new(index, chunk, column)))
     }

@@ -1,7 +1,7 @@
 //! A column of a chunk, open for reading: its decoder, and the page that was decoded last.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tandem_codec::{Input, boolean, mask, number, string, time};
 use tandem_model::FieldType;
@@ -29,6 +29,10 @@ pub(in crate::block) struct ColumnIndex {
     /// Where each page's piece is; empty where no row has a value.
     places: Vec<Range<u64>>,
     statistics: Vec<u8>,
+    /// The same decoded, once it was asked for: an entry for each segment of the chunk.
+    decoded: OnceLock<Vec<Statistics>>,
+    /// Segments of the chunk.
+    segments: usize,
     head_offset: u64,
 }
 
@@ -41,8 +45,6 @@ pub(in crate::block) struct OpenColumn {
     /// Pieces read ahead, and where the first begins.
     ahead: (u64, Vec<u8>),
     page: Option<(usize, Arc<Page>)>,
-    /// Those of each segment of the chunk, once they were asked for.
-    statistics: Option<Vec<Statistics>>,
 }
 
 /// A page, decoded.
@@ -100,7 +102,7 @@ impl ColumnIndex {
     pub(super) fn read(
         file: &BlockFile,
         kind: ColumnKind,
-        pages: usize,
+        (pages, segments): (usize, usize),
         pages_offset: u64,
         head_offset: u64,
         len: ColumnLen,
@@ -118,6 +120,8 @@ impl ColumnIndex {
                 decoder,
                 places: places.collect(),
                 statistics: head.statistics.to_vec(),
+                decoded: OnceLock::new(),
+                segments,
                 head_offset,
             })
         })
@@ -140,7 +144,9 @@ impl ColumnIndex {
 impl Weigh for ColumnIndex {
     fn heap_bytes(&self) -> usize {
         let places = self.places.capacity() * size_of::<Range<u64>>();
-        places + self.statistics.capacity() + self.decoder.heap_bytes()
+        // Decoded, they take more; whether they will be is not known yet.
+        let decoded = self.segments * size_of::<Statistics>();
+        places + self.statistics.capacity() + decoded + self.decoder.heap_bytes()
     }
 }
 
@@ -164,7 +170,6 @@ impl OpenColumn {
             column,
             ahead: (0, Vec::new()),
             page: None,
-            statistics: None,
         }
     }
 
@@ -247,14 +252,14 @@ impl OpenColumn {
         file: &BlockFile,
         segments: &[Span],
     ) -> Result<&[Statistics], BlockError> {
-        let all = match self.statistics.take() {
-            Some(all) => all,
-            None => self
-                .index
-                .decode_statistics(segments)
-                .map_err(|damage| file.note_damage(damage, self.index.head_offset))?,
-        };
-        Ok(self.statistics.insert(all))
+        if let Some(all) = self.index.decoded.get() {
+            return Ok(all);
+        }
+        let all = self
+            .index
+            .decode_statistics(segments)
+            .map_err(|damage| file.note_damage(damage, self.index.head_offset))?;
+        Ok(self.index.decoded.get_or_init(|| all))
     }
 }
 
