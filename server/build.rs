@@ -1,13 +1,15 @@
 //! Builds the browser page from `ui/` and lists its files for embedding.
 //!
 //! The page is built in a copy below `OUT_DIR`, so that the source tree stays clean, and only when
-//! something in `ui/` has changed. Where that cannot be done (no Node.js, no npm registry, or
+//! something in `ui/` has changed. Texts are embedded compressed too, so that nothing is to be compressed while
+//! serving. Where that cannot be done (no Node.js, no npm registry, or
 //! `TANDEM_UI=off`) the build goes on with a plain page that says so.
 
 use std::{
     env,
     error::Error,
     fs,
+    io::Write,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -22,6 +24,8 @@ const SOURCES: [&str; 7] = [
     "src",
     "public",
 ];
+
+use flate2::{Compression, write::GzEncoder};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -40,7 +44,7 @@ fn main() -> Outcome<()> {
         println!("cargo::rerun-if-changed={}", source.display());
     }
     let files = match build(&ui, &out) {
-        Ok(dist) => list(&dist)?,
+        Ok(dist) => compressed(list(&dist)?, &out.join("compressed"))?,
         Err(why) => {
             println!(
                 "cargo::warning=the browser page is left out, a plain one takes its place: {why}"
@@ -161,14 +165,36 @@ fn list(dist: &Path) -> Outcome<Vec<(String, PathBuf)>> {
     Ok(files)
 }
 
+/// Name, content, and content after gzip, of each file; the last is the second where it is no smaller.
+fn compressed(
+    files: Vec<(String, PathBuf)>,
+    into: &Path,
+) -> Outcome<Vec<(String, PathBuf, PathBuf)>> {
+    fs::create_dir_all(into)?;
+    let mut all = Vec::new();
+    for (at, (name, path)) in files.into_iter().enumerate() {
+        let content = fs::read(&path)?;
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(&content)?;
+        let smaller = encoder.finish()?;
+        if smaller.len() < content.len() {
+            let place = into.join(format!("{at}.gz"));
+            fs::write(&place, smaller)?;
+            all.push((name, path, place));
+        } else {
+            all.push((name, path.clone(), path));
+        }
+    }
+    Ok(all)
+}
+
 /// The source text of the table, which `src/page.rs` includes.
-fn table(files: &[(String, PathBuf)]) -> String {
+fn table(files: &[(String, PathBuf, PathBuf)]) -> String {
     let mut text = String::from("&[\n");
-    for (name, path) in files {
-        text += &format!(
-            "    ({name:?}, include_bytes!({:?})),\n",
-            path.display().to_string()
-        );
+    for (name, path, compressed) in files {
+        let [path, compressed] = [path, compressed].map(|path| path.display().to_string());
+        text +=
+            &format!("    ({name:?}, include_bytes!({path:?}), include_bytes!({compressed:?})),\n");
     }
     text + "]\n"
 }

@@ -89,6 +89,12 @@ pub(crate) struct StoreArgs {
     /// Where the page listens; `off` for nowhere [default: 127.0.0.1:8083]
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) admin: Option<String>,
+    /// A relay that writes to this store, http://HOST:PORT; the page shows how it does
+    #[arg(long = "relay", value_name = "URL")]
+    pub(crate) relays: Vec<String>,
+    /// A store that the same relays write to, http://HOST:PORT; the page shows how it does
+    #[arg(long = "peer", value_name = "URL")]
+    pub(crate) peers: Vec<String>,
 }
 
 /// Options of `tandem relay`.

@@ -13,13 +13,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tandem_store::Options;
 use toml::{Table, Value};
 
 use crate::cli::{Cli, Command};
 use crate::config::agent::AgentSection;
 use crate::roles::backends::{self, BackendSection, UdpSection};
+use crate::roles::serving;
 use crate::units::{DurationText, SecretText, SizeText};
 
 /// Where data is kept when nobody says otherwise.
@@ -89,7 +90,7 @@ pub(crate) struct Config {
 }
 
 /// `[log]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct LogSection {
     /// `human` or `json`.
@@ -131,6 +132,8 @@ pub(crate) struct StoreSection {
     pub(crate) inflated_bytes_max: Option<SizeText>,
     pub(crate) bodies_bytes_max: Option<SizeText>,
     pub(crate) body_stall_max: Option<DurationText>,
+    /// 0 for no bound.
+    pub(crate) body_bytes_per_s_min: Option<SizeText>,
     pub(crate) max_connection_limit: Option<usize>,
     pub(crate) requests_max: Option<usize>,
     pub(crate) header_bytes_max: Option<SizeText>,
@@ -164,6 +167,11 @@ pub(crate) struct StoreSection {
     pub(crate) subscription_queue_bytes_max: Option<SizeText>,
     pub(crate) subscription_ca: Option<PathBuf>,
     pub(crate) subscription_insecure_skip_verify: bool,
+    /// The other parts of the appliance, for the page: relays that write here, stores that they write to as well.
+    pub(crate) relays: Vec<String>,
+    pub(crate) peers: Vec<String>,
+    pub(crate) neighbour_ca: Option<PathBuf>,
+    pub(crate) neighbour_insecure_skip_verify: bool,
     /// Listeners for other protocols.
     pub(crate) udp: Vec<inputs::UdpSection>,
     pub(crate) graphite: Vec<inputs::GraphiteSection>,
@@ -230,6 +238,7 @@ impl StoreSection {
             bail!("[{section}] https-enabled needs an https-certificate");
         }
         inputs::of(self).with_context(|| format!("in [{section}]"))?;
+        serving::neighbours(self).with_context(|| format!("in [{section}]"))?;
         for user in self.users() {
             let (name, password) = user.keys;
             if user.name.is_some() != user.password.is_some() {
@@ -255,7 +264,10 @@ impl Config {
     /// Reads everything that `cli` and the environment name.
     pub(crate) fn load(cli: &Cli) -> anyhow::Result<Self> {
         let own = std::env::vars().filter(|(name, _)| name.starts_with("TANDEM_"));
-        let known = |name: &str| INFLUXDB.iter().any(|(known, _)| *known == name);
+        let known = |name: &str| {
+            let name = name.strip_suffix("_FILE").unwrap_or(name);
+            INFLUXDB.iter().any(|(known, _)| *known == name)
+        };
         // First, so that our own go over them.
         let environment = std::env::vars().filter(|(name, _)| known(name)).chain(own);
         let mut config = Self::from_sources(cli.config.as_deref(), environment)?;
@@ -283,6 +295,12 @@ impl Config {
                 .with_context(|| format!("in {}", path.display()))?;
         }
         for (name, value) in environment {
+            let (name, value) = match name.strip_suffix("_FILE") {
+                Some(stem) if overlay(&mut Table::new(), stem, "") => {
+                    (stem.to_owned(), secret(&name, &value)?)
+                }
+                _ => (name, value),
+            };
             let known = overlay(&mut table, &name, &value);
             if known {
                 // Checked one by one, so that an error names its variable.
@@ -344,6 +362,14 @@ impl Config {
                 set(&mut self.store.name, &args.name);
                 set(&mut self.store.http, &args.http);
                 set(&mut self.store.admin, &args.admin);
+                for (place, given) in [
+                    (&mut self.store.relays, &args.relays),
+                    (&mut self.store.peers, &args.peers),
+                ] {
+                    if !given.is_empty() {
+                        place.clone_from(given);
+                    }
+                }
             }
             Some(Command::Relay(args)) => {
                 if let Some(path) = &args.import {
@@ -385,6 +411,14 @@ fn set_interval(place: &mut Option<DurationText>, flag: Option<&str>) -> anyhow:
         }
     }
     Ok(())
+}
+
+/// The text of the file that a variable `…_FILE` names, without the end of its last line: how engines hand over
+/// secrets.
+fn secret(name: &str, path: &str) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("read {path}, which the variable {name} names"))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// Puts the value of a variable in its place; false when it names no section.
@@ -459,6 +493,29 @@ mod tests {
             Some(DurationText(Duration::from_secs(5)))
         );
         assert_eq!(config.relay.backends.len(), 2);
+    }
+
+    #[test]
+    fn a_secret_may_lie_in_a_file() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"123 \"x\"\n").unwrap();
+        let path = file.path().to_str().unwrap();
+        let variables = [
+            ("INFLUXDB_ADMIN_USER", "root"),
+            ("INFLUXDB_ADMIN_PASSWORD_FILE", path),
+            ("TANDEM_STORE_READ_USER", "grafana"),
+            ("TANDEM_STORE_READ_USER_PASSWORD_FILE", path),
+        ];
+        let config = load("", &variables).unwrap();
+        for password in [config.store.admin_password, config.store.read_user_password] {
+            assert_eq!(password.unwrap().0, "123 \"x\"");
+        }
+        let missing = [("TANDEM_STORE_SHARED_SECRET_FILE", "/nowhere/secret")];
+        let error = format!("{:#}", load("", &missing).unwrap_err());
+        assert!(
+            error.contains("/nowhere/secret") && error.contains("SHARED_SECRET_FILE"),
+            "{error}"
+        );
     }
 
     #[test]

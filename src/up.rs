@@ -9,7 +9,7 @@ use tandem_http::Url;
 use tandem_relay::BackendConfig;
 
 use crate::cli::Cli;
-use crate::config::Config;
+use crate::config::{Config, StoreSection};
 use crate::roles::{agent, relay, store};
 use crate::stop::Signals;
 
@@ -51,10 +51,16 @@ pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
     let relay_listener =
         tandem_http::bind(config.relay.http.as_deref().unwrap_or(relay::HTTP)).await?;
 
+    // Each page shows the relay and the other store too.
+    let relay_addr = reachable(relay_listener.local_addr().context("the relay's address")?);
+    let (primary_addr, backup_addr) = (primary_bound.api_addr()?, backup_bound.api_addr()?);
+    let primary_section = with_neighbours(&config.store, relay_addr, backup_addr);
+    let backup_section = with_neighbours(&config.backup, relay_addr, primary_addr);
+
     let primary_name = config.store.name.as_deref().unwrap_or(store::NAME);
     let backup_name = config.backup.name.as_deref().unwrap_or(BACKUP.0);
     let primary = store::start(
-        &config.store,
+        &primary_section,
         primary_name,
         &dir.join("primary"),
         primary_bound,
@@ -62,7 +68,7 @@ pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
     )
     .await?;
     let backup = store::start(
-        &config.backup,
+        &backup_section,
         backup_name,
         &dir.join("backup"),
         backup_bound,
@@ -74,7 +80,6 @@ pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
         backend("backup", backup.api_addr())?,
     ];
     let relay = relay::start(&config.relay, backends, &dir.join("relay"), relay_listener).await?;
-    let relay_addr = reachable(relay.relay.local_addr());
     let relay_url = Url::parse(&format!("http://{relay_addr}")).context("the relay's address")?;
     let agent_config = agent::config(&config.agent, vec![relay_url], INTERVAL, &dir.join("agent"))?;
     let interval = agent_config.interval;
@@ -131,6 +136,17 @@ pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
     }
     let (first, second) = tokio::join!(primary.stop(), backup.stop());
     first.and(second)
+}
+
+/// A store's section that names the relay and the other store, unless it names others.
+fn with_neighbours(section: &StoreSection, relay: SocketAddr, peer: SocketAddr) -> StoreSection {
+    let mut section = section.clone();
+    for (place, addr) in [(&mut section.relays, relay), (&mut section.peers, peer)] {
+        if place.is_empty() {
+            place.push(format!("http://{}", reachable(addr)));
+        }
+    }
+    section
 }
 
 fn backend(name: &str, addr: SocketAddr) -> anyhow::Result<BackendConfig> {

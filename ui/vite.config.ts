@@ -29,7 +29,7 @@ export default defineConfig(({ mode }) => {
     },
     server: {
       host: '127.0.0.1',
-      proxy: { '/query': store, '/write': store, '/ping': store },
+      proxy: { '/query': store, '/write': store, '/ping': store, '/appliance': store },
     },
   };
 });

@@ -5,7 +5,7 @@
 //! (`influxdata/influxdb query/task_manager.go`). It is in the list from [`Tasks::attach`] until what
 //! that returned is dropped. Nothing here waits or has a thread of its own: a query looks at its task.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +15,13 @@ use tandem_influxql::format_go_duration;
 
 use crate::error::Error;
 use crate::result::{Series, Sink, Value};
+
+/// Slow queries that are kept, the last ones.
+const SLOW_MAX: usize = 50;
+/// Bytes of the text of one that are kept.
+const SLOW_TEXT_BYTES_MAX: usize = 4 << 10;
+/// A query that takes longer is kept where [`TaskLimits::slow_after`] says nothing.
+const SLOW_AFTER: Duration = Duration::from_secs(1);
 
 /// Bounds of all queries; 0 is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +42,7 @@ pub struct Tasks(Arc<Shared>);
 struct Shared {
     limits: TaskLimits,
     list: Mutex<List>,
+    slow: Mutex<VecDeque<SlowQuery>>,
     finished: AtomicU64,
     time_ns: AtomicU64,
 }
@@ -57,6 +65,19 @@ pub struct TaskStats {
     pub finished: u64,
     /// How long those took that ended.
     pub time: Duration,
+}
+
+/// A query that took long.
+#[derive(Clone, Debug)]
+pub struct SlowQuery {
+    /// Its text without passwords; the end of a long one is cut off.
+    pub text: String,
+    /// The database of the request; empty when it named none.
+    pub database: String,
+    /// How long it took.
+    pub took: Duration,
+    /// When it ended.
+    pub ended: Instant,
 }
 
 /// One query.
@@ -124,6 +145,13 @@ impl Drop for Running {
         shared.finished.fetch_add(1, Ordering::Relaxed);
         shared.time_ns.fetch_add(time_ns, Ordering::Relaxed);
         let slow_after = shared.limits.slow_after;
+        let kept_after = match slow_after.is_zero() {
+            true => SLOW_AFTER,
+            false => slow_after,
+        };
+        if time >= kept_after {
+            self.tasks.keep(task, time);
+        }
         if !slow_after.is_zero() && time >= slow_after {
             tracing::warn!(
                 query = task.text,
@@ -219,6 +247,29 @@ impl Tasks {
         }
     }
 
+    /// The last slow queries, the slowest first.
+    #[must_use]
+    pub fn slow(&self) -> Vec<SlowQuery> {
+        let slow = self.0.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slow: Vec<SlowQuery> = slow.iter().cloned().collect();
+        slow.sort_by_key(|query| std::cmp::Reverse(query.took));
+        slow
+    }
+
+    fn keep(&self, task: &Task, took: Duration) {
+        let end = task.text.floor_char_boundary(SLOW_TEXT_BYTES_MAX);
+        let mut slow = self.0.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        if slow.len() >= SLOW_MAX {
+            slow.pop_front();
+        }
+        slow.push_back(SlowQuery {
+            text: task.text.get(..end).unwrap_or_default().to_owned(),
+            database: task.database.clone(),
+            took,
+            ended: Instant::now(),
+        });
+    }
+
     /// `SHOW QUERIES`, in the order in which they began.
     pub(crate) fn show(&self, sink: &mut dyn Sink) -> Result<(), Error> {
         let text = |text: &str| Value::String(text.as_bytes().to_vec());
@@ -310,6 +361,29 @@ mod tests {
         tasks.close();
         let error = tasks.attach(String::new(), None).unwrap_err().to_string();
         assert_eq!(error, "query engine shutdown");
+    }
+
+    #[test]
+    fn slow_queries_are_kept_the_last_ones_and_short() {
+        let tasks = Tasks::new(TaskLimits {
+            slow_after: Duration::from_nanos(1),
+            ..TaskLimits::default()
+        });
+        drop(tasks.attach("é".repeat(SLOW_TEXT_BYTES_MAX), Some("db")));
+        let [long] = &tasks.slow()[..] else {
+            panic!("one query was slow");
+        };
+        assert_eq!(
+            (long.text.len(), &*long.database),
+            (SLOW_TEXT_BYTES_MAX, "db")
+        );
+        for at in 0..SLOW_MAX {
+            drop(tasks.attach(at.to_string(), None));
+        }
+        let slow = tasks.slow();
+        assert_eq!(slow.len(), SLOW_MAX);
+        assert!(slow.iter().all(|query| query.database.is_empty()));
+        assert!(slow.is_sorted_by(|one, other| one.took >= other.took));
     }
 
     #[test]

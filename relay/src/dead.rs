@@ -100,9 +100,12 @@ impl DeadLetters {
         Ok(taken)
     }
 
-    /// Bytes on disk.
+    /// Bytes on disk; 0 while there is no letter, although the log's segment has a head.
     pub(crate) fn bytes_total(&self) -> u64 {
-        self.log.bytes_total()
+        match self.log.first_sequence() == self.log.next_sequence() {
+            true => 0,
+            false => self.log.bytes_total(),
+        }
     }
 }
 

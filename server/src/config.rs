@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tandem_http::Limits;
+use tandem_http::{Limits, Pace};
 
-use crate::{AuthConfig, MonitorConfig, SubscriptionConfig};
+use crate::{AuthConfig, MonitorConfig, NeighboursConfig, SubscriptionConfig};
 
 /// How a [`crate::Server`] behaves.
 #[derive(Clone, Debug)]
@@ -28,6 +28,9 @@ pub struct Config {
     pub bodies_bytes_max: usize,
     /// How long a sender may pause within a body.
     pub body_stall_max: Duration,
+    /// Bytes of a body that a sender has to send each second, on the average, once `body_stall_max` has passed; 0 for
+    /// no such bound.
+    pub body_bytes_per_s_min: u64,
     /// Writes that are applied at once; more wait for `queue_wait`, then get 503.
     pub writes_max: usize,
     /// How long a write may take once it has its turn; then it is answered with 500, as by InfluxDB, and may or may
@@ -50,6 +53,8 @@ pub struct Config {
     pub subscriptions: SubscriptionConfig,
     /// Whether the store writes its statistics into itself.
     pub monitor: MonitorConfig,
+    /// The other parts of the appliance, for the page.
+    pub neighbours: NeighboursConfig,
     /// How long a write or query waits for its turn.
     pub queue_wait: Duration,
     /// How long a reader may take nothing of an answer before its query is ended.
@@ -78,6 +83,8 @@ impl Config {
     pub const BODIES_BYTES_MAX: usize = 256 << 20;
     /// Default of [`Config::body_stall_max`].
     pub const BODY_STALL_MAX: Duration = Duration::from_secs(30);
+    /// Default of [`Config::body_bytes_per_s_min`]: a modem, and a body of 25 MB in an hour and three quarters.
+    pub const BODY_BYTES_PER_S_MIN: u64 = 4096;
     /// Default of [`Config::writes_max`].
     pub const WRITES_MAX: usize = 16;
     /// Default of [`Config::write_timeout`], that of InfluxDB.
@@ -94,6 +101,16 @@ impl Config {
     pub const CHUNK_ROWS_MAX: usize = 1_000_000;
 }
 
+impl Config {
+    /// How slowly a body may come.
+    pub(crate) const fn pace(&self) -> Pace {
+        Pace {
+            stall_max: self.body_stall_max,
+            bytes_per_s_min: self.body_bytes_per_s_min,
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -106,6 +123,7 @@ impl Default for Config {
             inflated_bytes_max: Self::INFLATED_BYTES_MAX,
             bodies_bytes_max: Self::BODIES_BYTES_MAX,
             body_stall_max: Self::BODY_STALL_MAX,
+            body_bytes_per_s_min: Self::BODY_BYTES_PER_S_MIN,
             writes_max: Self::WRITES_MAX,
             write_timeout: Self::WRITE_TIMEOUT,
             queries_max: Self::QUERIES_MAX,
@@ -116,6 +134,7 @@ impl Default for Config {
             continuous_late: Duration::ZERO,
             subscriptions: SubscriptionConfig::default(),
             monitor: MonitorConfig::default(),
+            neighbours: NeighboursConfig::default(),
             queue_wait: Self::QUEUE_WAIT,
             reader_stall_max: Self::READER_STALL_MAX,
             rows_max: 0,

@@ -19,6 +19,7 @@ mod intake;
 mod listen;
 mod metrics;
 mod monitor;
+mod neighbours;
 mod output;
 pub mod page;
 mod parts;
@@ -39,5 +40,6 @@ pub use listen::{
     OpenTsdbConfig, TemplateError, UdpConfig,
 };
 pub use monitor::MonitorConfig;
+pub use neighbours::NeighboursConfig;
 pub use server::{Listeners, Server};
 pub use subscriptions::SubscriptionConfig;

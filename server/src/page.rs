@@ -1,14 +1,15 @@
 //! The browser page: the files of `ui/`, built and embedded when this crate was, served below any
 //! prefix.
 //!
+//! Files were compressed when they were embedded, so that a page costs a phone little and a server nothing.
 //! The page may load nothing from elsewhere and run no inline script; its policy says so to the
 //! browser.
 
 use bytes::Bytes;
 use tandem_http::{Body, HeaderName, HeaderValue, Response, StatusCode, full, header};
 
-/// Path and content of each file, empty when the page could not be built.
-static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
+/// Path, content, and content after gzip, of each file; empty when the page could not be built.
+static FILES: &[(&str, &[u8], &[u8])] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 /// Stands in for the page where it could not be built.
 static PLAIN_PAGE: &[u8] = include_bytes!("page/plain.html");
@@ -35,14 +36,16 @@ pub fn is_built() -> bool {
 }
 
 /// Answers a request for `path`, which is relative to where the page is mounted; `None` when there
-/// is no such file.
-pub(crate) fn serve(path: &str) -> Option<Response<Body>> {
+/// is no such file. `gzip` says whether the client takes that.
+pub(crate) fn serve(path: &str, gzip: bool) -> Option<Response<Body>> {
     let path = if path.is_empty() { INDEX } else { path };
-    let content = match FILES.iter().find(|(name, _)| *name == path) {
-        Some((_, content)) => content,
-        None if path == INDEX && !is_built() => PLAIN_PAGE,
+    let (plain, compressed) = match FILES.iter().find(|(name, _, _)| *name == path) {
+        Some((_, plain, compressed)) => (*plain, *compressed),
+        None if path == INDEX && !is_built() => (PLAIN_PAGE, PLAIN_PAGE),
         None => return None,
     };
+    let is_compressed = gzip && compressed.len() < plain.len();
+    let content = if is_compressed { compressed } else { plain };
     let mut response = full(
         StatusCode::OK,
         content_type(path),
@@ -52,6 +55,10 @@ pub(crate) fn serve(path: &str) -> Option<Response<Body>> {
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    if is_compressed {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     // The names below assets/ change with the content.
     let caching = if path.starts_with("assets/") {
         "public, max-age=31536000, immutable"
@@ -85,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_first_page_is_there_with_its_policy() {
-        let response = serve("").unwrap();
+        let response = serve("", false).unwrap();
         assert_eq!(
             response.headers()[header::CONTENT_TYPE],
             "text/html; charset=utf-8"
@@ -98,6 +105,25 @@ mod tests {
     }
 
     #[test]
+    fn all_files_together_are_light() {
+        let bytes: usize = FILES
+            .iter()
+            .map(|(_, _, compressed)| compressed.len())
+            .sum();
+        assert!(bytes <= 300_000, "{bytes} bytes after gzip");
+        for (name, plain, compressed) in FILES {
+            if plain == compressed {
+                continue;
+            }
+            let stream = [Bytes::from_static(compressed)];
+            let inflated = tandem_http::gunzip(&stream, plain.len()).unwrap();
+            assert_eq!(inflated, *plain, "{name}");
+            let sent = serve(name, true).unwrap();
+            assert_eq!(sent.headers()[header::CONTENT_ENCODING], "gzip");
+        }
+    }
+
+    #[test]
     fn what_is_not_a_file_of_the_page_is_not_served() {
         for path in [
             "../Cargo.toml",
@@ -107,7 +133,7 @@ mod tests {
             "index.html/",
             "INDEX.HTML",
         ] {
-            assert!(serve(path).is_none(), "{path}");
+            assert!(serve(path, true).is_none(), "{path}");
         }
     }
 
@@ -115,8 +141,8 @@ mod tests {
     fn pages_hold_no_inline_script() {
         let html = FILES
             .iter()
-            .filter(|(name, _)| name.ends_with(".html"))
-            .map(|(_, content)| *content);
+            .filter(|(name, _, _)| name.ends_with(".html"))
+            .map(|(_, content, _)| *content);
         for page in html.chain([PLAIN_PAGE]) {
             let page = String::from_utf8_lossy(page).to_lowercase();
             for (at, _) in page.match_indices("<script") {

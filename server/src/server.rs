@@ -92,10 +92,12 @@ impl Server {
         let api = Arc::new(api);
         let mut tasks = JoinSet::new();
         if monitor.store_enabled {
+            let feed = sources.parts.feed.clone();
             let monitor = Monitor {
                 config: monitor,
                 store,
                 gather: Arc::new(move || sources.all()),
+                follower: Some(Arc::new(feed)),
             };
             tasks.spawn(monitor.run(stopped.clone()));
         }

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use tandem_server::{Config, MonitorConfig, SubscriptionConfig};
+use anyhow::Context;
+use tandem_http::Url;
+use tandem_server::{Config, MonitorConfig, NeighboursConfig, SubscriptionConfig};
 
 use crate::config::StoreSection;
 use crate::units::{DurationText, SizeText};
@@ -14,6 +16,9 @@ pub(crate) fn apply(section: &StoreSection, config: &mut Config) {
     size(&mut config.inflated_bytes_max, section.inflated_bytes_max);
     size(&mut config.bodies_bytes_max, section.bodies_bytes_max);
     time(&mut config.body_stall_max, section.body_stall_max);
+    config.body_bytes_per_s_min = section
+        .body_bytes_per_s_min
+        .map_or(config.body_bytes_per_s_min, |size| size.0);
     time(&mut config.reader_stall_max, section.answer_stall_max);
     time(&mut config.queue_wait, section.queue_wait);
     time(&mut config.write_timeout, section.write_timeout);
@@ -67,6 +72,22 @@ pub(crate) fn apply(section: &StoreSection, config: &mut Config) {
         section.subscription_queue_bytes_max,
     );
     config.subscriptions = subscriptions;
+}
+
+/// The other parts of the appliance that the section names.
+pub(crate) fn neighbours(section: &StoreSection) -> anyhow::Result<NeighboursConfig> {
+    let parse = |key: &str, urls: &[String]| {
+        let urls = urls.iter().map(|url| {
+            Url::parse(url).with_context(|| format!("{key}: {url:?} is no address of a server"))
+        });
+        urls.collect::<anyhow::Result<Vec<Url>>>()
+    };
+    Ok(NeighboursConfig {
+        relays: parse("relays", &section.relays)?,
+        peers: parse("peers", &section.peers)?,
+        ca: section.neighbour_ca.clone(),
+        insecure_skip_verify: section.neighbour_insecure_skip_verify,
+    })
 }
 
 fn size(place: &mut usize, given: Option<SizeText>) {

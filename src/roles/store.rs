@@ -41,6 +41,13 @@ pub(crate) struct Bound {
     tls: Option<ServerTls>,
 }
 
+impl Bound {
+    /// Where the API listens.
+    pub(crate) fn api_addr(&self) -> anyhow::Result<SocketAddr> {
+        self.api.local_addr().context("the address of a listener")
+    }
+}
+
 /// Opens the listeners that a section names.
 pub(crate) async fn bind(section: &StoreSection, http: &str, admin: &str) -> anyhow::Result<Bound> {
     let api = tandem_http::bind(section.http.as_deref().unwrap_or(http)).await?;
@@ -141,6 +148,7 @@ pub(crate) async fn start(
         |addr| addr.to_string(),
     );
     serving::apply(section, &mut config);
+    config.neighbours = serving::neighbours(section)?;
     let secured = |tcp: TcpListener| {
         let listener = Listener::from(tcp);
         match &bound.tls {

@@ -153,8 +153,12 @@ pub(super) fn body_answer(error: &BodyError) -> (StatusCode, String) {
             (StatusCode::BAD_REQUEST, "unexpected EOF".into())
         }
         BodyError::Gzip(_) => (StatusCode::BAD_REQUEST, "gzip: invalid header".into()),
-        BodyError::Read(_) => (StatusCode::BAD_REQUEST, "unexpected EOF".into()),
-        BodyError::Stalled { .. } => (StatusCode::REQUEST_TIMEOUT, error.to_string()),
+        BodyError::Read(_) | BodyError::Broken(_) => {
+            (StatusCode::BAD_REQUEST, "unexpected EOF".into())
+        }
+        BodyError::Stalled { .. } | BodyError::TooSlow { .. } => {
+            (StatusCode::REQUEST_TIMEOUT, error.to_string())
+        }
     }
 }
 

@@ -27,6 +27,9 @@ pub(super) enum Route {
     Metrics,
     Vars,
     Requests,
+    /// For the page: this store, its relays and its peers.
+    Appliance,
+    PeerCounts,
 }
 
 const BUCKETS: &str = "/api/v2/buckets/";
@@ -49,6 +52,8 @@ impl Route {
             "/metrics" => Self::Metrics,
             "/debug/vars" => Self::Vars,
             "/debug/requests" => Self::Requests,
+            "/appliance" => Self::Appliance,
+            "/appliance/counts" => Self::PeerCounts,
             _ => return bucket(path.strip_prefix(BUCKETS)?),
         })
     }
@@ -67,9 +72,13 @@ impl Route {
             Self::Bucket(_) => &[Method::OPTIONS, Method::GET, Method::DELETE, Method::PATCH],
             Self::BucketPart(_) => &[Method::OPTIONS, Method::GET, Method::POST, Method::DELETE],
             Self::Health => &[Method::OPTIONS, Method::GET, Method::HEAD],
-            Self::Ping | Self::Status | Self::Metrics | Self::Vars | Self::Requests => {
-                &[Method::GET, Method::HEAD]
-            }
+            Self::Ping
+            | Self::Status
+            | Self::Metrics
+            | Self::Vars
+            | Self::Requests
+            | Self::Appliance
+            | Self::PeerCounts => &[Method::GET, Method::HEAD],
         }
     }
 
@@ -85,7 +94,9 @@ impl Route {
             | Self::Bucket(_)
             | Self::BucketPart(_)
             | Self::PrometheusWrite
-            | Self::PrometheusRead => true,
+            | Self::PrometheusRead
+            | Self::Appliance
+            | Self::PeerCounts => true,
             // Flux is refused before anybody asks who wants it, as in InfluxDB 1.8.
             Self::QueryV2
             | Self::Ping

@@ -1,5 +1,6 @@
 //! The API and the page over real sockets. One claim a file.
 
+mod appliance;
 mod auth;
 mod bodies;
 mod browsers;

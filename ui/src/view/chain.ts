@@ -83,7 +83,7 @@ function box(title: string, state: 'good' | 'note' | 'bad', words: string, facts
   return make(
     'section',
     { class: 'link-box', 'data-state': state },
-    make('h3', {}, title),
+    make('h2', {}, title),
     make('p', { class: 'state' }, make('span', { class: 'dot', 'aria-hidden': 'true' }), words),
     make('dl', {}, ...list),
   );

@@ -46,6 +46,19 @@ function markAt(state: EditorState, at: number): DecorationSet {
   return Decoration.set(Decoration.mark({ class: 'cm-wrong' }).range(from, Math.min(from + length, text.length)));
 }
 
+/** How often, and how long apart in milliseconds, an offer is tried to be taken that is still being looked for. */
+const ACCEPT_TRIES = 20;
+const ACCEPT_WAIT_MS = 50;
+
+/** Takes the chosen offer, or the first one, once there are offers. */
+function accept(view: EditorView, tries: number): void {
+  if (completionStatus(view.state) === 'active') {
+    if (selectedCompletionIndex(view.state) === null) moveCompletionSelection(true)(view);
+    if (acceptCompletion(view)) return;
+  }
+  if (tries > 0 && completionStatus(view.state) !== null) setTimeout(() => accept(view, tries - 1), ACCEPT_WAIT_MS);
+}
+
 /** Colours of words. */
 const colours = ViewPlugin.fromClass(
   class {
@@ -72,6 +85,19 @@ function coloured(state: EditorState): DecorationSet {
     .map(({ kind, from, to }) => Decoration.mark({ class: `cm-${kind}` }).range(from, to));
   return Decoration.set(marks);
 }
+
+/**
+ * Puts what is typed in place of what is selected. Left to itself a browser carries the looks of the selected words over to it
+ * in a `style` attribute, which the page's policy refuses and reports.
+ */
+const typeOver = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    if (event.inputType !== 'insertText' || event.isComposing || event.data === null || view.state.selection.main.empty) return false;
+    event.preventDefault();
+    view.dispatch(view.state.replaceSelection(event.data), { userEvent: 'input.type', scrollIntoView: true });
+    return true;
+  },
+});
 
 /** Only names of tokens.css, which reach into the shadow root. */
 const looks = EditorView.theme({
@@ -124,6 +150,7 @@ export class Editor {
       keymap.of([...historyKeymap, ...standardKeymap]),
       // Nothing is chosen before a person chooses, so that Enter always runs what stands there.
       autocompletion({ override: [complete], icons: false, selectOnOpen: false, maxRenderedOptions: 100 }),
+      typeOver,
       colours,
       errorMark,
       placeholder(hint),
@@ -195,10 +222,11 @@ export class Editor {
       { key: 'Shift-Enter', run: insertNewline },
       {
         key: 'Tab',
+        // Out of the editor where nothing is offered.
         run: (view) => {
-          if (completionStatus(view.state) !== 'active') return false;
-          if (selectedCompletionIndex(view.state) === null) moveCompletionSelection(true)(view);
-          return acceptCompletion(view);
+          if (completionStatus(view.state) === null) return false;
+          accept(view, ACCEPT_TRIES);
+          return true;
         },
       },
       {

@@ -62,7 +62,7 @@ export function seriesView(
 }
 
 function copyButton(series: Series, name: string): HTMLElement {
-  const copy = button('Copy as CSV', { class: 'small', 'aria-label': `Copy ${name} as CSV` }, () => {
+  const copy = button('Copy as CSV', { class: 'small', 'aria-label': `Copy as CSV: ${name}` }, () => {
     void copyText(csvOf(series)).then((copied) => {
       copy.textContent = copied ? 'Copied' : 'Not copied: the browser refuses';
       setTimeout(() => (copy.textContent = 'Copy as CSV'), COPIED_MS);

@@ -22,6 +22,8 @@ const START_MAX: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Appliance {
     running: Running,
+    /// The program itself.
+    pub(super) binary: PathBuf,
     /// The primary's API.
     pub(super) api: SocketAddr,
     /// The primary's page.
@@ -39,7 +41,7 @@ impl Appliance {
         let scratch = scratch(root)?;
         let data = emptied(&scratch.join("appliance"))?;
         let [api, page, backup, backup_page, relay] = free_addresses()?;
-        let mut command = Command::new(binary);
+        let mut command = Command::new(&binary);
         command.arg("up").arg("--data-dir").arg(data);
         let options = [
             "--http",
@@ -66,6 +68,7 @@ impl Appliance {
         println!("tandem up runs: API {api}, page {page}, backup {backup}, relay {relay}");
         Ok(Self {
             running,
+            binary,
             api,
             page,
             backup,

@@ -109,8 +109,11 @@ impl Bench<'_> {
 
 /// Runs what `options` asks for on the repository at `root`; true when nothing failed.
 pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<bool> {
-    let chosen =
-        |name: &str| options.groups.is_empty() || options.groups.iter().any(|group| group == name);
+    // Who asks for the tests of the page means those in a browser too.
+    let chosen = |name: &str| {
+        let wanted = |group: &String| group == name || group == "ui" && name == "browser";
+        options.groups.is_empty() || options.groups.iter().any(wanted)
+    };
     let mut tallies: Vec<(&str, Tally)> = Vec::new();
     if options.install {
         let mut tally = Tally::default();

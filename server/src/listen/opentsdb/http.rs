@@ -121,8 +121,10 @@ impl Room {
                 StatusCode::BAD_REQUEST,
                 &format!("could not read gzip, {source}"),
             ),
-            BodyError::Stalled { .. } => plain(StatusCode::REQUEST_TIMEOUT, &error.to_string()),
-            BodyError::Read(_) => plain(StatusCode::BAD_REQUEST, "unexpected EOF"),
+            BodyError::Stalled { .. } | BodyError::TooSlow { .. } => plain(StatusCode::REQUEST_TIMEOUT, &error.to_string()),
+            BodyError::Read(_) | BodyError::Broken(_) => {
+                plain(StatusCode::BAD_REQUEST, "unexpected EOF")
+            }
         }
     }
 }
