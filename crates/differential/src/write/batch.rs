@@ -81,18 +81,6 @@ impl Batch {
         }
     }
 
-    /// Whether its times are in more than one shard, as far as its lines tell: one without a time goes
-    /// where now is.
-    pub(super) fn is_spread(&self) -> bool {
-        let shard = |line: &Vec<u8>| {
-            let last = line.rsplit(|byte| *byte == b' ').next()?;
-            let time: i64 = std::str::from_utf8(last).ok()?.parse().ok()?;
-            Some(self.unit.shard_of(time))
-        };
-        let shards: Vec<Option<i64>> = self.lines.iter().map(shard).collect();
-        shards.windows(2).any(|pair| pair[0] != pair[1])
-    }
-
     pub(super) fn body(&self) -> Vec<u8> {
         let end: &[u8] = match self.ending {
             Ending::Crlf => b"\r\n",
@@ -103,18 +91,6 @@ impl Batch {
             body.extend_from_slice(end);
         }
         body
-    }
-
-    /// The body for the judge, which takes a carriage return for a part of the line.
-    pub(super) fn judged_body(&self) -> Vec<u8> {
-        match self.ending {
-            Ending::Crlf => Self {
-                ending: Ending::Newline,
-                ..self.clone()
-            }
-            .body(),
-            Ending::Newline | Ending::NoneAtEnd => self.body(),
-        }
     }
 }
 
@@ -133,7 +109,6 @@ mod tests {
         };
         assert_eq!(batch(Ending::NoneAtEnd).body(), b"a\nb");
         assert_eq!(batch(Ending::Crlf).body(), b"a\r\nb\r\n");
-        assert_eq!(batch(Ending::Crlf).judged_body(), b"a\nb\n");
     }
 
     #[test]

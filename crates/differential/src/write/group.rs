@@ -1,14 +1,17 @@
-//! Batches that go one after another into one database, fresh on both servers, and what is read of it
-//! at the end.
+//! A database, fresh on both servers: batches that go into it one after another, and what is read of it.
+
+use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 
-use crate::compare::{same, same_answer};
+use crate::compare::same;
 use crate::http::Answer;
 use crate::server::Pair;
 use crate::write::batch::Batch;
-use crate::write::known::known;
+use crate::write::ghosts::Ghosts;
 use crate::write::line::first_lines;
+use crate::write::pieces::{error_text, is_without_time, rule, together};
+use crate::write::rewrite::{Parsed, Rewritten, options};
 
 /// What is asked when all is written; the whole database.
 const READS: [&str; 5] = [
@@ -18,40 +21,48 @@ const READS: [&str; 5] = [
     "SHOW SERIES",
     "SHOW TAG KEYS",
 ];
-/// What is asked instead once there may be series that only the judge keeps: what does not show them.
-const READS_WITHOUT_SERIES: [&str; 2] = ["SHOW FIELD KEYS", "SELECT *::field FROM /.*/"];
 /// Times from this on were given by a server, in seconds: no line has one.
 const SERVED_S: u64 = 1_700_000_000;
 
 /// What became of a batch.
 #[derive(Debug)]
 pub(super) enum Outcome {
+    /// Both answered as they should.
     Same {
         /// With an error.
         refused: bool,
+        /// The differences that were told apart.
+        rules: BTreeSet<&'static str>,
+        /// Why both hold something else from now on.
+        apart: Option<&'static str>,
     },
-    /// By name. What both hold may differ from now on.
-    Known(&'static str),
-    Differs {
-        judged: Answer,
-        ours: Answer,
-    },
+    Differs(Shown),
+}
+
+/// A difference.
+#[derive(Debug)]
+pub(super) struct Shown {
+    /// What was asked, or what the answer should be.
+    pub(super) what: String,
+    pub(super) judged: Answer,
+    pub(super) ours: Answer,
 }
 
 /// A database.
 pub(super) struct Group {
     name: String,
-    /// There may be series that only the judge keeps: of points that were dropped.
-    conflict: bool,
+    ghosts: Ghosts,
+    /// Whether there are names with a zero byte, by which the judge sorts otherwise.
+    zeros: bool,
 }
 
 impl Group {
     /// Makes database `number`.
     pub(super) fn begin(pair: &mut Pair, number: u64) -> anyhow::Result<Self> {
-        let name = format!("w{number}");
         let group = Self {
-            name,
-            conflict: false,
+            name: format!("w{number}"),
+            ghosts: Ghosts::default(),
+            zeros: false,
         };
         let statement = format!("CREATE DATABASE {}", group.name);
         pair.judge.query("", &statement)?;
@@ -70,67 +81,101 @@ impl Group {
         Ok(())
     }
 
-    /// Writes a batch to both.
-    pub(super) fn write(&mut self, pair: &mut Pair, batch: &Batch) -> anyhow::Result<Outcome> {
+    /// Whether both may hold something else once a batch is written.
+    pub(super) fn may_part(batch: &Batch, rewritten: &Rewritten) -> bool {
+        let precision = batch.unit.precision();
+        rewritten.apart.is_some()
+            || (is_without_time(&rewritten.lines, precision)
+                && rule(&rewritten.lines, precision).is_some())
+    }
+
+    /// Writes a batch to both, `rewritten` to the judge.
+    pub(super) fn write(
+        &mut self,
+        pair: &mut Pair,
+        batch: &Batch,
+        rewritten: &Rewritten,
+    ) -> anyhow::Result<Outcome> {
         let database = batch.database.unwrap_or(&self.name);
-        let judged = pair
-            .judge
-            .write(database, &batch.parameters, &batch.judged_body())?;
-        let ours = pair
-            .ours
-            .write(database, &batch.parameters, &batch.body())?;
-        let dropped = ["field type conflict: input field", "invalid field name"];
-        let theirs = judged.text();
-        self.conflict |= dropped.iter().any(|text| theirs.contains(text));
-        if same_answer(&judged, &ours) {
-            return Ok(Outcome::Same {
-                refused: judged.status != 204,
-            });
+        let parameters = &batch.parameters;
+        let precision = batch.unit.precision();
+        let mut to_judge = |body: &[u8]| pair.judge.write(database, parameters, body);
+        let judged = to_judge(&rewritten.body)?;
+        let ours = pair.ours.write(database, parameters, &batch.body())?;
+        let answered = (ours.status, error_text(&ours));
+        let mut expected = (judged.status, error_text(&judged));
+        let mut rules = rewritten.rules.clone();
+        let mut apart = rewritten.apart;
+        expected.1 = rewritten.text(&expected.1);
+        if answered != expected
+            && let Some(rule) = rule(&rewritten.lines, precision)
+        {
+            let lines = rewritten.lines.iter();
+            let answers: anyhow::Result<Vec<Answer>> = lines.map(|line| to_judge(line)).collect();
+            expected = together(&answers?);
+            expected.1 = rewritten.text(&expected.1);
+            rules.insert(rule);
+            if is_without_time(&rewritten.lines, precision) {
+                apart = Some(rule);
+            }
         }
-        Ok(match known(batch, &judged, &ours) {
-            Some(name) => Outcome::Known(name),
-            None => Outcome::Differs { judged, ours },
+        if answered != expected {
+            return Ok(Outcome::Differs(Shown {
+                what: format!("answer; expected is {} {}", expected.0, expected.1),
+                judged,
+                ours,
+            }));
+        }
+        if answered.0 != 204 && !answered.1.starts_with("partial write") {
+            // Nothing is stored.
+            apart = None;
+        }
+        let has_ghosts = ["field type conflict", "invalid field name"];
+        let has_ghosts = has_ghosts.iter().any(|text| answered.1.contains(text));
+        for line in &rewritten.lines {
+            self.zeros |= line.contains(&0);
+            if has_ghosts && let Ok(parsed) = Parsed::of(line, options(precision)) {
+                self.ghosts.add(&parsed.series);
+            }
+        }
+        if has_ghosts {
+            rules.insert("series-of-dropped-points");
+        }
+        Ok(Outcome::Same {
+            refused: judged.status != 204,
+            rules,
+            apart,
         })
     }
 
     /// Reads all of it from both; what differs first is returned, with its question.
-    pub(super) fn compare(
-        &self,
-        pair: &mut Pair,
-    ) -> anyhow::Result<Option<(&'static str, Answer, Answer)>> {
-        let reads = if self.conflict {
-            &READS_WITHOUT_SERIES[..]
-        } else {
-            &READS
-        };
-        for &read in reads {
+    pub(super) fn compare(&self, pair: &mut Pair) -> anyhow::Result<Option<Shown>> {
+        for read in READS {
             let judged = pair.judge.query(&self.name, read)?;
             let ours = pair.ours.query(&self.name, read)?;
-            if judged.body != ours.body && !same_but_for_now(&judged, &ours, self.conflict) {
-                return Ok(Some((read, judged, ours)));
+            if judged.body != ours.body && !self.same(read, &judged, &ours) {
+                let what = read.to_owned();
+                return Ok(Some(Shown { what, judged, ours }));
             }
         }
         Ok(None)
     }
-}
 
-/// True when two answers are the same but for times that the servers gave themselves, and, with
-/// `in_any_order`, for the order of rows: those of different series may have equal times.
-fn same_but_for_now(a: &Answer, b: &Answer, in_any_order: bool) -> bool {
-    match (
-        serde_json::from_slice(&a.body),
-        serde_json::from_slice(&b.body),
-    ) {
-        (Ok(mut x), Ok(mut y)) => {
-            for json in [&mut x, &mut y] {
-                forget_now(json);
-                if in_any_order {
-                    sort_rows(json);
-                }
+    /// True when two answers are the same but for times that the servers gave themselves, series that
+    /// only the judge keeps, and the order of names with a zero byte.
+    fn same(&self, read: &str, judged: &Answer, ours: &Answer) -> bool {
+        let json = |answer: &Answer| serde_json::from_slice::<Json>(&answer.body).ok();
+        let (Some(mut theirs), Some(mut own)) = (json(judged), json(ours)) else {
+            return false;
+        };
+        self.ghosts.take_away(read, &mut theirs, &mut own);
+        for answer in [&mut theirs, &mut own] {
+            forget_now(answer);
+            if self.zeros {
+                sort(answer);
             }
-            same(&x, &y)
         }
-        _ => false,
+        same(&theirs, &own)
     }
 }
 
@@ -159,10 +204,17 @@ fn forget_now(json: &mut Json) {
     }
 }
 
-fn sort_rows(answer: &mut Json) {
+/// Puts series in one order, and rows of names; rows of points have theirs by their times.
+fn sort(answer: &mut Json) {
     for result in answer["results"].as_array_mut().into_iter().flatten() {
-        for series in result["series"].as_array_mut().into_iter().flatten() {
-            if let Some(rows) = series["values"].as_array_mut() {
+        let Some(all) = result.get_mut("series").and_then(Json::as_array_mut) else {
+            continue;
+        };
+        all.sort_by_cached_key(|series| format!("{} {}", series["name"], series["tags"]));
+        for series in all {
+            if let Some(rows) = series["values"].as_array_mut()
+                && rows.iter().all(|row| row[0].is_string())
+            {
                 rows.sort_by_cached_key(Json::to_string);
             }
         }
@@ -181,23 +233,38 @@ mod tests {
         }
     }
 
+    fn group(zeros: bool) -> Group {
+        Group {
+            name: "w".into(),
+            ghosts: Ghosts::default(),
+            zeros,
+        }
+    }
+
     #[test]
     fn times_of_the_servers_are_not_compared() {
         let (a, b) = (
             answer("{\"v\":[[1795381194462936954,1]]}"),
             answer("{\"v\":[[1795381195000000000,1]]}"),
         );
-        assert!(same_but_for_now(&a, &b, false));
+        let group = group(false);
+        assert!(group.same("", &a, &b));
         let c = answer("{\"v\":[[1500000000000000000,1]]}");
-        assert!(!same_but_for_now(&a, &c, false));
+        assert!(!group.same("", &a, &c));
         let near = answer("{\"v\":[[1500000000000000001,1]]}");
-        assert!(!same_but_for_now(&c, &near, false));
-        let rows = |rows: &str| {
+        assert!(!group.same("", &c, &near));
+    }
+
+    #[test]
+    fn the_order_counts_unless_there_are_zero_bytes() {
+        let names = |names: &str| {
             answer(&format!(
-                "{{\"results\":[{{\"series\":[{{\"values\":[{rows}]}}]}}]}}"
+                "{{\"results\":[{{\"series\":[{{\"values\":[{names}]}}]}}]}}"
             ))
         };
-        let (a, b) = (rows("[1,2],[1,3]"), rows("[1,3],[1,2]"));
-        assert!(same_but_for_now(&a, &b, true) && !same_but_for_now(&a, &b, false));
+        let (a, b) = (names("[\"a\"],[\"b\"]"), names("[\"b\"],[\"a\"]"));
+        assert!(group(true).same("", &a, &b) && !group(false).same("", &a, &b));
+        let (a, b) = (names("[1,2],[1,3]"), names("[1,3],[1,2]"));
+        assert!(!group(true).same("", &a, &b));
     }
 }

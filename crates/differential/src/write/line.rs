@@ -1,5 +1,7 @@
 //! One line of line protocol: a good one, or one that was spoiled.
 
+use tandem_model::Precision;
+
 use crate::random::Random;
 
 /// Names of measurements, as they stand in a line.
@@ -141,41 +143,26 @@ enum Kind {
 pub(super) struct Unit {
     /// As a request names it.
     pub(super) name: &'static str,
-    ns: i64,
+    precision: Precision,
+}
+
+const fn unit(name: &'static str, precision: Precision) -> Unit {
+    Unit { name, precision }
 }
 
 pub(super) const UNITS: [Unit; 7] = [
-    Unit { name: "", ns: 1 },
-    Unit { name: "n", ns: 1 },
-    Unit {
-        name: "u",
-        ns: 1_000,
-    },
-    Unit {
-        name: "ms",
-        ns: 1_000_000,
-    },
-    Unit {
-        name: "s",
-        ns: 1_000_000_000,
-    },
-    Unit {
-        name: "m",
-        ns: 60_000_000_000,
-    },
-    Unit {
-        name: "h",
-        ns: 3_600_000_000_000,
-    },
+    unit("", Precision::Nanosecond),
+    unit("n", Precision::Nanosecond),
+    unit("u", Precision::Microsecond),
+    unit("ms", Precision::Millisecond),
+    unit("s", Precision::Second),
+    unit("m", Precision::Minute),
+    unit("h", Precision::Hour),
 ];
 
 impl Unit {
-    /// The number of the shard that a time is in, counted from any.
-    pub(super) fn shard_of(self, time: i64) -> i64 {
-        let seconds = i128::from(time) * i128::from(self.ns) / 1_000_000_000;
-        // Shards of a week begin on Mondays, and 1970 began on a Thursday.
-        let weeks = (seconds + 3 * 86_400).div_euclid(i128::from(WEEK_S));
-        i64::try_from(weeks).unwrap_or(i64::MAX)
+    pub(super) const fn precision(self) -> Precision {
+        self.precision
     }
 }
 
@@ -238,7 +225,7 @@ impl Lines<'_> {
             for _ in 0..=self.random.below(2) {
                 self.mutilate(&mut line);
             }
-            // Names that are no text end a group (see `known`), so most of these are left out.
+            // Names that are no text end a database (see `rewrite`), so most of these are left out.
             if std::str::from_utf8(&line).is_err() && !self.random.chance(10) {
                 line = whole;
             }
@@ -287,7 +274,7 @@ impl Lines<'_> {
         let hours = self.random.between(0, 5);
         let rest_ns = self.random.between(0, 3) * 1_000_000_007;
         let at_s = BASE_S + self.week * WEEK_S + hours * 3_600;
-        (at_s * 1_000_000_000 + rest_ns) / self.unit.ns
+        (at_s * 1_000_000_000 + rest_ns) / self.unit.precision.nanos()
     }
 
     /// A value that is none.

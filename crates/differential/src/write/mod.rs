@@ -1,15 +1,18 @@
 //! Random writes: the same status, the same text, and the same data read back.
 //!
-//! Batches go into a database that both servers have made anew, a group of them after another; half
-//! of them hold lines that were spoiled. Each answer is compared, and at the end of a group all that
-//! both hold. Differences that are meant are counted by name ([`known`]); what both hold may then
-//! differ, so the group ends there and is not read. Any other difference is made small: as few lines
-//! as still show it, alone in a database.
+//! Batches go into a database that both servers have made anew; half of them hold lines that were
+//! spoiled. Each answer is compared, and every few batches all that both hold. What differs on purpose
+//! is rewritten for the judge ([`rewrite`]) or asked again by lines ([`pieces`]), so that nearly every batch
+//! is compared in full; where the two must hold something else afterwards, all is read before, and the database
+//! is made anew. Any other difference is made small: as few lines as still show it, alone in a database.
 
 mod batch;
+mod ghosts;
 mod group;
-mod known;
+mod judge;
 mod line;
+mod pieces;
+mod rewrite;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,17 +20,16 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context;
 
 use crate::args::Args;
-use crate::http::Answer;
 use crate::random::Random;
 use crate::server::Pair;
 
 use batch::Batch;
-use group::{Group, Outcome, without_now};
-use known::known_in_data;
+use group::{Group, Outcome, Shown, without_now};
+use rewrite::Rewritten;
 
-/// Batches into one database.
+/// Batches made of one seed.
 const GROUP: usize = 100;
-/// Batches after which it is read.
+/// Batches after which all is read.
 const READ_EVERY: usize = 25;
 /// Between two lines that say how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(15);
@@ -43,8 +45,10 @@ struct Tally {
     groups: u64,
     /// Batches after which all was read and found the same.
     read: u64,
-    /// By name.
-    known: BTreeMap<&'static str, u64>,
+    /// Batches by the difference that was told apart in them.
+    rules: BTreeMap<&'static str, u64>,
+    /// Batches after which nothing could be read, by the difference that was the reason.
+    apart: BTreeMap<&'static str, u64>,
     differences: usize,
 }
 
@@ -87,6 +91,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
         }
     }
     println!("{}", run.tally.line(begun.elapsed()));
+    print!("{}", run.tally.rules());
     Ok(run.tally.differences == 0)
 }
 
@@ -101,40 +106,69 @@ impl Run<'_> {
         let batches: Vec<Batch> = (0..GROUP).map(|_| Batch::random(random)).collect();
         self.tally.groups += 1;
         let mut group = self.begin()?;
+        // The first batch in this database, and the first that was not read.
+        let (mut first, mut unread) = (0, 0);
         for (at, batch) in batches.iter().enumerate() {
-            self.tally.batches += 1;
-            match group.write(&mut self.pair, batch)? {
-                Outcome::Same { refused } => self.tally.refused += u64::from(refused),
-                Outcome::Known(name) => {
-                    *self.tally.known.entry(name).or_default() += 1;
+            let rewritten = rewritten(batch);
+            if Group::may_part(batch, &rewritten) {
+                if !self.read(&group, &batches[first..at], at - unread)? {
                     return group.end(&mut self.pair);
                 }
-                Outcome::Differs { judged, ours } => {
-                    self.differs("answer", &judged, &ours);
+                unread = at;
+            }
+            self.tally.batches += 1;
+            let apart = match group.write(&mut self.pair, batch, &rewritten)? {
+                Outcome::Same {
+                    refused,
+                    rules,
+                    apart,
+                } => {
+                    self.tally.refused += u64::from(refused);
+                    for rule in rules {
+                        *self.tally.rules.entry(rule).or_default() += 1;
+                    }
+                    apart
+                }
+                Outcome::Differs(shown) => {
+                    self.differs(&shown);
                     self.shrink(batch)?;
                     println!("(batch {at} of group {})\n", self.tally.groups);
                     return group.end(&mut self.pair);
                 }
-            }
-            if let Some(name) = known_in_data(batch) {
-                *self.tally.known.entry(name).or_default() += 1;
-                return group.end(&mut self.pair);
-            }
-            if at % READ_EVERY < READ_EVERY - 1 {
-                continue;
-            }
-            if let Some((read, judged, ours)) = group.compare(&mut self.pair)? {
-                // A minute may have begun between one server's clock and the other's.
-                if let Some(at) = self.first_unequal(&batches[..=at])? {
-                    self.differs(read, &judged, &ours);
-                    self.shrink(&batches[at])?;
-                    println!("(batch {at} of group {})\n", self.tally.groups);
+            };
+            if let Some(rule) = apart {
+                *self.tally.apart.entry(rule).or_default() += 1;
+                group.end(&mut self.pair)?;
+                group = self.begin()?;
+                (first, unread) = (at + 1, at + 1);
+            } else if at + 1 - unread >= READ_EVERY || at + 1 == batches.len() {
+                if !self.read(&group, &batches[first..=at], at + 1 - unread)? {
+                    break;
                 }
-                return group.end(&mut self.pair);
+                unread = at + 1;
             }
-            self.tally.read += READ_EVERY as u64;
         }
         group.end(&mut self.pair)
+    }
+
+    /// Reads all that both hold after `batches`, of which so many were not read yet; false when it
+    /// differs, and that is told.
+    fn read(&mut self, group: &Group, batches: &[Batch], new: usize) -> anyhow::Result<bool> {
+        if new == 0 {
+            return Ok(true);
+        }
+        let Some(shown) = group.compare(&mut self.pair)? else {
+            self.tally.read += new as u64;
+            return Ok(true);
+        };
+        self.differs(&shown);
+        match self.first_unequal(batches)? {
+            Some(at) => self.shrink(&batches[at])?,
+            // A minute may have begun between one server's clock and the other's.
+            None => println!("told again it makes no difference"),
+        }
+        println!("(group {})\n", self.tally.groups);
+        Ok(false)
     }
 
     /// Writes the batches again, and returns the first after which the two hold something else.
@@ -142,7 +176,7 @@ impl Run<'_> {
         let mut group = self.begin()?;
         let mut found = None;
         for (at, batch) in batches.iter().enumerate() {
-            group.write(&mut self.pair, batch)?;
+            group.write(&mut self.pair, batch, &rewritten(batch))?;
             if group.compare(&mut self.pair)?.is_some() {
                 found = Some(at);
                 break;
@@ -152,17 +186,13 @@ impl Run<'_> {
         Ok(found)
     }
 
-    /// Whether a batch alone makes a difference.
-    fn shows(&mut self, batch: &Batch) -> anyhow::Result<Option<(String, Answer, Answer)>> {
+    /// The difference that a batch alone makes.
+    fn shows(&mut self, batch: &Batch) -> anyhow::Result<Option<Shown>> {
         let mut group = self.begin()?;
-        let shown = match group.write(&mut self.pair, batch)? {
-            Outcome::Differs { judged, ours } => Some(("answer".to_owned(), judged, ours)),
-            Outcome::Known(_) => None,
-            Outcome::Same { .. } if known_in_data(batch).is_some() => None,
-            Outcome::Same { .. } => {
-                let read = group.compare(&mut self.pair)?;
-                read.map(|(read, judged, ours)| (read.to_owned(), judged, ours))
-            }
+        let shown = match group.write(&mut self.pair, batch, &rewritten(batch))? {
+            Outcome::Differs(shown) => Some(shown),
+            Outcome::Same { apart: Some(_), .. } => None,
+            Outcome::Same { apart: None, .. } => group.compare(&mut self.pair)?,
         };
         group.end(&mut self.pair)?;
         Ok(shown)
@@ -185,21 +215,26 @@ impl Run<'_> {
             }
         }
         println!("made small:{} {}", small.parameters, body(&small));
-        show(&shown.0, &shown.1, &shown.2);
+        show(&shown);
         Ok(())
     }
 
-    fn differs(&mut self, what: &str, judged: &Answer, ours: &Answer) {
+    fn differs(&mut self, shown: &Shown) {
         self.tally.differences += 1;
         println!(
             "difference {} of {}:",
             self.tally.differences, self.args.differences_max
         );
-        show(what, judged, ours);
+        show(shown);
     }
 }
 
-fn show(what: &str, judged: &Answer, ours: &Answer) {
+fn rewritten(batch: &Batch) -> Rewritten {
+    Rewritten::of(&batch.body(), batch.unit.precision())
+}
+
+fn show(shown: &Shown) {
+    let Shown { what, judged, ours } = shown;
     println!("  {what}");
     let (theirs, own) = (without_now(judged), without_now(ours));
     // Of long answers, what is around the first byte that differs.
@@ -226,22 +261,28 @@ fn body(batch: &Batch) -> String {
 
 impl Tally {
     fn line(&self, taken: Duration) -> String {
-        let known: Vec<String> = self
-            .known
-            .iter()
-            .map(|(name, count)| format!("{name} {count}"))
-            .collect();
         format!(
-            "{} batches in {} groups, {:.0} a second ({} refused by both, {} read back): \
-             {} differences; known {} ({})",
+            "{} batches of {} seeds, {:.0} a second ({} refused by both, {} read back): {} differences",
             self.batches,
             self.groups,
             self.batches as f64 / taken.as_secs_f64().max(0.001),
             self.refused,
             self.read,
             self.differences,
-            self.known.values().sum::<u64>(),
-            known.join(", ")
         )
+    }
+
+    /// How often each difference that is meant was met, and for which of them nothing was read.
+    fn rules(&self) -> String {
+        let mut text = String::new();
+        for (what, counts) in [
+            ("told apart and compared", &self.rules),
+            ("answer compared, not read back", &self.apart),
+        ] {
+            for (name, count) in counts {
+                text.push_str(&format!("  {name}: {what} in {count} batches\n"));
+            }
+        }
+        text
     }
 }
