@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::introspection::{self, Introspection};
 use crate::result::{Level, Message, Sink};
+use crate::select::Follower;
 use crate::tasks::Tasks;
 use crate::{delete, select, show};
 
@@ -22,6 +23,7 @@ pub struct Executor {
     store: Arc<Store>,
     tasks: Tasks,
     introspection: Option<Arc<dyn Introspection>>,
+    follower: Option<Arc<dyn Follower>>,
 }
 
 impl Executor {
@@ -32,6 +34,7 @@ impl Executor {
             store,
             tasks: Tasks::default(),
             introspection: None,
+            follower: None,
         }
     }
 
@@ -47,6 +50,15 @@ impl Executor {
     pub fn with_introspection(self, introspection: Arc<dyn Introspection>) -> Self {
         Self {
             introspection: Some(introspection),
+            ..self
+        }
+    }
+
+    /// As it is, with who is told of what `SELECT … INTO` writes.
+    #[must_use]
+    pub fn with_follower(self, follower: Arc<dyn Follower>) -> Self {
+        Self {
+            follower: Some(follower),
             ..self
         }
     }
@@ -70,7 +82,9 @@ impl Executor {
     ) -> Result<(), Error> {
         let store = &*self.store;
         match statement {
-            Statement::Select(select) => select::execute(store, select, context, sink),
+            Statement::Select(select) => {
+                select::execute((store, self.follower.as_deref()), select, context, sink)
+            }
             Statement::Explain(explain) => select::explain(store, explain, context, sink),
             Statement::ShowQueries => self.tasks.show(sink),
             Statement::KillQuery(kill) => {

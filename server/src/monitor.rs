@@ -10,6 +10,7 @@ use std::time::Duration;
 use tandem_http::Drained;
 use tandem_line::Writer;
 use tandem_model::Precision;
+use tandem_query::Follower;
 use tandem_store::{PolicySpec, Store, StoreError, WriteRequest};
 use tokio::sync::watch;
 use tracing::warn;
@@ -63,6 +64,8 @@ pub(crate) struct Monitor {
     pub(crate) config: MonitorConfig,
     pub(crate) store: Arc<Store>,
     pub(crate) gather: Gather,
+    /// Is told of what was written.
+    pub(crate) follower: Option<Arc<dyn Follower>>,
 }
 
 impl Monitor {
@@ -110,7 +113,11 @@ impl Monitor {
             now_ns: time_ns,
         };
         let written = self.store.write(&request, &lines);
-        written.map(drop).map_err(|error| error.to_string())
+        written.map_err(|error| error.to_string())?;
+        if let Some(follower) = &self.follower {
+            follower.written(&request, &lines);
+        }
+        Ok(())
     }
 
     /// Makes database and policy where they are not there, or not any more.
@@ -175,6 +182,7 @@ mod tests {
                     Statistic::new("empty", [], []),
                 ]
             }),
+            follower: None,
         };
         let time_ns = now_ns();
         for make in [false, true] {

@@ -41,6 +41,16 @@ pub(crate) enum RunError {
     Gone,
 }
 
+impl RunError {
+    /// Whether the statements behind the one that failed are not executed.
+    pub(crate) const fn ends_request(&self) -> bool {
+        match self {
+            Self::Query(error) => error.ends_request(),
+            _ => true,
+        }
+    }
+}
+
 impl From<tandem_query::Gone> for RunError {
     fn from(_: tandem_query::Gone) -> Self {
         Self::Gone
@@ -86,8 +96,9 @@ impl Runner {
         self.executor.tasks()
     }
 
-    /// Tells `feed` of each change of subscriptions, and of what they belong to.
+    /// Tells `feed` of each change of subscriptions, of what they belong to, and of what statements write.
     pub(crate) fn telling(mut self, feed: Feed) -> Self {
+        self.executor = self.executor.with_follower(Arc::new(feed.clone()));
         self.feed = Some(feed);
         self
     }

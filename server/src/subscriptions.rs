@@ -20,6 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tandem_catalog::{Catalog, Mode, Subscription};
 use tandem_http::{Client, ClientConfig, ClientTls, ClientTlsConfig, TlsError};
+use tandem_query::Follower;
 use tandem_store::{Store, WriteError, WriteRequest, Written};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -284,6 +285,12 @@ impl Feed {
         let table = self.0.table.read().unwrap_or_else(PoisonError::into_inner);
         let policies = table.values().flat_map(HashMap::values);
         policies.flatten().cloned().collect()
+    }
+}
+
+impl Follower for Feed {
+    fn written(&self, request: &WriteRequest<'_>, lines: &[u8]) {
+        self.offer(request, lines);
     }
 }
 

@@ -27,7 +27,8 @@ use crate::database::Database;
 use crate::error::{StoreError, WriteError};
 use crate::frame::Frame;
 use crate::index::LimitExceeded;
-use crate::shard::{Shard, TypeConflict};
+use crate::refusal::Conflict;
+use crate::shard::Shard;
 
 /// What a batch is told that another one's failure took down.
 const BUILT_ON_A_FAILURE: &str = "engine: a write before this one failed; try again";
@@ -106,8 +107,10 @@ pub(crate) struct Refused {
     pub(crate) dropped: u64,
     /// Those of them that are of series, or have tag values, beyond the limits.
     pub(crate) limited: u64,
-    /// InfluxDB's reason for the first of them.
-    pub(crate) first: Option<String>,
+    /// Why the first of these could not be made.
+    pub(crate) limit: Option<String>,
+    /// The first point with fields of another type.
+    pub(crate) conflict: Option<Conflict>,
 }
 
 impl Committer {
@@ -350,8 +353,10 @@ fn check_types(batch: &mut Batch, shards: &[Arc<Shard>], effects: &mut Effects) 
     let mut last: Option<((u32, u32), bool)> = None;
     let mut refused = Refused::default();
     let templates_of = &batch.templates;
+    let mut row_number = 0;
     batch.rows.retain(|row| {
         let place = (row.shard, row.template);
+        row_number += 1;
         if let Some((_, good)) = last.filter(|(at, _)| *at == place) {
             refused.dropped += u64::from(!good);
             return good;
@@ -372,10 +377,12 @@ fn check_types(batch: &mut Batch, shards: &[Arc<Shard>], effects: &mut Effects) 
                     }
                     true
                 }
-                Err(conflict) => {
-                    refused
-                        .first
-                        .get_or_insert_with(|| conflict_text(&template.measurement, &conflict));
+                Err(fields) => {
+                    refused.conflict.get_or_insert_with(|| Conflict {
+                        row: row_number - 1,
+                        template: Arc::clone(template),
+                        fields,
+                    });
                     false
                 }
             }
@@ -385,16 +392,6 @@ fn check_types(batch: &mut Batch, shards: &[Arc<Shard>], effects: &mut Effects) 
         good
     });
     refused
-}
-
-fn conflict_text(measurement: &[u8], conflict: &TypeConflict) -> String {
-    format!(
-        "field type conflict: input field \"{}\" on measurement \"{}\" is type {}, already exists as type {}",
-        String::from_utf8_lossy(&conflict.field),
-        String::from_utf8_lossy(measurement),
-        conflict.given,
-        conflict.existing
-    )
 }
 
 /// Gives every row its series id, and drops those whose series the limits do not let be made; returns
@@ -429,7 +426,7 @@ fn resolve_series(
                         id
                     }
                     Err(LimitExceeded(text)) => {
-                        refused.first.get_or_insert(text);
+                        refused.limit.get_or_insert(text);
                         return None;
                     }
                 },

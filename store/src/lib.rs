@@ -41,6 +41,7 @@ mod parse;
 mod policy;
 mod purge;
 mod reclaim;
+mod refusal;
 mod retention;
 mod rows;
 mod scan;

@@ -14,6 +14,7 @@ use tandem_model::{FieldType, SeriesId, SeriesKey, split_measurement};
 use crate::batch::{Batch, Row, SeriesRef, UnknownKey};
 use crate::index::SeriesTable;
 use crate::memtable::string_word;
+use crate::refusal::BadName;
 use crate::schema::{Layout, Schemas};
 
 /// Bytes of error text that one request collects; what comes after is only counted.
@@ -32,8 +33,8 @@ pub(crate) struct Parsed {
     pub(crate) errors: ErrorTexts,
     /// Points that parse and still cannot be stored.
     pub(crate) dropped: u64,
-    /// InfluxDB's reason for the first of them.
-    pub(crate) first_drop: Option<String>,
+    /// That of them which is told first.
+    pub(crate) bad_name: Option<BadName>,
 }
 
 /// The texts about lines that do not parse, joined by newlines, bounded.
@@ -319,9 +320,9 @@ impl<'b> Parser<'_, 'b> {
                 self.remember(layout)
             }
         };
-        if let Some(reason) = self.refusal(series, &layout) {
+        if let Some(bad) = self.refusal(series, &layout) {
             self.parsed.dropped += 1;
-            self.parsed.first_drop.get_or_insert(reason);
+            bad.note(&mut self.parsed.bad_name);
             return;
         }
         if let SeriesRef::Known(id) = series
@@ -349,22 +350,29 @@ impl<'b> Parser<'_, 'b> {
 
     /// Why a point that parses cannot be stored. A series the index knows has passed the check of
     /// its tags.
-    fn refusal(&self, series: SeriesRef, layout: &Layout) -> Option<String> {
+    fn refusal(&self, series: SeriesRef, layout: &Layout) -> Option<BadName> {
         let name = || String::from_utf8_lossy(&layout.template.measurement);
+        let bad = |is_tag, reason| BadName {
+            reason,
+            is_tag,
+            rows_before: self.parsed.batch.rows.len(),
+        };
         if let SeriesRef::Unknown(at) = series {
             let (_, mut tags) = SeriesKey::split(&self.parsed.batch.unknown[at as usize].canonical);
             if tags.any(|(key, _)| key == b"time") {
-                return Some(format!(
+                let reason = format!(
                     "invalid tag key: input tag \"time\" on measurement \"{}\" is invalid",
                     name()
-                ));
+                );
+                return Some(bad(true, reason));
             }
         }
         layout.template.fields.is_empty().then(|| {
-            format!(
+            let reason = format!(
                 "invalid field name: input field \"time\" on measurement \"{}\" is invalid",
                 name()
-            )
+            );
+            bad(false, reason)
         })
     }
 }
@@ -503,7 +511,7 @@ mod tests {
         assert_eq!(p.errors.text, "unable to parse 'm v=': missing field value");
         assert_eq!(p.dropped, 2);
         assert_eq!(
-            p.first_drop.as_deref(),
+            p.bad_name.as_ref().map(|bad| &*bad.reason),
             Some("invalid tag key: input tag \"time\" on measurement \"m\" is invalid")
         );
     }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use tandem_line::ParseOptions;
 use tandem_model::{Precision, TimeRange};
 
+use crate::batch::Row;
 use crate::budget::HeldWrite;
-use crate::commit::Refused;
 use crate::database::{Database, PolicyChoice};
 use crate::error::{StoreError, WriteError};
 use crate::parse::{ErrorTexts, Parsed, parse_into};
 use crate::policy::RetentionPolicy;
+use crate::refusal::Drops;
 use crate::shard::Shard;
 use crate::stats::Refusal;
 use crate::store::Store;
@@ -109,15 +110,16 @@ impl Store {
             None => self.hold(body.len().saturating_mul(2))?,
         };
         let ids = database.using_ids();
+        let options = ParseOptions {
+            precision: request.precision,
+            unsigned: self.core.options.unsigned,
+        };
         let mut parsed = parse_into(
             self.committer.spares().take(),
             &database.table(),
             &database.schemas,
             body,
-            ParseOptions {
-                precision: request.precision,
-                unsigned: self.core.options.unsigned,
-            },
+            options,
             request.now_ns,
         );
         room.set(body.len() + parsed.batch.bytes());
@@ -140,12 +142,13 @@ impl Store {
             generation,
             errors,
             dropped,
-            first_drop,
+            bad_name,
         } = parsed;
-        let mut refused = Refused {
+        let mut drops = Drops {
             dropped,
-            first: first_drop,
-            ..Refused::default()
+            bad_name,
+            expired,
+            ..Drops::default()
         };
         let mut points = 0;
         // The series are let go before the thread is woken: who ends it may be waiting for it, and it for them.
@@ -158,8 +161,9 @@ impl Store {
             drop(ids);
             counters.refused(Refusal::FieldType, by_store.dropped - by_store.limited);
             counters.refused(Refusal::Limit, by_store.limited);
-            refused.dropped += by_store.dropped;
-            refused.first = refused.first.or(by_store.first);
+            drops.dropped += by_store.dropped;
+            drops.limit = by_store.limit;
+            drops.conflict = by_store.conflict;
             if let Some(staged) = staged {
                 points = staged.rows();
                 let values = staged.values();
@@ -171,7 +175,7 @@ impl Store {
         if self.core.memtable_bytes() >= self.core.budget.writes_max() / 2 {
             self.wake();
         }
-        outcome(points, &refused, errors)
+        outcome(points, drops.dropped, drops.reason(body, options), errors)
     }
 
     /// Takes the room that a body of so many bytes will need, before it is made: for [`Store::write_in`].
@@ -232,14 +236,14 @@ impl Store {
             now_ns
         };
         let before = rows.len();
-        rows.retain(|row| row.time_ns >= oldest_ns(as_of_ns));
-        let dropped = (before - rows.len()) as u64;
-        if dropped > 0 {
-            parsed.dropped += dropped;
-            parsed
-                .first_drop
-                .get_or_insert_with(|| "points beyond retention policy".into());
+        let is_expired = |row: &Row| row.time_ns < oldest_ns(as_of_ns);
+        if let Some(bad) = &mut parsed.bad_name {
+            let earlier = rows.iter().take(bad.rows_before);
+            bad.rows_before = earlier.filter(|row| !is_expired(row)).count();
         }
+        rows.retain(|row| !is_expired(row));
+        let dropped = (before - rows.len()) as u64;
+        parsed.dropped += dropped;
         dropped
     }
 
@@ -275,11 +279,15 @@ impl Store {
     }
 }
 
-/// InfluxDB's answer: what the store refused is told before what did not parse.
-fn outcome(points: u64, refused: &Refused, errors: ErrorTexts) -> Result<Written, WriteError> {
-    let dropped = refused.dropped;
-    let reason = match (&refused.first, errors.is_empty()) {
-        (Some(first), _) => first.clone(),
+/// InfluxDB's answer: what the store refused, for this reason, is told before what did not parse.
+fn outcome(
+    points: u64,
+    dropped: u64,
+    reason: Option<String>,
+    errors: ErrorTexts,
+) -> Result<Written, WriteError> {
+    let reason = match (reason, errors.is_empty()) {
+        (Some(reason), _) => reason,
         (None, true) => return Ok(Written { points }),
         (None, false) if points == 0 => return Err(WriteError::Unparsable(errors.into_text())),
         (None, false) => errors.into_text(),

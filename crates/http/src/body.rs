@@ -8,6 +8,7 @@ use std::{io, time::Duration};
 use bytes::{Buf, Bytes};
 use http_body::Body;
 use thiserror::Error;
+use tokio::time::Instant;
 
 /// Set aside for a body of which only the length is known yet.
 const RESERVE_BYTES_MAX: usize = 4 << 20;
@@ -27,6 +28,12 @@ pub enum BodyError {
         /// How long it was waited.
         waited: Duration,
     },
+    /// The sender takes so little time for pauses and so much for the whole that it would hold its place for ever.
+    #[error("less than {bytes_per_s_min} bytes of the body arrived each second")]
+    TooSlow {
+        /// The bound.
+        bytes_per_s_min: u64,
+    },
     /// The connection broke or what it carried is no HTTP.
     #[error("read body")]
     Read(#[source] hyper::Error),
@@ -36,6 +43,40 @@ pub enum BodyError {
     /// The body is not the gzip stream that its header announces.
     #[error("invalid gzip stream")]
     Gzip(#[source] io::Error),
+}
+
+/// How slowly a sender may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How long it may pause.
+    pub stall_max: Duration,
+    /// Bytes that it has to send each second, on the average, once `stall_max` has passed; 0 for no such bound.
+    pub bytes_per_s_min: u64,
+}
+
+impl Pace {
+    /// How long to wait for more, `elapsed` after the beginning and with so many bytes there.
+    fn patience(&self, elapsed: Duration, bytes: u64) -> Result<Duration, BodyError> {
+        let Some(earned_s) = bytes.checked_div(self.bytes_per_s_min) else {
+            return Ok(self.stall_max);
+        };
+        let due = self.stall_max.saturating_add(Duration::from_secs(earned_s));
+        match due.checked_sub(elapsed) {
+            Some(left) if !left.is_zero() => Ok(left.min(self.stall_max)),
+            _ => Err(BodyError::TooSlow {
+                bytes_per_s_min: self.bytes_per_s_min,
+            }),
+        }
+    }
+}
+
+impl From<Duration> for Pace {
+    fn from(stall_max: Duration) -> Self {
+        Self {
+            stall_max,
+            bytes_per_s_min: 0,
+        }
+    }
 }
 
 /// A whole body in the buffers it arrived in.
@@ -100,7 +141,7 @@ impl From<Bytes> for Payload {
     }
 }
 
-/// Reads `body` to its end: at most `bytes_max` bytes, with at most `stall_max` between two pieces.
+/// Reads `body` to its end: at most `bytes_max` bytes, no slower than `pace`.
 ///
 /// A body whose announced length is too large is refused before a byte of it is read.
 ///
@@ -109,7 +150,7 @@ impl From<Bytes> for Payload {
 pub async fn read_body<B>(
     body: B,
     bytes_max: usize,
-    stall_max: Duration,
+    pace: impl Into<Pace>,
 ) -> Result<Payload, BodyError>
 where
     B: Body<Error = hyper::Error>,
@@ -117,7 +158,7 @@ where
 {
     let mut payload = Payload::default();
     let mut left = bytes_max;
-    for_each_piece(body, bytes_max, stall_max, |data| {
+    for_each_piece(body, bytes_max, pace.into(), |data| {
         let chunk = data.copy_to_bytes(data.remaining());
         let fits = left.checked_sub(chunk.len());
         left = fits.unwrap_or_default();
@@ -136,7 +177,7 @@ where
 pub async fn read_body_into<B>(
     body: B,
     bytes_max: usize,
-    stall_max: Duration,
+    pace: impl Into<Pace>,
     out: &mut Vec<u8>,
 ) -> Result<(), BodyError>
 where
@@ -147,7 +188,7 @@ where
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     out.reserve(announced.min(bytes_max).min(RESERVE_BYTES_MAX));
     let mut left = bytes_max;
-    for_each_piece(body, bytes_max, stall_max, |data| {
+    for_each_piece(body, bytes_max, pace.into(), |data| {
         let fits = left.checked_sub(data.remaining());
         left = fits.unwrap_or_default();
         while fits.is_some() && data.has_remaining() {
@@ -165,7 +206,7 @@ where
 async fn for_each_piece<B>(
     body: B,
     bytes_max: usize,
-    stall_max: Duration,
+    pace: Pace,
     mut take: impl FnMut(&mut B::Data) -> bool,
 ) -> Result<(), BodyError>
 where
@@ -177,17 +218,26 @@ where
         return Err(too_large);
     }
     let mut body = std::pin::pin!(body);
+    let begun = Instant::now();
+    let mut bytes = 0_u64;
     loop {
+        let waited = pace.patience(begun.elapsed(), bytes)?;
         let next = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx));
-        let frame = match tokio::time::timeout(stall_max, next).await {
-            Err(_) => return Err(BodyError::Stalled { waited: stall_max }),
+        let frame = match tokio::time::timeout(waited, next).await {
+            Err(_) if waited < pace.stall_max => {
+                return Err(BodyError::TooSlow {
+                    bytes_per_s_min: pace.bytes_per_s_min,
+                });
+            }
+            Err(_) => return Err(BodyError::Stalled { waited }),
             Ok(None) => return Ok(()),
             Ok(Some(frame)) => frame.map_err(BodyError::Read)?,
         };
-        if let Ok(mut data) = frame.into_data()
-            && !take(&mut data)
-        {
-            return Err(too_large);
+        if let Ok(mut data) = frame.into_data() {
+            bytes = bytes.saturating_add(data.remaining() as u64);
+            if !take(&mut data) {
+                return Err(too_large);
+            }
         }
     }
 }
@@ -239,6 +289,25 @@ mod tests {
         }
         assert_eq!((payload.len(), payload.chunks().len()), (3, 2));
         assert_eq!(payload.into_bytes(), "abc");
+    }
+
+    #[test]
+    fn patience_is_earned_by_bytes() {
+        let s = Duration::from_secs;
+        let pace = Pace {
+            stall_max: s(30),
+            bytes_per_s_min: 100,
+        };
+        let check = |elapsed, bytes, left: Option<Duration>| {
+            assert_eq!(pace.patience(elapsed, bytes).ok(), left, "{elapsed:?} {bytes}");
+        };
+        check(s(0), 0, Some(s(30)));
+        check(s(29), 99, Some(s(1)));
+        check(s(30), 99, None);
+        check(s(30), 500, Some(s(5)));
+        // One that was fast for long may still not pause for long.
+        check(s(31), 1_000_000, Some(s(30)));
+        assert_eq!(Pace::from(s(3)).patience(s(1 << 40), 0).ok(), Some(s(3)));
     }
 
     #[tokio::test]

@@ -29,9 +29,9 @@ mod tls;
 mod url;
 
 pub use bind::{BindError, bind, bind_udp};
-pub use body::{BodyError, Payload, discard_body, read_body, read_body_into};
+pub use body::{BodyError, Pace, Payload, discard_body, read_body, read_body_into};
 pub use client::{
-    Answer, Call, Client, ClientConfig, ClientError, Network, Opening, Stream,
+    Answer, Call, Client, ClientConfig, ClientError, Network, Opening, Stream, Streamed,
 };
 pub use express::{Express, NoExpress, WireBody};
 pub use credentials::{Credentials, CredentialsError, Secret};

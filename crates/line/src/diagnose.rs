@@ -5,7 +5,7 @@
 //! the end, so its first complaint may be about a later byte. This walk does as it does
 //! (`influxdata/influxdb models/points.go` `scanFields`, `walkFields`); it runs for bad lines only.
 
-use crate::error::Reason;
+use crate::error::{Reason, piece};
 use crate::key::check_syntax;
 use crate::number::check_number;
 
@@ -87,7 +87,7 @@ fn names_end(fields: &[u8]) -> Result<(), Reason> {
             .unwrap_or(rest.len());
         if end + 2 > rest.len() {
             let name = String::from_utf8_lossy(&rest[..end]);
-            return Err(Reason::InvalidFieldKey(name.into()));
+            return Err(Reason::InvalidFieldKey(piece(&name)));
         }
         rest = &rest[end + 1..];
         let mut quoted = false;

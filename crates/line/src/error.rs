@@ -82,8 +82,21 @@ pub enum Reason {
     InvalidPoint,
 }
 
+/// Of a line that is shown, and of a number or name in it; more than any key may have.
+const SHOWN_BYTES_MAX: usize = 128 << 10;
+
+/// A piece of a line, as a reason holds it: as written, and no more than is shown of a line.
+pub(crate) fn piece(text: &str) -> Box<str> {
+    let end = text.floor_char_boundary(SHOWN_BYTES_MAX);
+    match text.get(..end) {
+        Some(shown) if end < text.len() => format!("{shown}…").into(),
+        _ => text.into(),
+    }
+}
+
 /// A line that is refused, and why. `Display` is InfluxDB's `unable to parse 'LINE': REASON`,
-/// with each byte of the line that is not UTF-8 shown as U+FFFD, as Go's JSON encoder does.
+/// with each byte of the line that is not UTF-8 shown as U+FFFD, as Go's JSON encoder does. Of a line
+/// beyond 128 KiB the beginning is shown, and how long it is: an answer is not to be as large as the request.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub struct LineError<'a> {
     /// The line, without leading blanks and without the end of line.
@@ -95,11 +108,15 @@ pub struct LineError<'a> {
 impl fmt::Display for LineError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("unable to parse '")?;
-        for chunk in self.line.utf8_chunks() {
+        let shown = self.line.get(..SHOWN_BYTES_MAX).unwrap_or(self.line);
+        for chunk in shown.utf8_chunks() {
             f.write_str(chunk.valid())?;
             for _ in chunk.invalid() {
                 f.write_str("\u{FFFD}")?;
             }
+        }
+        if shown.len() < self.line.len() {
+            write!(f, "… ({} bytes)", self.line.len())?;
         }
         write!(f, "': {}", self.reason)
     }
@@ -119,6 +136,22 @@ mod tests {
             error.to_string(),
             "unable to parse 'm\u{FFFD}\u{FFFD} v=x': invalid boolean"
         );
+    }
+
+    #[test]
+    fn of_a_huge_line_the_beginning_is_shown() {
+        let line = vec![b'x'; SHOWN_BYTES_MAX + 7];
+        let text = |line| {
+            let reason = Reason::MissingFields;
+            LineError { line, reason }.to_string()
+        };
+        let shown = text(&line);
+        assert!(shown.ends_with("x… (131079 bytes)': missing fields"));
+        assert!(shown.len() < SHOWN_BYTES_MAX + 100);
+        assert!(text(&line[7..]).ends_with("xxx': missing fields"));
+        let digits = "1".repeat(SHOWN_BYTES_MAX + 7);
+        assert_eq!(piece(&digits).len(), SHOWN_BYTES_MAX + "…".len());
+        assert_eq!(*piece(&digits[7..]), digits[7..]);
     }
 
     #[test]

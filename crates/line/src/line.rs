@@ -8,7 +8,7 @@ use tandem_model::{MAX_TIME_NS, MIN_TIME_NS, Precision};
 
 use crate::diagnose;
 use crate::digits::digits;
-use crate::error::{LineError, Reason};
+use crate::error::{LineError, Reason, piece};
 use crate::key::{MAX_KEY_BYTES, canonical_key, key_end};
 use crate::lines::blanks;
 use crate::value::{Value, parse_value};
@@ -252,7 +252,11 @@ fn parse_time(text: &[u8], precision: Precision) -> Result<i64, Reason> {
     let digits_start = usize::from(text[0] == b'-');
     let (value, end) = digits(text, digits_start, 0);
     let (number, rest) = text.split_at(end);
-    if rest.first().is_some_and(|&byte| byte != b' ') {
+    // A newline that a quote has kept in the line ends the time, and nothing may follow that.
+    if rest
+        .first()
+        .is_some_and(|&byte| byte != b' ' && byte != b'\n')
+    {
         return Err(Reason::BadTimestamp);
     }
     let value = match end - digits_start {
@@ -265,7 +269,7 @@ fn parse_time(text: &[u8], precision: Precision) -> Result<i64, Reason> {
             let number = String::from_utf8_lossy(number);
             number
                 .parse()
-                .map_err(|_| Reason::TimestampOverflow(number.into()))?
+                .map_err(|_| Reason::TimestampOverflow(piece(&number)))?
         }
     };
     let time_ns = value

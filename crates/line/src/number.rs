@@ -5,7 +5,7 @@
 //! digits and `i` (or `u`).
 
 use crate::digits::digits;
-use crate::error::Reason;
+use crate::error::{Reason, piece};
 use crate::value::Value;
 
 /// Powers of ten that a double holds exactly.
@@ -142,14 +142,14 @@ pub(crate) fn check_number(token: &[u8], unsigned: bool) -> Result<(), Reason> {
             let text = text.trim_end_matches('i');
             text.parse::<i64>()
                 .map(drop)
-                .map_err(|_| Reason::IntegerOutOfRange(text.into()))
+                .map_err(|_| Reason::IntegerOutOfRange(piece(text)))
         }
         Some(_) if !unsigned || negative => Err(Reason::InvalidNumber),
         Some(_) => {
             let text = text.trim_end_matches('u');
             text.parse::<u64>()
                 .map(drop)
-                .map_err(|_| Reason::UnsignedOutOfRange(text.into()))
+                .map_err(|_| Reason::UnsignedOutOfRange(piece(text)))
         }
         None => match text.parse::<f64>() {
             Ok(value) if value.is_finite() => Ok(()),

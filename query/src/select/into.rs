@@ -4,9 +4,11 @@
 //! written. Points are written in batches as they are made; a statement that fails in the middle has
 //! written the batches before.
 
+use std::fmt;
+
 use tandem_influxql::ast::Measurement;
 use tandem_model::{Precision, escape_measurement, escape_tag};
-use tandem_store::{Store, WriteRequest};
+use tandem_store::{Store, WriteError, WriteRequest};
 
 use super::cursor::Row;
 use crate::context::Context;
@@ -16,9 +18,16 @@ use crate::result::Value;
 /// Bytes of line protocol that are written at once.
 const BATCH_BYTES: usize = 1 << 20;
 
+/// Is told of points that `SELECT … INTO` has written, as whoever writes by another way tells of its own.
+pub trait Follower: fmt::Debug + Send + Sync {
+    /// After a write of which something was stored. `lines` is line protocol.
+    fn written(&self, request: &WriteRequest<'_>, lines: &[u8]);
+}
+
 /// Writes rows to the target of a statement.
 pub(super) struct Writer<'a> {
     store: &'a Store,
+    follower: Option<&'a dyn Follower>,
     request: WriteRequest<'a>,
     /// The target's name; empty for the name of the source.
     name: &'a [u8],
@@ -34,7 +43,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// When there is no database to write to.
     pub(super) fn new(
-        store: &'a Store,
+        (store, follower): (&'a Store, Option<&'a dyn Follower>),
         target: &'a Measurement,
         context: &'a Context,
         columns: &'a [Vec<u8>],
@@ -56,6 +65,7 @@ impl<'a> Writer<'a> {
         let name = target.name.as_bytes();
         Ok(Self {
             store,
+            follower,
             request,
             name,
             columns,
@@ -118,7 +128,13 @@ impl<'a> Writer<'a> {
 
     fn flush(&mut self) -> Result<(), Error> {
         if !self.lines.is_empty() {
-            self.store.write(&self.request, &self.lines)?;
+            let written = self.store.write(&self.request, &self.lines);
+            if let Some(follower) = self.follower
+                && matches!(written, Ok(_) | Err(WriteError::Partial { .. }))
+            {
+                follower.written(&self.request, &self.lines);
+            }
+            written?;
             self.lines.clear();
         }
         Ok(())

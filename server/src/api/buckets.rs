@@ -282,7 +282,7 @@ impl Api {
         what: &str,
     ) -> Result<Map<String, Json>, Response<Body>> {
         let bytes_max = BODY_BYTES_MAX.min(self.config.body_bytes_max);
-        let sent = read_body(body, bytes_max, self.config.body_stall_max).await;
+        let sent = read_body(body, bytes_max, self.config.pace()).await;
         let sent = sent.map_err(|error| {
             let (status, text) = body_answer(&error);
             ask.error(status, &text)

@@ -147,7 +147,7 @@ impl Api {
         let read = read_body_into(
             &mut *body,
             self.config.body_bytes_max,
-            self.config.body_stall_max,
+            self.config.pace(),
             &mut sent,
         );
         read.await.map_err(|error| {

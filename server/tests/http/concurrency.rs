@@ -69,6 +69,37 @@ async fn a_sender_that_stalls_is_let_go() {
     assert!(text.starts_with("HTTP/1.1 408"), "{text}");
 }
 
+/// A byte now and then is no pause, and would hold its place for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_trickles_is_let_go() {
+    let running = Running::with(Config {
+        body_stall_max: Duration::from_millis(300),
+        body_bytes_per_s_min: 1 << 20,
+        ..Config::default()
+    })
+    .await;
+    let slow = TcpStream::connect(running.server.api_addr()).await.unwrap();
+    let (mut answer, mut sender) = slow.into_split();
+    let head = "POST /write?db=db HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 9999\r\n\r\n";
+    sender.write_all(head.as_bytes()).await.unwrap();
+    let sending = tokio::spawn(async move {
+        let mut sent = 0;
+        while sender.write_all(b"m").await.is_ok() {
+            sent += 1;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        sent
+    });
+    let mut text = String::new();
+    let reading = answer.read_to_string(&mut text);
+    let ended = tokio::time::timeout(Duration::from_secs(20), reading).await;
+    ended.unwrap().unwrap();
+    assert!(text.starts_with("HTTP/1.1 408"), "{text}");
+    assert!(text.contains("bytes of the body arrived each second"), "{text}");
+    sending.abort();
+    running.api().write("m v=1 1").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_writers_and_readers_at_once() {
     let running = Running::start().await;

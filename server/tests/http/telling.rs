@@ -97,6 +97,18 @@ async fn who_has_subscribed_gets_what_is_written() {
         let length = received.await.unwrap().unwrap();
         assert_eq!(String::from_utf8_lossy(&datagram[..length]), expected);
     }
+    // So do points that a statement writes, whoever runs it.
+    api.call(
+        post.clone(),
+        &target("SELECT v INTO db.autogen.copy FROM db.autogen.a"),
+        &[],
+        "",
+    )
+    .await;
+    let mut datagram = [0; 100];
+    let received = tokio::time::timeout(Duration::from_secs(10), socket.recv(&mut datagram));
+    let length = received.await.unwrap().unwrap();
+    assert_eq!(String::from_utf8_lossy(&datagram[..length]), "copy v=1 5\n");
     let metrics = api.get("/metrics").await.text();
     assert!(
         metrics.contains("tandem_subscription_points_total{instance=\"monitoring-server\",database=\"db\",policy=\"autogen\""),

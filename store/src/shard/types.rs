@@ -47,8 +47,12 @@ impl FieldTypes {
     }
 
     /// Checks a template and fixes the types of fields that had none; those are returned, to be
-    /// given to [`FieldTypes::take_back`] when the write fails.
-    pub(crate) fn accept(&mut self, template: &Template) -> Result<Vec<Arc<[u8]>>, TypeConflict> {
+    /// given to [`FieldTypes::take_back`] when the write fails. An error has all fields of another type,
+    /// sorted by name.
+    pub(crate) fn accept(
+        &mut self,
+        template: &Template,
+    ) -> Result<Vec<Arc<[u8]>>, Vec<TypeConflict>> {
         if self.accepted.contains(&template.id) {
             return Ok(Vec::new());
         }
@@ -56,17 +60,18 @@ impl FieldTypes {
             .measurements
             .entry(Arc::clone(&template.measurement))
             .or_default();
-        for (name, given) in &template.fields {
-            match known.get(&**name) {
-                Some(existing) if existing != given => {
-                    return Err(TypeConflict {
-                        field: Arc::clone(name),
-                        given: *given,
-                        existing: *existing,
-                    });
-                }
-                _ => {}
-            }
+        let fields = template.fields.iter();
+        let conflicts = fields.filter_map(|(name, given)| {
+            let existing = known.get(&**name).filter(|existing| *existing != given)?;
+            Some(TypeConflict {
+                field: Arc::clone(name),
+                given: *given,
+                existing: *existing,
+            })
+        });
+        let conflicts: Vec<TypeConflict> = conflicts.collect();
+        if !conflicts.is_empty() {
+            return Err(conflicts);
         }
         let mut new = Vec::new();
         for (name, given) in &template.fields {
@@ -113,11 +118,9 @@ mod tests {
         let new = types.accept(&template(&[("a", FieldType::Float)])).unwrap();
         assert_eq!(new.len(), 1);
         let both = template(&[("a", FieldType::Integer), ("b", FieldType::Integer)]);
-        let conflict = types.accept(&both).unwrap_err();
-        assert_eq!(
-            (conflict.given, conflict.existing),
-            (FieldType::Integer, FieldType::Float)
-        );
+        let conflicts = types.accept(&both).unwrap_err();
+        let conflicts: Vec<_> = conflicts.iter().map(|c| (c.given, c.existing)).collect();
+        assert_eq!(conflicts, [(FieldType::Integer, FieldType::Float)]);
         // The refused template fixed nothing.
         assert_eq!(
             types
