@@ -8,6 +8,7 @@
 mod args;
 mod compare;
 mod dashboards;
+mod engine;
 mod http;
 mod process;
 mod query;

@@ -62,6 +62,7 @@ impl Server {
             .args(["--log-format", "json", "--data-dir"])
             .arg(dir)
             .args(options)
+            .env("TANDEM_STORE_MAX_SELECT_BUCKETS", BUCKETS_MAX.to_string())
             .env("TANDEM_STORE_MONITOR_STORE_ENABLED", "false");
         let mut process = Process::start(command, &work.join("tandem.log"))?;
         let address = process.await_some(START_MAX, ready_address)?;
@@ -74,7 +75,17 @@ impl Server {
 
     /// Asks a query, times in nanoseconds.
     pub(crate) fn query(&mut self, database: &str, text: &str) -> anyhow::Result<Answer> {
-        let target = format!("/query?db={}&epoch=ns", encode(database));
+        self.query_with(database, text, "&epoch=ns")
+    }
+
+    /// Asks a query. `parameters` are more of the target's, each with `&` before it.
+    pub(crate) fn query_with(
+        &mut self,
+        database: &str,
+        text: &str,
+        parameters: &str,
+    ) -> anyhow::Result<Answer> {
+        let target = format!("/query?db={}{parameters}", encode(database));
         let body = format!("q={}", encode(text));
         let form = [("Content-Type", "application/x-www-form-urlencoded")];
         let answer = self.client.send("POST", &target, &form, body.as_bytes());

@@ -28,8 +28,27 @@ impl Asker<'_> {
             ],
             1 => vec![format!("(time {lower} {from} AND time {upper} {to})")],
             2 => vec![format!("time = {from}")],
+            3 => vec![
+                format!("time {lower} {from}"),
+                format!("time {upper} {to}"),
+                self.always(),
+            ],
             _ => vec![format!("time {lower} {from}"), format!("time {upper} {to}")],
         }
+    }
+
+    /// A bound by the time of asking that takes nothing away.
+    fn always(&mut self) -> String {
+        self.random
+            .choose(&[
+                "time < now()",
+                "time <= now() + 1h",
+                "now() > time",
+                "time > now() - 4000w",
+                "time >= now() - 90000d + 3h",
+                "time < now() - 5m",
+            ])
+            .to_owned()
     }
 
     /// A time in one of the forms that InfluxQL knows.
@@ -184,6 +203,28 @@ impl Asker<'_> {
             "a{1,2}",
             "[[:alpha:]]",
             "^.$",
+            "\\bb",
+            "(?s).b",
+            "(?i:B)",
+            "[[:^alpha:]]",
+            "\\pL",
+            "\\x61",
+            "\\Qa b\\E",
+            "(?U)a+b?",
+            "(?P<n>a)|b",
+            "a\\z",
+            "[^\\d]$",
+            "[a&&b]",
+            "[a~~z]",
+            "[a--b]",
+            "[[a]",
+            "[]a]",
+            "\\.",
+            "it's",
+            "\\/",
+            "^a$|^b$",
+            "^(?:a|b)$",
+            "^(a|b|)$",
             "(",
         ];
         // Most bad ones are refused when parsed, and hide all else.

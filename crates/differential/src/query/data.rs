@@ -4,6 +4,7 @@
 //! and there; points come in any order and are written twice; one field has another type in another
 //! shard; some of it is deleted again. Floats are quarters, so that sums are the same in any order.
 
+use super::deletion::{Deletion, Verb};
 use crate::random::Random;
 
 pub(crate) const SECOND_NS: i64 = 1_000_000_000;
@@ -60,7 +61,7 @@ pub(crate) enum Step {
     /// A line of line protocol.
     Line(String),
     /// A statement that deletes.
-    Statement(String),
+    Deletion(Deletion),
 }
 
 /// A data set, and what statements need to know of it.
@@ -75,6 +76,8 @@ pub(crate) struct DataSet {
     pub(crate) end_ns: i64,
     /// Between two places of the grid.
     pub(crate) step_ns: i64,
+    /// Which step the engine of this process brings into files; `None` leaves all in memory.
+    pub(crate) flush_after: Option<usize>,
 }
 
 impl DataSet {
@@ -92,6 +95,7 @@ impl DataSet {
             start_ns,
             end_ns,
             step_ns,
+            flush_after: None,
         };
         let shard_ns = hours * HOUR_NS;
         let count = 1 + random.below(3);
@@ -119,8 +123,10 @@ impl DataSet {
         while random.chance(25) {
             let at = random.below(set.steps.len() + 1);
             let statement = set.deletion(random);
-            set.steps.insert(at, Step::Statement(statement));
+            set.steps.insert(at, Step::Deletion(statement));
         }
+        let last = set.steps.len().saturating_sub(1);
+        set.flush_after = random.choose(&[None, Some(last), Some(last), Some(last / 2)]);
         set
     }
 
@@ -172,17 +178,42 @@ impl DataSet {
     }
 
     /// A statement that takes some of it away.
-    fn deletion(&self, random: &mut Random) -> String {
-        let name = quoted(self.name(random));
-        let host = format!("host = '{}'", random.choose(&HOSTS));
-        let (low, high) = (self.time_ns(random), self.time_ns(random));
+    pub(crate) fn deletion(&self, random: &mut Random) -> Deletion {
+        let (one, other) = (self.time_ns(random), self.time_ns(random));
+        let all = Deletion {
+            verb: Verb::Delete,
+            measurement: Some(self.name(random)),
+            host: None,
+            low_ns: None,
+            high_ns: None,
+        };
+        let host = Some(random.choose(&HOSTS));
         match random.below(6) {
-            0 => format!("DELETE FROM {name} WHERE time < {low}"),
-            1 => format!("DELETE FROM {name} WHERE time >= {low} AND time <= {high} AND {host}"),
-            2 => format!("DELETE FROM {name} WHERE {host}"),
-            3 => format!("DROP SERIES FROM {name} WHERE {host}"),
-            4 => format!("DELETE WHERE time > {high}"),
-            _ => format!("DROP MEASUREMENT {name}"),
+            0 => Deletion {
+                high_ns: Some(one),
+                ..all
+            },
+            1 => Deletion {
+                host,
+                low_ns: Some(one.min(other)),
+                high_ns: Some(one.max(other)),
+                ..all
+            },
+            2 => Deletion { host, ..all },
+            3 => Deletion {
+                verb: Verb::DropSeries,
+                host,
+                ..all
+            },
+            4 => Deletion {
+                measurement: None,
+                low_ns: Some(other),
+                ..all
+            },
+            _ => Deletion {
+                verb: Verb::DropMeasurement,
+                ..all
+            },
         }
     }
 
@@ -259,7 +290,7 @@ fn value(kind: Kind, wide: bool, random: &mut Random) -> String {
 }
 
 /// A measurement or a tag's value in line protocol.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace(' ', "\\ ")
 }
 
@@ -289,8 +320,10 @@ mod tests {
         let mut text = String::new();
         for seed in 0..60 {
             for step in DataSet::random(&mut Random::new(seed)).steps {
-                let (Step::Line(line) | Step::Statement(line)) = step;
-                text.push_str(&line);
+                match step {
+                    Step::Line(line) => text.push_str(&line),
+                    Step::Deletion(deletion) => text.push_str(&deletion.to_string()),
+                }
                 text.push('\n');
             }
         }

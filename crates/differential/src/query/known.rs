@@ -1,9 +1,14 @@
 //! Differences that are meant: each has a name, and under that name its reason in docs/differences.md.
 //!
-//! A rule looks at statement and both answers, and takes as little as it can: what it takes is no
-//! longer compared.
+//! A rule looks at statement and both answers. Most have to prove more: that both answer alike as soon as the
+//! cause is taken out of the statement. What a rule takes is no longer compared, so it takes as little as it
+//! can.
 
+use serde_json::Value as Json;
+
+use super::rewrite;
 use super::tokens::split;
+use crate::compare::same;
 
 /// What a statement without a result is answered.
 pub(super) const DONE: &str = "{\"results\":[{\"statement_id\":0}]}";
@@ -12,189 +17,125 @@ pub(super) const DONE: &str = "{\"results\":[{\"statement_id\":0}]}";
 pub(super) const EQUAL_TIMES: &str = "equal-times";
 /// Fields and series that are remembered after their points were deleted.
 pub(super) const DELETIONS: &str = "deletions";
-/// Which series a limit of series counts, where there are several shards.
-pub(super) const SERIES_LIMITS: &str = "series-limits";
 
 /// A difference that is meant.
-struct Rule {
-    name: &'static str,
+pub(super) struct Rule {
+    pub(super) name: &'static str,
     /// Of the statement, the judge's answer, and ours.
-    fits: fn(&str, &str, &str) -> bool,
+    pub(super) fits: fn(&str, &str, &str) -> bool,
+    /// The statement without the cause, which both have to answer alike; `None` where the answers are proof
+    /// enough.
+    pub(super) without: Option<fn(&str) -> Option<String>>,
 }
 
-const RULES: [Rule; 21] = [
-    Rule {
-        name: "later-functions",
-        fits: |_, judged, _| {
-            LATER_FUNCTIONS
-                .iter()
-                .any(|name| judged.contains(&format!("undefined function {name}()")))
-        },
-    },
-    Rule {
-        name: "failing-statement",
-        fits: |statement, judged, ours| {
-            let is_told_early = statement.contains(';') && ours.contains("doesn't support time");
-            (judged.contains("not executed") || is_told_early) && ours.contains("\"error\"")
-        },
-    },
-    Rule {
-        name: "offset-alone",
-        fits: |statement, _, _| has_offset_alone(statement),
-    },
-    Rule {
-        name: "series-cardinality",
-        fits: |statement, _, _| {
-            let words = words(statement).join(" ");
-            words.contains("SHOW SERIES") && words.contains("CARDINALITY")
-        },
-    },
-    Rule {
-        name: "cardinality-by-tag",
-        fits: |_, _, ours| ours.contains("GROUP BY in SHOW "),
-    },
-    Rule {
-        name: "metaquery-quotes",
-        fits: |_, _, ours| ours.contains("bad WHERE clause for metaquery"),
-    },
+impl Rule {
+    /// One whose answers are proof enough.
+    const fn plain(name: &'static str, fits: fn(&str, &str, &str) -> bool) -> Self {
+        Self {
+            name,
+            fits,
+            without: None,
+        }
+    }
+
+    /// One that fits every statement that can be had without its cause.
+    const fn proved(name: &'static str, without: fn(&str) -> Option<String>) -> Self {
+        Self {
+            name,
+            fits: |_, _, _| true,
+            without: Some(without),
+        }
+    }
+}
+
+pub(super) const RULES: [Rule; 21] = [
+    Rule::plain("later-functions", |_, judged, _| {
+        LATER_FUNCTIONS
+            .iter()
+            .any(|name| judged.contains(&format!("undefined function {name}()")))
+    }),
+    Rule::plain("failing-statement", |_, judged, ours| {
+        fails_alike(judged, ours) == Some(true)
+    }),
+    Rule::plain("cardinality-by-tag", |_, _, ours| {
+        ours.contains("GROUP BY in SHOW ")
+    }),
+    Rule::plain("metaquery-quotes", |_, _, ours| {
+        ours.contains("bad WHERE clause for metaquery")
+    }),
+    Rule::plain("go-values", |_, judged, _| {
+        judged.contains("\\u0026influxql.")
+    }),
+    Rule::plain("which-error", |_, judged, ours| {
+        let is_of_type =
+            |text: &str| text.contains("unsupported ") && text.contains(" iterator type");
+        is_of_type(judged) && is_of_type(ours)
+    }),
+    Rule::plain("show-on-all", |_, judged, ours| {
+        ours.contains("expected identifier or *") && judged.contains("expected identifier")
+    }),
+    Rule::plain("panics", |_, judged, _| judged.contains("[panic:")),
+    Rule::plain("long-durations", |_, _, ours| {
+        ours.contains("overflowed duration")
+    }),
+    Rule::plain("bucket-limit", |_, judged, _| {
+        judged.contains("max-select-buckets limit exceeded")
+    }),
+    Rule::proved("offset-alone", rewrite::without_lone_offsets),
+    Rule::proved("series-limits", rewrite::without_series_limits),
+    Rule::proved("inner-limit", rewrite::without_inner_limits),
+    Rule::proved("ranked-limit", rewrite::without_limits_of_ranks),
+    Rule::proved("empty-percentile", rewrite::with_high_percentiles),
+    Rule::proved("integral", rewrite::with_sums_for_integrals),
     Rule {
         name: "falling-windows",
         fits: |statement, _, _| {
             let statement = statement.to_ascii_lowercase();
             let many = ["sample(", "top(", "bottom(", "distinct("];
             let groups = statement.contains("(select") && statement.contains("group by");
-            statement.contains("desc")
-                && (groups || many.iter().any(|call| statement.contains(call)))
+            groups || many.iter().any(|call| statement.contains(call))
         },
-    },
-    Rule {
-        name: "integral",
-        fits: |statement, _, _| {
-            let statement = statement.to_ascii_lowercase();
-            let has_more = statement.contains("group by") || statement.matches('(').count() > 1;
-            statement.contains("integral(") && has_more
-        },
-    },
-    Rule {
-        name: "empty-percentile",
-        fits: |statement, _, _| {
-            let low = [", 0)", ", -1)", ", 10)", ", 12.5)"];
-            statement.contains("percentile(") && low.iter().any(|end| statement.contains(end))
-        },
-    },
-    Rule {
-        name: "go-values",
-        fits: |_, judged, _| judged.contains("\\u0026influxql."),
-    },
-    Rule {
-        name: "which-error",
-        fits: |_, judged, ours| {
-            let is_of_type =
-                |text: &str| text.contains("unsupported ") && text.contains(" iterator type");
-            is_of_type(judged) && is_of_type(ours)
-        },
-    },
-    Rule {
-        name: "inner-limit",
-        fits: |statement, _, _| has_inner_limit(statement),
-    },
-    Rule {
-        name: "show-on-all",
-        fits: |_, _, ours| ours.contains("expected identifier or *"),
+        without: Some(rewrite::without_falling_order),
     },
     Rule {
         name: "unsigned",
-        fits: |statement, _, _| {
-            let words = words(statement);
-            words.iter().any(|word| word == "INTO") && words.iter().any(|word| word == "UNSIGNED")
-        },
+        fits: |statement, _, _| split(statement).iter().any(|word| is(word, "INTO")),
+        without: Some(rewrite::with_integers_for_unsigned),
     },
-    Rule {
-        name: "casts",
-        fits: |statement, _, _| {
-            let words = words(statement);
-            let conditions = words.iter().skip_while(|word| *word != "WHERE");
-            conditions.filter(|word| *word == "::").count() > 0
-        },
-    },
-    Rule {
-        name: "estimates",
-        fits: |_, judged, _| judged.contains("cardinality estimation"),
-    },
-    Rule {
-        name: "ranked-limit",
-        fits: |statement, _, _| {
-            let words = words(statement);
-            let has = |wanted: &str| words.iter().any(|word| word == wanted);
-            (has("TOP") || has("BOTTOM")) && has("LIMIT")
-        },
-    },
-    Rule {
-        name: "tags-in-time",
-        fits: |statement, _, _| {
-            let words = words(statement);
-            words.iter().any(|word| word == "TAG") && words.iter().any(|word| word == "TIME")
-        },
-    },
-    Rule {
-        name: "panics",
-        fits: |_, judged, _| judged.contains("[panic:"),
-    },
-    Rule {
-        name: "long-durations",
-        fits: |_, _, ours| ours.contains("overflowed duration"),
-    },
-    Rule {
-        name: "bucket-limit",
-        fits: |_, judged, _| judged.contains("max-select-buckets limit exceeded"),
-    },
+    Rule::proved("casts", rewrite::without_casts_in_conditions),
+    Rule::proved("estimates", rewrite::with_exact_cardinality),
+    Rule::proved("tags-in-time", rewrite::with_tags_of_all_time),
 ];
-
-fn words(statement: &str) -> Vec<String> {
-    let tokens = split(statement);
-    let words = tokens.iter().map(|word| word.trim().to_ascii_uppercase());
-    words.collect()
-}
-
-/// True if a subquery limits its rows.
-fn has_inner_limit(statement: &str) -> bool {
-    let mut depth = 0_usize;
-    words(statement).iter().any(|word| {
-        match word.as_str() {
-            "(" => depth += 1,
-            ")" => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth > 0 && matches!(word.as_str(), "LIMIT" | "OFFSET")
-    })
-}
-
-/// True if the statement limits series.
-pub(super) fn limits_series(statement: &str) -> bool {
-    let is_limit = |word: &String| matches!(word.as_str(), "SLIMIT" | "SOFFSET");
-    words(statement).iter().any(is_limit)
-}
-
-/// True for `OFFSET n` without a `LIMIT` before it, in whatever statement of the text.
-fn has_offset_alone(statement: &str) -> bool {
-    let words = words(statement);
-    words.iter().enumerate().any(|(at, word)| {
-        let before = |back: usize| at.checked_sub(back).and_then(|at| words.get(at));
-        let has_limit = before(2).is_some_and(|word| word == "LIMIT")
-            && before(1).is_some_and(|count| count != "0");
-        word == "OFFSET" && words.get(at + 1).is_some_and(|count| count != "0") && !has_limit
-    })
-}
 
 /// Functions that came after 1.6.
 const LATER_FUNCTIONS: [&str; 2] = ["count_hll", "sum_hll"];
 
-/// The name of a difference, if it is meant.
-pub(super) fn name(statement: &str, judged: &str, ours: &str) -> Option<&'static str> {
-    let fitting = RULES
+/// True for a token that is this word.
+pub(super) fn is(token: &str, word: &str) -> bool {
+    token.trim().eq_ignore_ascii_case(word)
+}
+
+/// Whether of several statements the same one fails in both answers, those before it have the same results,
+/// and ours tells what those after it did not do. `None` where none fails.
+fn fails_alike(judged: &str, ours: &str) -> Option<bool> {
+    let results = |text: &str| {
+        let json: Json = serde_json::from_str(text).ok()?;
+        Some(json.get("results")?.as_array()?.clone())
+    };
+    let (judged, ours) = (results(judged)?, results(ours)?);
+    let error = |result: &Json| Some(result.get("error")?.as_str()?.to_owned());
+    let at = ours.iter().position(|result| error(result).is_some())?;
+    let before = judged
         .iter()
-        .find(|rule| (rule.fits)(statement, judged, ours));
-    fitting.map(|rule| rule.name)
+        .zip(&ours)
+        .take(at)
+        .all(|(one, other)| same(one, other));
+    let after = ours.iter().skip(at + 1);
+    let not_done = after
+        .map(error)
+        .all(|error| error.as_deref() == Some("not executed"));
+    let judged_fails = judged.get(at).is_some_and(|result| error(result).is_some());
+    Some(before && not_done && judged_fails && judged.len() == at + 1 && ours.len() > at + 1)
 }
 
 #[cfg(test)]
@@ -205,28 +146,24 @@ mod tests {
     #[test]
     fn the_page_has_every_name() {
         let page = include_str!("../../../../docs/differences.md");
-        let names =
-            RULES
-                .iter()
-                .map(|rule| rule.name)
-                .chain([EQUAL_TIMES, SERIES_LIMITS, DELETIONS]);
+        let names = RULES
+            .iter()
+            .map(|rule| rule.name)
+            .chain([EQUAL_TIMES, DELETIONS]);
         for name in names {
             assert!(page.contains(&format!("**{name}**")), "{name}");
         }
     }
 
     #[test]
-    fn an_offset_is_alone_without_a_limit() {
-        assert!(has_offset_alone("SELECT f FROM m OFFSET 2"));
-        assert!(has_offset_alone("SELECT f FROM m LIMIT 0 OFFSET 2"));
-        assert!(has_offset_alone(
-            "SELECT f FROM (SELECT f FROM m offset 1) LIMIT 1"
-        ));
-        assert!(!has_offset_alone(
-            "SELECT f FROM m LIMIT 1 OFFSET 2 SOFFSET 3"
-        ));
-        assert!(!has_offset_alone("SELECT f FROM m OFFSET 0"));
-        assert!(has_inner_limit("SELECT f FROM (SELECT f FROM m LIMIT 2)"));
-        assert!(!has_inner_limit("SELECT f FROM (SELECT f FROM m) LIMIT 2"));
+    fn a_failing_statement_ends_both() {
+        let judged =
+            r#"{"results":[{"statement_id":0},{"statement_id":1,"error":"not executed"}]}"#;
+        let ours = r#"{"results":[{"statement_id":0},{"statement_id":1,"error":"no"},
+            {"statement_id":2,"error":"not executed"}]}"#;
+        assert_eq!(fails_alike(judged, ours), Some(true));
+        let other = r#"{"results":[{"statement_id":0,"error":"no"}]}"#;
+        assert_eq!(fails_alike(judged, other), Some(false));
+        assert_eq!(fails_alike(judged, DONE), None);
     }
 }

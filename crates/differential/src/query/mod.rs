@@ -4,10 +4,18 @@
 //! that differs is asked again of the judge: one that contradicts itself is skipped and counted.
 //! A difference that has a name (see [`known`]) is counted under it; every other one is shrunk to few
 //! points and a short statement, and printed in the form of the stories in `query/tests/golden`.
+//!
+//! A `SELECT` is also run in this process, plainly and by its fast paths, which have to give the same.
+//! Now and then what was answered alike is asked once more in another form: other units of time, in pieces,
+//! with parameters, several statements in one request.
 
+mod asked;
 mod condition;
 mod data;
+mod deletion;
+mod functions;
 mod known;
+mod rewrite;
 mod select;
 mod show;
 mod shrink;
@@ -20,17 +28,25 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context;
 
 use crate::args::Args;
-use crate::http::Answer;
+use crate::engine::Engine;
 use crate::random::Random;
 use crate::server::Pair;
 
+use asked::Asked;
 use data::DataSet;
-use story::{Outcome, Story};
+use story::{COPY, Outcome, Story};
 
 /// Statements over one data set.
 const STATEMENTS: usize = 250;
 /// Between two lines that say how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(15);
+
+/// Asked when a set ends with a deletion.
+const WHAT_IS_LEFT: [&str; 3] = [
+    "SELECT * FROM /.*/ GROUP BY *",
+    "SHOW SERIES",
+    "SELECT count(f), sum(i) FROM /.*/ GROUP BY host",
+];
 
 /// Makes statements over a data set.
 struct Asker<'a> {
@@ -39,7 +55,16 @@ struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    /// What is asked next: one statement, or several, the last of which is compared.
+    /// What is asked as the statement with this number.
+    fn asked(&mut self, at: usize) -> Asked {
+        match at % 50 {
+            49 => Asked::into_copy(self.select_into(&format!("{COPY}..into"))),
+            24 => Asked::into_copy(self.select_into(&format!("{COPY}.autogen.:MEASUREMENT"))),
+            _ => Asked::plainly(self.next()),
+        }
+    }
+
+    /// What is asked next: one statement, or two.
     fn next(&mut self) -> String {
         let text = match self.random.below(20) {
             0..=3 => self.show(),
@@ -51,6 +76,13 @@ impl Asker<'_> {
             _ => text,
         }
     }
+}
+
+/// Who is asked.
+#[derive(Debug)]
+struct Judge {
+    pair: Pair,
+    engine: Engine,
 }
 
 /// What came of it.
@@ -76,9 +108,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
     let clock = SystemTime::UNIX_EPOCH.elapsed().context("read the clock")?;
     let seed = args.seed.unwrap_or(clock.as_secs());
     println!("differential query: seed {seed}");
-    let mut pair = Pair::start(&args.places)?;
+    let mut judge = Judge {
+        pair: Pair::start(&args.places)?,
+        engine: Engine::open(&args.places.work.join("engine"))?,
+    };
     // It is there from the start, for agents.
-    pair.ours.query("", "DROP DATABASE telegraf")?;
+    judge.pair.ours.query("", "DROP DATABASE telegraf")?;
+    for server in [&mut judge.pair.judge, &mut judge.pair.ours] {
+        server.query("", &format!("CREATE DATABASE {COPY}"))?;
+    }
+    judge
+        .engine
+        .change("", &format!("CREATE DATABASE {COPY}"))?;
     let deadline = Instant::now() + Duration::from_secs_f64(args.minutes * 60.0);
     let mut told = Instant::now();
     let mut tally = Tally::default();
@@ -90,27 +131,32 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
     while !over(&tally) {
         let mut random = Random::new(seed.wrapping_add(tally.sets).wrapping_mul(0x9E37_79B9));
         let set = DataSet::random(&mut random);
-        let mut story = Story::of(&set);
-        story.tell(&mut pair)?;
+        let story = Story::of(&set);
+        story.tell(&mut judge)?;
         tally.sets += 1;
         if let Some(statement) = &args.statement {
-            compare(&mut pair, &mut story, statement, &mut tally)?;
+            let asked = Asked::plainly(statement.clone());
+            compare(&mut judge, &story, &asked, &mut tally)?;
             break;
         }
+        let mut previous: Option<String> = None;
         for at in 0..STATEMENTS {
             let mut asker = Asker {
                 random: &mut random,
                 set: &set,
             };
-            let statement = if at % 50 == 49 {
-                let target = format!("into{at}");
-                story.after = format!("SELECT * FROM {target} GROUP BY *");
-                asker.select_into(&target)
-            } else {
-                story.after.clear();
-                asker.next()
-            };
-            compare(&mut pair, &mut story, &statement, &mut tally)?;
+            let asked = asker.asked(at);
+            let equal = compare(&mut judge, &story, &asked, &mut tally)?;
+            if let (Some(answer), true) = (equal, asked.is_plain()) {
+                if random.chance(12) {
+                    let other = asked.in_other_form(previous.as_deref(), &mut random);
+                    compare(&mut judge, &story, &other, &mut tally)?;
+                }
+                // What fails ends a request of several.
+                if !answer.contains("\"error\"") {
+                    previous = Some(asked.statement);
+                }
+            }
             if over(&tally) {
                 break;
             }
@@ -119,56 +165,75 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
                 println!("{} …", tally.line());
             }
         }
+        if !over(&tally) {
+            let mut less = story.clone();
+            less.deletes(&mut judge, set.deletion(&mut random))?;
+            for statement in WHAT_IS_LEFT {
+                let asked = Asked::plainly(statement.to_owned());
+                compare(&mut judge, &less, &asked, &mut tally)?;
+            }
+        }
     }
     println!("{}", tally.line());
+    println!("ways taken, usually and eagerly: {}", judge.engine.counts());
     Ok(tally.differences == 0)
 }
 
-/// Asks both, and sees to a difference.
+/// Asks all, and sees to a difference; the answer when all gave the same.
 fn compare(
-    pair: &mut Pair,
-    story: &mut Story,
-    statement: &str,
+    judge: &mut Judge,
+    story: &Story,
+    asked: &Asked,
     tally: &mut Tally,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<String>> {
     tally.statements += 1;
-    let asked = story.ask(pair, statement);
-    let (judged, ours) = match asked.with_context(|| format!("> {statement}"))? {
+    let outcome = story.ask(judge, asked);
+    let outcome = outcome.with_context(|| format!("> {}{}", asked.statement, asked.form()))?;
+    match &outcome {
         Outcome::Same(judged) => {
             let text = judged.text();
             tally.with_rows += u64::from(text.contains("\"values\""));
             tally.refused += u64::from(text.contains("\"error\""));
-            return Ok(());
+            return Ok(Some(text));
         }
         Outcome::Contradicted => {
             tally.contradicted += 1;
-            return Ok(());
+            return Ok(None);
         }
         Outcome::Known(name) => {
             *tally.known.entry(name).or_default() += 1;
-            return Ok(());
+            return Ok(None);
         }
-        Outcome::Differs { judged, ours } => (judged, ours),
-    };
+        Outcome::Differs { .. } | Outcome::WaysDiffer(_) => {}
+    }
     println!("set {}, statement {}:", tally.sets, tally.statements);
-    println!("> {statement}");
-    show_both(&judged, &ours);
-    if shrink::shrink(pair, story, statement)? {
+    println!("> {}{}", asked.statement, asked.form());
+    show(&outcome);
+    if shrink::shrink(judge, story, asked)? {
         tally.differences += 1;
     } else {
         tally.gone += 1;
         println!("(it is gone when all is told again from the start)\n");
     }
-    story.tell(pair)
+    story.tell(judge)?;
+    Ok(None)
 }
 
-fn show_both(judged: &Answer, ours: &Answer) {
-    let short = |answer: &Answer| {
-        let text = answer.text();
-        text.trim().chars().take(2_000).collect::<String>()
-    };
-    println!("  influxd: {} {}", judged.status, short(judged));
-    println!("  tandem:  {} {}", ours.status, short(ours));
+/// Prints a difference.
+fn show(outcome: &Outcome) {
+    let short = |text: &str| text.trim().chars().take(2_000).collect::<String>();
+    match outcome {
+        Outcome::Differs { judged, ours } => {
+            println!("  influxd: {} {}", judged.status, short(&judged.text()));
+            println!("  tandem:  {} {}", ours.status, short(&ours.text()));
+        }
+        Outcome::WaysDiffer(ways) => {
+            for (name, text) in ways {
+                println!("  {name}: {}", short(text));
+            }
+        }
+        Outcome::Same(_) | Outcome::Contradicted | Outcome::Known(_) => {}
+    }
 }
 
 impl Tally {

@@ -216,6 +216,11 @@ impl Asker<'_> {
         if self.random.chance(16) {
             return (self.selector_with_fields(scope), true);
         }
+        match self.random.below(40) {
+            0 => return (vec![(self.of_many(), None)], true),
+            1 if with_time => return (vec![(self.forecast(scope), None)], true),
+            _ => {}
+        }
         let fields = (0..count)
             .map(|_| match self.random.below(10) {
                 0 | 1 => (self.math(scope, 2, true), None),
@@ -239,7 +244,12 @@ impl Asker<'_> {
             let cast = self.random.choose(&casts);
             return (format!("{name}::{cast}"), Some(name));
         }
-        (name.clone(), Some(name))
+        match self.random.below(60) {
+            0 => ("time".to_owned(), None),
+            1 => (format!("{name} AS time"), None),
+            2 => (format!("{name} AS {name}"), Some(name)),
+            _ => (name.clone(), Some(name)),
+        }
     }
 
     /// Any column, numbers most of all.
@@ -285,6 +295,9 @@ impl Asker<'_> {
         let op = self.random.choose(&ops);
         let left = self.math(scope, depth - 1, aggregate);
         let right = self.math(scope, depth - 1, aggregate);
+        if self.random.chance(15) {
+            return self.of_numbers(&left, &right);
+        }
         if self.random.chance(25) {
             format!("({left} {op} {right})")
         } else {
@@ -293,7 +306,7 @@ impl Asker<'_> {
     }
 
     /// A call that makes one value of many.
-    fn aggregate(&mut self, scope: &Scope) -> Field {
+    pub(super) fn aggregate(&mut self, scope: &Scope) -> Field {
         let simple = [
             "count", "sum", "mean", "median", "mode", "stddev", "spread", "min", "max", "first",
             "last", "distinct", "integral", "count", "mean", "max", "min", "last", "sum",
@@ -306,6 +319,7 @@ impl Asker<'_> {
             3 if self.random.chance(10) => "2".to_owned(),
             4 if self.random.chance(10) => String::new(),
             5 | 6 => self.column(scope),
+            7 => self.cast_number(scope),
             _ => self.number(scope),
         };
         if argument == "*" || argument.starts_with('/') {
@@ -379,6 +393,9 @@ impl Asker<'_> {
         } else {
             self.number(scope)
         };
+        if self.random.chance(12) {
+            return self.technical(&argument);
+        }
         match self.random.below(10) {
             0 => format!("derivative({argument})"),
             1 => format!("derivative({argument}, {})", self.unit()),

@@ -4,11 +4,10 @@ use anyhow::Result;
 
 use super::data::Step;
 use super::known;
-use super::show_both;
 use super::story::{DATABASE, Outcome, Story};
 use super::tokens::split;
+use super::{Asked, Judge, show};
 use crate::http::Answer;
-use crate::server::Pair;
 
 /// Tries for one difference: each tells the data anew, or asks once.
 const TRIES_MAX: usize = 1_500;
@@ -16,25 +15,29 @@ const TRIES_MAX: usize = 1_500;
 const PIECE_MAX: usize = 14;
 
 /// Shrinks, and prints what is left as a golden story; false where it does not differ when told again.
-pub(super) fn shrink(pair: &mut Pair, story: &Story, statement: &str) -> Result<bool> {
+pub(super) fn shrink(judge: &mut Judge, story: &Story, asked: &Asked) -> Result<bool> {
     let mut best = story.clone();
     let mut tries = 0;
-    best.tell(pair)?;
-    let Some(kind) = kind(&best, pair, statement)? else {
+    best.tell(judge)?;
+    let Some(kind) = kind(&best, judge, asked)? else {
         return Ok(false);
     };
-    fewer_steps(pair, &mut best, statement, kind, &mut tries)?;
-    let text = shorter(pair, &best, statement, kind, &mut tries)?;
-    fewer_steps(pair, &mut best, &text, kind, &mut tries)?;
-    best.tell(pair)?;
-    let text = shorter(pair, &best, &text, kind, &mut tries)?;
-    print(pair, &best, &text)?;
+    fewer_steps(judge, &mut best, asked, kind, &mut tries)?;
+    let mut short = shorter(judge, &best, asked, kind, &mut tries)?;
+    fewer_steps(judge, &mut best, &short, kind, &mut tries)?;
+    best.tell(judge)?;
+    short = shorter(judge, &best, &short, kind, &mut tries)?;
+    short.statement = short.statement.trim().to_owned();
+    print(judge, &best, &short)?;
     Ok(true)
 }
 
-/// Of what kind both answers are: shrinking must not end at another difference.
+/// Of what kind a difference is: shrinking must not end at another one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Kind([Answered; 2]);
+enum Kind {
+    Answers([Answered; 2]),
+    Ways(&'static str),
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Answered {
@@ -57,20 +60,22 @@ impl Answered {
 }
 
 /// The kind of difference; `None` if there is none.
-fn kind(story: &Story, pair: &mut Pair, statement: &str) -> Result<Option<Kind>> {
-    Ok(match story.ask(pair, statement)? {
-        Outcome::Differs { judged, ours } => {
-            Some(Kind([Answered::new(&judged), Answered::new(&ours)]))
-        }
+fn kind(story: &Story, judge: &mut Judge, asked: &Asked) -> Result<Option<Kind>> {
+    Ok(match story.ask(judge, asked)? {
+        Outcome::Differs { judged, ours } => Some(Kind::Answers([
+            Answered::new(&judged),
+            Answered::new(&ours),
+        ])),
+        Outcome::WaysDiffer([_, (other, _)]) => Some(Kind::Ways(other)),
         _ => None,
     })
 }
 
 /// Drops lines and deletions as long as the answers differ.
 fn fewer_steps(
-    pair: &mut Pair,
+    judge: &mut Judge,
     story: &mut Story,
-    statement: &str,
+    asked: &Asked,
     kind: Kind,
     tries: &mut usize,
 ) -> Result<()> {
@@ -83,8 +88,8 @@ fn fewer_steps(
             let mut smaller = story.clone();
             let end = (at + size).min(smaller.steps.len());
             smaller.steps.drain(at..end);
-            smaller.tell(pair)?;
-            if self::kind(&smaller, pair, statement)? == Some(kind) {
+            smaller.tell(judge)?;
+            if self::kind(&smaller, judge, asked)? == Some(kind) {
                 *story = smaller;
                 dropped = true;
             } else {
@@ -95,18 +100,19 @@ fn fewer_steps(
             size /= 2;
         }
     }
-    story.tell(pair)
+    story.tell(judge)
 }
 
 /// Drops pieces of the statement as long as the answers differ.
 fn shorter(
-    pair: &mut Pair,
+    judge: &mut Judge,
     story: &Story,
-    statement: &str,
+    asked: &Asked,
     kind: Kind,
     tries: &mut usize,
-) -> Result<String> {
-    let mut tokens = split(statement);
+) -> Result<Asked> {
+    let with = |tokens: &[String]| asked.with(tokens.concat());
+    let mut tokens = split(&asked.statement);
     let bounds = bounds_of(&tokens);
     let mut size = PIECE_MAX.min(tokens.len());
     while size > 0 {
@@ -117,7 +123,7 @@ fn shorter(
             let mut smaller = tokens.clone();
             smaller.drain(at..at + size);
             let keeps_bounds = bounds_of(&smaller).is_none() || bounds_of(&smaller) == bounds;
-            if keeps_bounds && self::kind(story, pair, &smaller.concat())? == Some(kind) {
+            if keeps_bounds && self::kind(story, judge, &with(&smaller))? == Some(kind) {
                 tokens = smaller;
                 dropped = true;
             } else {
@@ -129,7 +135,7 @@ fn shorter(
         }
         size = size.min(tokens.len());
     }
-    Ok(tokens.concat().trim().to_owned())
+    Ok(with(&tokens))
 }
 
 /// How often a statement with windows speaks of `time`: without its bounds it would make windows to the
@@ -147,25 +153,30 @@ fn bounds_of(tokens: &[String]) -> Option<usize> {
     has_windows.then_some(bounds)
 }
 
-fn print(pair: &mut Pair, story: &Story, statement: &str) -> Result<()> {
+fn print(judge: &mut Judge, story: &Story, asked: &Asked) -> Result<()> {
     println!("# small:");
     for statement in story.opening() {
         println!("> {statement}\n{}", known::DONE);
     }
-    for step in &story.steps {
+    for (at, step) in story.steps.iter().enumerate() {
         match step {
             Step::Line(line) => println!("{line}"),
-            Step::Statement(text) => {
-                let answer = pair.judge.query(DATABASE, text)?.text();
+            Step::Deletion(deletion) => {
+                let text = deletion.to_string();
+                let answer = judge.pair.judge.query(DATABASE, &text)?.text();
                 println!("> {text}\n{}", answer.trim());
             }
         }
+        if story.flush_after == Some(at) {
+            println!("# (flush)");
+        }
     }
-    println!("> {statement}");
-    if let Outcome::Differs { judged, ours } = story.ask(pair, statement)? {
+    println!("> {}{}", asked.statement, asked.form());
+    let outcome = story.ask(judge, asked)?;
+    if let Outcome::Differs { judged, .. } = &outcome {
         println!("{}", judged.text().trim());
-        show_both(&judged, &ours);
     }
+    show(&outcome);
     println!();
     Ok(())
 }

@@ -3,24 +3,28 @@
 use anyhow::ensure;
 use serde_json::Value as Json;
 
-use super::data::{DataSet, HOUR_NS, Step, shard_of};
+use super::data::{DataSet, Step};
+use super::deletion::{Deletion, key_of};
 use super::known;
+use super::{Asked, Judge};
 use crate::compare::{same, same_answer};
 use crate::http::Answer;
-use crate::server::{Pair, Server};
+use crate::server::Server;
 
 /// The database that all stories are about; that of the golden ones too.
 pub(super) const DATABASE: &str = "db";
+/// Where `SELECT … INTO` writes that names what it reads.
+pub(super) const COPY: &str = "copy";
 /// How often a judge that gave an answer is asked whether it stands by it.
 const ASK_AGAIN: usize = 7;
 
-/// A data set on its way to both servers, and what is asked after a statement that changes something.
+/// A data set on its way to all that are asked, and what goes with a statement.
 #[derive(Clone, Debug)]
 pub(super) struct Story {
     pub(super) shard_duration: String,
     pub(super) steps: Vec<Step>,
-    /// Asked after each statement, and compared with it; not if empty.
-    pub(super) after: String,
+    /// The engine of this process brings its rows into files after so many steps; `None` leaves them in memory.
+    pub(super) flush_after: Option<usize>,
 }
 
 /// What came of a statement.
@@ -35,6 +39,15 @@ pub(super) enum Outcome {
         judged: Answer,
         ours: Answer,
     },
+    /// Two ways of running the statement here differ: their names, and what they say.
+    WaysDiffer([(&'static str, String); 2]),
+}
+
+impl Outcome {
+    /// True where nothing differs that has no name.
+    const fn is_explained(&self) -> bool {
+        matches!(self, Self::Same(_) | Self::Contradicted | Self::Known(_))
+    }
 }
 
 impl Story {
@@ -42,7 +55,7 @@ impl Story {
         Self {
             shard_duration: set.shard_duration.clone(),
             steps: set.steps.clone(),
-            after: String::new(),
+            flush_after: set.flush_after,
         }
     }
 
@@ -57,12 +70,35 @@ impl Story {
         ]
     }
 
-    /// Makes the database anew on both.
-    pub(super) fn tell(&self, pair: &mut Pair) -> anyhow::Result<()> {
-        for server in [&mut pair.judge, &mut pair.ours] {
+    /// Makes the database anew for all.
+    pub(super) fn tell(&self, judge: &mut Judge) -> anyhow::Result<()> {
+        for server in [&mut judge.pair.judge, &mut judge.pair.ours] {
             self.tell_one(server)?;
         }
-        Ok(())
+        let engine = &judge.engine;
+        for statement in self.opening() {
+            engine.change("", &statement)?;
+        }
+        let mut lines = String::new();
+        for (at, step) in self.steps.iter().enumerate() {
+            match step {
+                Step::Line(line) => {
+                    lines.push_str(line);
+                    lines.push('\n');
+                }
+                Step::Deletion(deletion) => {
+                    engine.write(DATABASE, lines.as_bytes())?;
+                    lines.clear();
+                    engine.change(DATABASE, &deletion.to_string())?;
+                }
+            }
+            if self.flush_after == Some(at) {
+                engine.write(DATABASE, lines.as_bytes())?;
+                lines.clear();
+                engine.flush()?;
+            }
+        }
+        engine.write(DATABASE, lines.as_bytes())
     }
 
     fn tell_one(&self, server: &mut Server) -> anyhow::Result<()> {
@@ -82,89 +118,136 @@ impl Story {
                     lines.push_str(line);
                     lines.push('\n');
                 }
-                Step::Statement(statement) => {
+                Step::Deletion(deletion) => {
                     write(server, &mut lines)?;
-                    server.query(DATABASE, statement)?;
+                    server.query(DATABASE, &deletion.to_string())?;
                 }
             }
         }
         write(server, &mut lines)
     }
 
-    /// Asks both.
-    pub(super) fn ask(&self, pair: &mut Pair, statement: &str) -> anyhow::Result<Outcome> {
-        let judged = self.ask_one(&mut pair.judge, statement)?;
-        let ours = self.ask_one(&mut pair.ours, statement)?;
+    /// Goes on with a deletion.
+    pub(super) fn deletes(&mut self, judge: &mut Judge, deletion: Deletion) -> anyhow::Result<()> {
+        let text = deletion.to_string();
+        for server in [&mut judge.pair.judge, &mut judge.pair.ours] {
+            server.query(DATABASE, &text)?;
+        }
+        judge.engine.change(DATABASE, &text)?;
+        self.steps.push(Step::Deletion(deletion));
+        Ok(())
+    }
+
+    /// Asks all.
+    pub(super) fn ask(&self, judge: &mut Judge, asked: &Asked) -> anyhow::Result<Outcome> {
+        let judged = asked.of(&mut judge.pair.judge)?;
+        let ours = asked.of(&mut judge.pair.ours)?;
+        if let Some(ways) = ask_ways(judge, asked, &ours)? {
+            return Ok(Outcome::WaysDiffer(ways));
+        }
         if same_answer(&judged, &ours) {
             return Ok(Outcome::Same(judged));
         }
         for _ in 0..ASK_AGAIN {
-            let again = self.ask_one(&mut pair.judge, statement)?;
+            let again = asked.of(&mut judge.pair.judge)?;
             if !same_answer(&judged, &again) {
                 return Ok(Outcome::Contradicted);
             }
         }
         // What depends on the time of asking has moved on meanwhile.
-        let ours = self.ask_one(&mut pair.ours, statement)?;
+        let ours = asked.of(&mut judge.pair.ours)?;
         if same_answer(&judged, &ours) {
             return Ok(Outcome::Contradicted);
         }
-        if let Some(name) = known::name(statement, &judged.text(), &ours.text()) {
+        if let Some(name) = self.name(judge, asked, &judged, &ours)? {
             return Ok(Outcome::Known(name));
-        }
-        if known::limits_series(statement) && self.has_several_shards() {
-            return Ok(Outcome::Known(known::SERIES_LIMITS));
-        }
-        if in_other_order(&judged, &ours) {
-            return Ok(Outcome::Known(known::EQUAL_TIMES));
-        }
-        let is_refused = |answer: &Answer| answer.text().contains("\"error\"");
-        let any_refused = is_refused(&judged) || is_refused(&ours);
-        if self.has_deletions() && (any_refused || !self.same_fields(pair)?) {
-            return Ok(Outcome::Known(known::DELETIONS));
-        }
-        if self.differs_by_equal_times(pair, statement)? {
-            return Ok(Outcome::Known(known::EQUAL_TIMES));
         }
         Ok(Outcome::Differs { judged, ours })
     }
 
-    fn has_deletions(&self) -> bool {
-        let mut steps = self.steps.iter();
-        steps.any(|step| matches!(step, Step::Statement(_)))
+    /// The name of a difference, if it is meant.
+    fn name(
+        &self,
+        judge: &mut Judge,
+        asked: &Asked,
+        judged: &Answer,
+        ours: &Answer,
+    ) -> anyhow::Result<Option<&'static str>> {
+        if in_other_order(judged, ours) {
+            return Ok(Some(known::EQUAL_TIMES));
+        }
+        let (judged, ours_text) = (judged.text(), ours.text());
+        for rule in &known::RULES {
+            if !(rule.fits)(&asked.statement, &judged, &ours_text) {
+                continue;
+            }
+            let Some(without) = rule.without else {
+                return Ok(Some(rule.name));
+            };
+            let Some(statement) = without(&asked.statement) else {
+                continue;
+            };
+            if self.ask(judge, &asked.with(statement))?.is_explained() {
+                return Ok(Some(rule.name));
+            }
+        }
+        if self.differs_by_deletions(judge, asked, ours)? {
+            return Ok(Some(known::DELETIONS));
+        }
+        if self.differs_by_equal_times(judge, asked)? {
+            return Ok(Some(known::EQUAL_TIMES));
+        }
+        Ok(None)
     }
 
-    /// True if both know the same fields.
-    fn same_fields(&self, pair: &mut Pair) -> anyhow::Result<bool> {
-        let judged = pair.judge.query(DATABASE, "SHOW FIELD KEYS")?;
-        let ours = pair.ours.query(DATABASE, "SHOW FIELD KEYS")?;
-        Ok(same_answer(&judged, &ours))
+    /// True if ours is what it is without ever having had what was deleted, and both answer the same then.
+    fn differs_by_deletions(
+        &self,
+        judge: &mut Judge,
+        asked: &Asked,
+        ours: &Answer,
+    ) -> anyhow::Result<bool> {
+        let Some(kept) = self.without_deleted() else {
+            return Ok(false);
+        };
+        kept.tell(judge)?;
+        let again = asked.of(&mut judge.pair.ours)?;
+        let explained = same_answer(ours, &again) && kept.ask(judge, asked)?.is_explained();
+        self.tell(judge)?;
+        Ok(explained)
     }
 
-    /// True if its points may be in several shards.
-    fn has_several_shards(&self) -> bool {
-        let times = self.steps.iter().filter_map(|step| match step {
-            Step::Line(line) => line.rsplit_once(' ')?.1.parse::<i64>().ok(),
-            Step::Statement(_) => None,
-        });
-        let hours = self.shard_duration.trim_end_matches('h').parse::<i64>();
-        let shard_ns = hours.unwrap_or(1).saturating_mul(HOUR_NS);
-        let mut shards = times.map(|time_ns| shard_of(time_ns, shard_ns));
-        shards
-            .next()
-            .is_some_and(|first| shards.any(|shard| shard != first))
+    /// The same story without deletions, and without the lines that they take.
+    fn without_deleted(&self) -> Option<Self> {
+        let mut steps: Vec<Step> = Vec::new();
+        let mut has_deletions = false;
+        for step in &self.steps {
+            match step {
+                Step::Line(_) => steps.push(step.clone()),
+                Step::Deletion(deletion) => {
+                    has_deletions = true;
+                    steps.retain(|step| match step {
+                        Step::Line(line) => !deletion.takes(line),
+                        Step::Deletion(_) => true,
+                    });
+                }
+            }
+        }
+        has_deletions.then(|| Self {
+            steps,
+            ..self.clone()
+        })
     }
 
     /// True if both answer the same as soon as no two series have equal times.
-    fn differs_by_equal_times(&self, pair: &mut Pair, statement: &str) -> anyhow::Result<bool> {
+    fn differs_by_equal_times(&self, judge: &mut Judge, asked: &Asked) -> anyhow::Result<bool> {
         let Some(apart) = self.apart() else {
             return Ok(false);
         };
-        apart.tell(pair)?;
-        let judged = apart.ask_one(&mut pair.judge, statement)?;
-        let ours = apart.ask_one(&mut pair.ours, statement)?;
-        self.tell(pair)?;
-        Ok(same_answer(&judged, &ours))
+        apart.tell(judge)?;
+        let explained = apart.ask(judge, asked)?.is_explained();
+        self.tell(judge)?;
+        Ok(explained)
     }
 
     /// The same story with some nanoseconds between the points of different series; `None` if there
@@ -194,17 +277,6 @@ impl Story {
             *line = format!("{rest} {shifted}");
         }
         has_equal.then_some(apart)
-    }
-
-    /// The answer of one; where something is asked afterwards, both answers as one.
-    fn ask_one(&self, server: &mut Server, statement: &str) -> anyhow::Result<Answer> {
-        let mut answer = server.query(DATABASE, statement)?;
-        if !self.after.is_empty() {
-            let after = server.query(DATABASE, &self.after)?;
-            let both = format!("[{},{}]", answer.text().trim(), after.text().trim());
-            answer.body = both.into_bytes();
-        }
-        Ok(answer)
     }
 }
 
@@ -236,20 +308,40 @@ fn write(server: &mut Server, lines: &mut String) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Measurement and tags of a line: all before the first blank that is not escaped.
-fn key_of(line: &str) -> &str {
-    let mut escaped = false;
-    for (at, byte) in line.bytes().enumerate() {
-        if byte == b' ' && !escaped {
-            return &line[..at];
-        }
-        escaped = byte == b'\\' && !escaped;
+/// Runs a statement by every way in this process; two ways that differ, and what they say. What the server
+/// says is held against the plain way.
+fn ask_ways(
+    judge: &Judge,
+    asked: &Asked,
+    ours: &Answer,
+) -> anyhow::Result<Option<[(&'static str, String); 2]>> {
+    if !asked.is_plain() {
+        return Ok(None);
     }
-    line
+    let Some(answers) = judge.engine.ask(DATABASE, &asked.statement)? else {
+        return Ok(None);
+    };
+    let [(_, plain), others @ ..] = &answers;
+    let differing =
+        |name, other: &Json| Some([("plain", plain.to_string()), (name, other.to_string())]);
+    for (name, other) in others {
+        if !same(plain, other) {
+            return Ok(differing(name, other));
+        }
+    }
+    // What is told by the hour, or cannot be told in JSON, is no difference.
+    let is_of_now = asked.statement.to_ascii_lowercase().contains("now");
+    let served = serde_json::from_slice::<Json>(&ours.body).ok();
+    let served = served.filter(|json| json.get("results").is_some() && !is_of_now);
+    Ok(match served {
+        Some(served) if !same(plain, &served) => differing("served", &served),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::deletion::Verb;
     use super::*;
 
     fn story(lines: &[&str]) -> Story {
@@ -259,8 +351,25 @@ mod tests {
                 .iter()
                 .map(|line| Step::Line((*line).to_owned()))
                 .collect(),
-            after: String::new(),
+            flush_after: None,
         }
+    }
+
+    #[test]
+    fn deleted_lines_are_never_told() {
+        let mut story = story(&["m,host=a f=1 5", "m,host=b f=2 5", "m,host=a f=3 9"]);
+        assert!(story.without_deleted().is_none());
+        let deletion = Deletion {
+            verb: Verb::Delete,
+            measurement: Some("m"),
+            host: Some("a"),
+            low_ns: None,
+            high_ns: None,
+        };
+        story.steps.insert(2, Step::Deletion(deletion));
+        let kept = story.without_deleted().map(|kept| kept.steps);
+        let expected = self::story(&["m,host=b f=2 5", "m,host=a f=3 9"]).steps;
+        assert_eq!(kept, Some(expected));
     }
 
     #[test]

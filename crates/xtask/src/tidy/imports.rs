@@ -48,9 +48,17 @@ const ALLOWED: [(&str, &[&str]); 18] = [
             "catalog", "http", "influxql", "line", "model", "query", "store",
         ],
     ),
-    ("benches", &["line", "model", "store", "vfs"]),
+    (
+        "benches",
+        &[
+            "codec", "influxql", "line", "model", "query", "store", "vfs",
+        ],
+    ),
     ("crash", &["model", "store", "testkit", "vfs"]),
-    ("differential", &[]),
+    (
+        "differential",
+        &["influxql", "line", "model", "query", "store", "vfs"],
+    ),
     ("xtask", &[]),
 ];
 /// The package of the binary, which wires everything together.
