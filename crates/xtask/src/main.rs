@@ -1,4 +1,4 @@
-//! Automation of the repository: `cargo xtask tidy`, `test`, `bench`, `crash`, `kill`, `fuzz`,
+//! Automation of the repository: `cargo xtask tidy`, `test`, `bench`, `crash`, `kill`, `fuzz`, `guide`,
 //! `conformance`, `differential`.
 //!
 //! Everything here runs from a fresh clone with nothing but cargo; what a part needs beyond that
@@ -8,6 +8,7 @@
 mod bench;
 mod differential;
 mod fuzz;
+mod guide;
 mod proof;
 mod test;
 mod tidy;
@@ -31,6 +32,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                              measures a store beside its goals and beside influxd and
                              victoria-metrics, which --install brings
   bench relay [--quick]      what a relay to two backends costs, beside a bare TCP tee
+  bench guard [--install] [--bless]
+                             instructions of hot paths, beside those that are committed
   crash [--cycles N] [--seed S] …
                              random lives of the store on a simulated file system, with that
                              many power cuts; `crash --help` tells the rest
@@ -39,6 +42,14 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   relay-soak [--cycles N] [--seed S]
                              kills, stops, pauses, cuts and slows two stores and a relay under load, and
                              compares the stores
+  relay-sim [--seeds N] [--seed S]
+                             lives of a relay between two stores in simulated time, whose network, disk and
+                             clocks fail as the seeds say
+  agent-outage [--seconds N]
+                             takes the relay away from an agent, kills the agent meanwhile, and counts what
+                             both stores have afterwards
+  guide [--only NAME] [--binary PATH]
+                             the procedures of docs/operations.md, each with its fault, on a Docker engine of its own
   fuzz TARGET [--runs N]     libFuzzer on a parser or decoder
   conformance                plays the recorded conversations with InfluxDB against a fresh store,
                              and says of each case whether it holds
@@ -58,6 +69,7 @@ fn main() -> ExitCode {
         },
         ["bench", options @ ..] => root().and_then(|root| bench::run(&root, options)),
         ["crash", options @ ..] => root().and_then(|root| proof::crash(&root, options)),
+        ["guide", options @ ..] => root().and_then(|root| guide::run(&root, options)),
         ["fuzz", options @ ..] => root().and_then(|root| fuzz::run(&root, options)),
         ["conformance"] => root().and_then(|root| test::conformance(&root)),
         ["differential", options @ ..] => {
@@ -65,6 +77,10 @@ fn main() -> ExitCode {
         }
         ["kill", options @ ..] => root().and_then(|root| proof::kill(&root, options)),
         ["relay-soak", options @ ..] => root().and_then(|root| proof::relay_soak(&root, options)),
+        ["relay-sim", options @ ..] => root().and_then(|root| proof::relay_sim(&root, options)),
+        ["agent-outage", options @ ..] => {
+            root().and_then(|root| proof::agent_outage(&root, options))
+        }
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

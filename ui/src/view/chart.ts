@@ -113,7 +113,7 @@ export class Chart {
           },
         },
         axes: [
-          { ...axis, values: (_, ticks, _axis, _space, step) => ticks.map((tick) => clock(tick, step)) },
+          { ...axis, size: 30, values: (_, ticks, _axis, _space, step) => ticks.map((tick) => clock(tick, step)) },
           { ...axis, size: 76, values: (_, ticks) => ticks.map(shown) },
         ],
         series: [{ label: 'time' }, ...series],

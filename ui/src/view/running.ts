@@ -8,8 +8,8 @@ import { cellText, duration } from './format';
 
 /** Characters of a query that are shown. */
 const TEXT_CHARS_MAX = 300;
-/** What this page asks with. */
-const OWN = /^SHOW QUERIES$/i;
+/** What this view asks with. */
+const OWN = /^SHOW QUERIES$|^SELECT count\(\*\) FROM \/\.\*\/ WHERE time >= \d+ms AND time < \d+ms$/i;
 
 /** A query that runs. */
 export interface Running {

@@ -148,7 +148,7 @@ fn emptied(directory: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// Builds the binary `tandem`; its path is what cargo says.
-fn build(root: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) fn build(root: &Path) -> anyhow::Result<PathBuf> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args([
         "build",

@@ -20,9 +20,10 @@ use std::path::Path;
 
 use anyhow::Context;
 
+pub(crate) use appliance::build;
 pub(crate) use conformance::every as conformance;
 pub(crate) use install::packages as install_packages;
-pub(crate) use process::run_aloud;
+pub(crate) use process::{on_path, run_aloud};
 
 use appliance::Appliance;
 use tally::{Tally, summary};

@@ -46,7 +46,7 @@ pub(crate) struct Finished {
 }
 
 /// Whether `program` is found on the path.
-pub(super) fn on_path(program: &str) -> bool {
+pub(crate) fn on_path(program: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&paths).any(|directory| directory.join(program).is_file())
 }
