@@ -21,5 +21,5 @@ test('what differs is named, also where one has nothing', () => {
 test('the range is settled and of whole windows', () => {
   const { from_ms, to_ms } = comparedRange(1_000_007_777);
   expect([from_ms % 10_000, to_ms % 10_000]).toEqual([0, 0]);
-  expect(to_ms).toBeLessThanOrEqual(1_000_007_777 - 30_000);
+  expect(to_ms).toBeLessThanOrEqual(1_000_007_777 - 20_000);
 });

@@ -11,7 +11,7 @@ export interface Difference {
 
 /** How far back the range goes, and how long before now it ends: batches may be under way, in milliseconds. */
 export const RANGE_MS = 300_000;
-export const SETTLED_MS = 30_000;
+export const SETTLED_MS = 20_000;
 
 /** The range that is compared: whole windows of ten seconds. */
 export function comparedRange(now_ms: number): { from_ms: number; to_ms: number } {

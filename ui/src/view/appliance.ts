@@ -30,7 +30,7 @@ const LOOK_MS = 2_000;
 /** Between two looks at what changes slowly: hosts, and the charts. */
 const SLOW_MS = 10_000;
 /** Between two comparisons of the stores. */
-const COMPARE_MS = 30_000;
+const COMPARE_MS = 15_000;
 /** What the charts span, in seconds. */
 const RANGE_S = 3_600;
 
