@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 pub(crate) const USAGE: &str =
-    "usage: tandem-benches store|query|mixed|relay|agent|inside [OPTION]…
+    "usage: tandem-benches store|query|mixed|relay|agent|inside|guard [OPTION]…
 
   store          ingest, bytes, opening and memory of a store, beside goals and rivals
   query          how long queries take, beside goals and rivals
@@ -11,12 +11,14 @@ pub(crate) const USAGE: &str =
   relay          what a relay to two backends costs, beside a bare TCP tee
   agent          memory and time of an agent, of the host alone and with 100 containers
   inside         the store's own work in this process, to be profiled
+  guard          instructions of hot paths, beside those that are committed
 
   --quick        a tenth of the load
   --only ROW     only the rows whose names start so; may be given more than once
   --alone        not the rivals
   --tandem FILE  the program to measure [target/release/tandem]
   --work DIR     where loads, data directories and the report go [target/bench]
+  --bless        guard: commits to what was counted
   --list         names the rows and ends";
 
 /// The benchmarks.
@@ -28,6 +30,7 @@ pub(crate) enum What {
     Relay,
     Agent,
     Inside,
+    Guard,
 }
 
 /// What to measure, and where.
@@ -37,6 +40,7 @@ pub(crate) struct Args {
     pub(crate) quick: bool,
     pub(crate) alone: bool,
     pub(crate) list: bool,
+    pub(crate) bless: bool,
     /// Starts of row names; all rows when empty.
     pub(crate) only: Vec<String>,
     pub(crate) tandem: PathBuf,
@@ -54,6 +58,7 @@ impl Args {
             Some("relay") => What::Relay,
             Some("agent") => What::Agent,
             Some("inside") => What::Inside,
+            Some("guard") => What::Guard,
             Some(other) => return Err(format!("unknown benchmark {other}")),
             None => return Err("no benchmark is named".into()),
         };
@@ -62,6 +67,7 @@ impl Args {
             quick: false,
             alone: false,
             list: false,
+            bless: false,
             only: Vec::new(),
             tandem: PathBuf::from("target/release/tandem"),
             work: PathBuf::from("target/bench"),
@@ -75,6 +81,7 @@ impl Args {
                 "--quick" => args.quick = true,
                 "--alone" => args.alone = true,
                 "--list" => args.list = true,
+                "--bless" => args.bless = true,
                 "--only" => args.only.push(value()?),
                 "--tandem" => args.tandem = value()?.into(),
                 "--work" => args.work = value()?.into(),

@@ -84,7 +84,7 @@ fn measure(bodies: &Bodies, dir: &Path) -> anyhow::Result<String> {
 }
 
 /// Reads every line as the one before it looked.
-fn parse(body: &[u8], pattern: &mut Option<Pattern>) -> anyhow::Result<()> {
+pub(crate) fn parse(body: &[u8], pattern: &mut Option<Pattern>) -> anyhow::Result<()> {
     for raw in lines(body) {
         let mut line = Line::parse(raw, ParseOptions::default())
             .map_err(|error| anyhow::anyhow!("{error}"))?;

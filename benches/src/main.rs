@@ -12,6 +12,7 @@ mod args;
 mod bodies;
 mod disk;
 mod generate;
+mod guard;
 mod http;
 mod inside;
 mod load;
@@ -43,6 +44,12 @@ fn main() -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         };
     }
+    // The guard counts a process for each path.
+    if let [first, name, dir] = arguments.as_slice()
+        && first == "guard-path"
+    {
+        return ended(guard::run_path(name, dir.as_ref()));
+    }
     let args = match Args::parse(&arguments) {
         Ok(args) => args,
         Err(why) => {
@@ -57,7 +64,12 @@ fn main() -> ExitCode {
         What::Relay => relay::run(&args),
         What::Agent => agent::run(&args),
         What::Inside => inside::run(&args),
+        What::Guard => guard::run(&args),
     };
+    ended(done)
+}
+
+fn ended(done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

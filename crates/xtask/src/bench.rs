@@ -19,22 +19,24 @@ const RIVALS: [(&str, &str); 2] = [
     ("victoria-metrics", "victoria-metrics"),
 ];
 
+/// Counts instructions.
+const COUNTER: (&str, &str) = ("valgrind", "valgrind");
+
 /// Runs the benchmark that `options` names; true when all figures were measured.
 pub(crate) fn run(root: &Path, options: &[&str]) -> anyhow::Result<bool> {
     let (install, options): (Vec<&str>, Vec<&str>) =
         options.iter().partition(|option| **option == "--install");
+    // It runs no server.
+    let is_guard = options.first() == Some(&"guard");
     if !install.is_empty() {
-        install_packages(&RIVALS)?;
+        let packages = if is_guard { &[COUNTER][..] } else { &RIVALS };
+        install_packages(packages)?;
     }
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.args([
-        "build",
-        "--release",
-        "--package",
-        "tandem",
-        "--package",
-        "tandem-benches",
-    ]);
+    build.args(["build", "--release", "--package", "tandem-benches"]);
+    if !is_guard {
+        build.args(["--package", "tandem"]);
+    }
     let built = run_aloud(build.current_dir(root), BUILD_MAX)?;
     ensure!(built.success, "cargo build: {}", built.how);
     // What was built lies beside this program's own profile.
