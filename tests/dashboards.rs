@@ -1,8 +1,8 @@
 //! Widely used dashboards stay filled: each of their queries has rows over an hour of what this agent recorded.
 //!
 //! In `agent/tests/dashboards`, `host.influxql` holds the queries that a plain Linux host must fill, `containers.influxql` those that need containers,
-//! both with their variables put in; `host.lp` and `containers.lp` are one gather each, which stands for every
-//! ten seconds of the hour with its counters going on.
+//! both with their variables put in; `host.lp` and `containers.lp` are what the agent's collectors made, in an hour, of files that move on as a
+//! kernel's do (`agent/src/collect/tests/hour.rs` writes them).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,8 +15,9 @@ use tandem_vfs::RealFs;
 
 /// 2024-01-01T00:00:00Z, where the queries look.
 const HOUR_NS: i64 = 1_704_067_200_000_000_000;
-const STEPS: i64 = 360;
-const STEP_NS: i64 = 10_000_000_000;
+const HOUR_LENGTH_NS: i64 = 3_600_000_000_000;
+/// What is kept of it.
+const GATHERS: usize = 20;
 
 /// Counts cells that hold something beside the time.
 #[derive(Default)]
@@ -39,59 +40,20 @@ fn file(name: &str) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// An hour of the gather in `lines`: integers grow by one at each step.
-fn hour(lines: &str) -> Vec<String> {
-    let at = |step: i64| {
-        let mut body = String::new();
-        for line in lines.lines() {
-            let (rest, _) = line.rsplit_once(' ').unwrap();
-            let (key, fields) = split_key(rest);
-            body.push_str(key);
-            body.push(' ');
-            for (number, field) in split_fields(fields).into_iter().enumerate() {
-                if number > 0 {
-                    body.push(',');
-                }
-                let (name, value) = field.split_once('=').unwrap();
-                match value
-                    .strip_suffix('i')
-                    .and_then(|text| text.parse::<i64>().ok())
-                {
-                    Some(value) => {
-                        body.push_str(&format!("{name}={}i", value.saturating_add(step)));
-                    }
-                    None => body.push_str(field),
-                }
-            }
-            body.push_str(&format!(" {}\n", HOUR_NS + step * STEP_NS));
+/// The lines of each moment, in order.
+fn gathers(lines: &str) -> Vec<String> {
+    let mut bodies: Vec<String> = Vec::new();
+    let mut last = "";
+    for line in lines.lines() {
+        let (_, time) = line.rsplit_once(' ').unwrap();
+        if std::mem::replace(&mut last, time) != time {
+            bodies.push(String::new());
         }
-        body
-    };
-    (0..STEPS).map(at).collect()
-}
-
-/// Cuts a line at its first blank without a backslash.
-fn split_key(line: &str) -> (&str, &str) {
-    let mut blanks = line.match_indices(' ');
-    let (at, _) = blanks.find(|(at, _)| !line[..*at].ends_with('\\')).unwrap();
-    (&line[..at], &line[at + 1..])
-}
-
-/// Cuts fields at commas that are not in a string.
-fn split_fields(fields: &str) -> Vec<&str> {
-    let (mut parts, mut start, mut quoted) = (Vec::new(), 0, false);
-    for (at, byte) in fields.bytes().enumerate() {
-        match byte {
-            b'"' => quoted = !quoted,
-            b',' if !quoted => {
-                parts.push(&fields[start..at]);
-                start = at + 1;
-            }
-            _ => {}
-        }
+        let body = bodies.last_mut().unwrap();
+        body.push_str(line);
+        body.push('\n');
     }
-    parts.push(&fields[start..]);
-    parts
+    bodies
 }
 
 fn check(data: &str, queries: &str) {
@@ -106,7 +68,9 @@ fn check(data: &str, queries: &str) {
         precision: Precision::Nanosecond,
         now_ns: HOUR_NS,
     };
-    for body in hour(&file(data)) {
+    let bodies = gathers(&file(data));
+    assert_eq!(bodies.len(), GATHERS, "an hour of {data}");
+    for body in bodies {
         store.write(&request, body.as_bytes()).unwrap();
     }
     let executor = Executor::new(store);
@@ -117,7 +81,7 @@ fn check(data: &str, queries: &str) {
             parse_query(text, &Params::default()).unwrap_or_else(|error| panic!("{text}: {error}"));
         let context = Context {
             database: Some("telegraf".into()),
-            now_ns: HOUR_NS + STEPS * STEP_NS,
+            now_ns: HOUR_NS + HOUR_LENGTH_NS,
             ..Context::default()
         };
         for statement in &query.statements {

@@ -6,6 +6,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -88,6 +89,8 @@ pub struct Agent {
     /// Where the spool is: it cannot move while the agent runs.
     data_dir: PathBuf,
     inbox: Arc<Inbox>,
+    /// Times that the gatherer looked whether a tick is due.
+    turns: Arc<AtomicU64>,
     /// Takes other settings to the gatherer; dropped to stop it, which then closes the inbox, which
     /// stops the sender.
     stop: Option<std::sync::mpsc::Sender<Box<Config>>>,
@@ -224,14 +227,16 @@ impl Agent {
             }
         };
         let (stop, orders) = channel();
+        let turns = Arc::new(AtomicU64::new(0));
         let data_dir = config.data_dir.clone();
         let gathering = {
             let (inbox, counters) = (Arc::clone(&inbox), Arc::clone(&counters));
+            let turns = Arc::clone(&turns);
             // The first tick is the first after the start, however late the thread comes.
             let gatherer = gatherer(&config, &counters, world.clock.now_ns());
             move || {
                 let _closing = Closing(Arc::clone(&inbox));
-                gather_until(gatherer, &*world.clock, &inbox, &counters, &orders);
+                gather_until(gatherer, &*world.clock, &inbox, &counters, &orders, &turns);
             }
         };
         let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
@@ -247,6 +252,7 @@ impl Agent {
             counters,
             data_dir,
             inbox,
+            turns,
             stop: Some(stop),
             ended: Some(ended),
             threads: vec![gatherer, sender],
@@ -258,6 +264,15 @@ impl Agent {
     pub fn accounts(&self) -> Accounts {
         self.counters.read()
     }
+
+    /// Grows at least once in [`Agent::TURN_MAX`] as long as the agent gathers, for whoever watches it.
+    #[must_use]
+    pub fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    /// See [`Agent::turns`]: a pause, and every collector waited for as long as it is.
+    pub const TURN_MAX: Duration = Duration::from_secs(5);
 
     /// Takes other settings on, without losing what waits or what collectors remember. `HOST_*` and
     /// the size of what waits in memory stay as they were at the start.
@@ -344,10 +359,12 @@ fn gather_until(
     inbox: &Inbox,
     counters: &Arc<Counters>,
     orders: &Receiver<Box<Config>>,
+    turns: &AtomicU64,
 ) {
     let origin = Instant::now();
     let mut out = Vec::new();
     loop {
+        turns.fetch_add(1, Ordering::Relaxed);
         let now_ns = clock.now_ns();
         out.clear();
         let round = gatherer.run_due(now_ns, elapsed_ns(origin), &mut out);

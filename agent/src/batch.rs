@@ -17,6 +17,9 @@ use crate::window::Window;
 /// Tags that every line bears, in any order.
 pub(crate) type Tags = Arc<[(String, String)]>;
 
+/// Stores take 64 KiB of a line's name and tags, in which a backslash may stand before every byte.
+const TAGS_BYTES_MAX: usize = 31 << 10;
+
 /// Lines of line protocol.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -184,7 +187,23 @@ impl Batch {
         hash.finish()
     }
 
+    /// Bytes of the tags of the line under way, as they are.
+    fn tags_bytes(&self) -> usize {
+        let all = self.tags.iter().map(|(key, value)| key.len() + value.len());
+        let own = self
+            .own_tags
+            .iter()
+            .map(|(key, value)| key.len() + value.len());
+        all.chain(own).sum()
+    }
+
     fn write(&mut self, measurement: &str) {
+        if self.tags_bytes() > TAGS_BYTES_MAX
+            && let Some(guard) = &mut self.guard
+        {
+            guard.refuse();
+            return;
+        }
         if self.guard.is_some() || self.sampling != Sampling::Off {
             let series = self.series(measurement);
             let time_ns = self.time_ns;
@@ -359,6 +378,17 @@ mod tests {
         }
         assert_eq!((batch.lines(), batch.take_refused()), (2, 1));
         assert_eq!(batch.take_refused(), 0);
+    }
+
+    #[test]
+    fn a_line_with_more_tags_than_a_store_takes_is_left_out_and_counted() {
+        let mut batch = batch(&[]);
+        batch.set_series_max(10);
+        let long = "x".repeat(TAGS_BYTES_MAX - 5);
+        for name in ["a", "abcdef"] {
+            batch.line("m").tag(name, &long).unsigned("x", 1).finish();
+        }
+        assert_eq!((batch.lines(), batch.take_refused()), (1, 1));
     }
 
     #[test]

@@ -68,6 +68,11 @@ impl Guard {
         true
     }
 
+    /// Keeps a line out that no store takes.
+    pub(crate) fn refuse(&mut self) {
+        self.refused += 1;
+    }
+
     /// Lines that were kept out since the last call.
     pub(crate) fn take_refused(&mut self) -> u64 {
         std::mem::take(&mut self.refused)

@@ -58,6 +58,11 @@ impl Inbox {
         self.arrived.notify_one();
     }
 
+    /// Whether it is half full, so that what comes next may push out the oldest.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.lock().bytes > self.bytes_max / 2
+    }
+
     /// Has the sender take other settings on.
     pub(crate) fn set_config(&self, config: Box<Config>) {
         self.lock().config = Some(config);

@@ -43,6 +43,8 @@ pub(crate) struct Sender {
     spool: Spool,
     /// Taken from the inbox and in no other place.
     memory: VecDeque<Record>,
+    /// Came while a request was under way, found no room in the spool, and follows what is in memory.
+    waiting: VecDeque<Record>,
     /// When what is in memory goes out; nothing while there is none.
     flush_at: Option<Instant>,
     output: Output,
@@ -88,6 +90,7 @@ impl Sender {
             inbox,
             spool,
             memory: VecDeque::new(),
+            waiting: VecDeque::new(),
             flush_at: None,
             output: config.output.clone(),
             counters,
@@ -167,6 +170,7 @@ impl Sender {
             self.not_before = Instant::now();
             self.flush_at = None;
         }
+        self.memory.append(&mut self.waiting);
         self.memory.extend(self.inbox.take());
         let now = Instant::now();
         if self.inbox.take_flush() {
@@ -232,6 +236,7 @@ impl Sender {
 
     /// Moves all that is in memory into the spool. Where that fails it stays, within its limit.
     fn spool_memory(&mut self) {
+        self.memory.append(&mut self.waiting);
         while let Some(record) = self.memory.front() {
             if let Err(error) = self.spool.append(record, self.output.spool_free_bytes_min) {
                 if let Some(silent) = self.spool_failed.speak(Instant::now().into_std()) {
@@ -277,7 +282,13 @@ impl Sender {
         }
         let body: Vec<Bytes> = records.iter().map(|record| record.body.clone()).collect();
         let began = Instant::now();
-        let outcome = self.uplink.write(&body, timeout).await;
+        let room = Room {
+            inbox: &self.inbox,
+            spool: &mut self.spool,
+            waiting: &mut self.waiting,
+            free_bytes_min: self.output.spool_free_bytes_min,
+        };
+        let outcome = room.during(self.uplink.write(&body, timeout)).await;
         self.counters.time_write(began.elapsed());
         match outcome.verdict {
             Verdict::Later | Verdict::NoDatabase => self.failed(&outcome),
@@ -300,7 +311,14 @@ impl Sender {
         timeout: Duration,
     ) {
         for record in records {
-            let sent = bisect::send(&mut self.uplink, record, timeout, said.clone()).await;
+            let room = Room {
+                inbox: &self.inbox,
+                spool: &mut self.spool,
+                waiting: &mut self.waiting,
+                free_bytes_min: self.output.spool_free_bytes_min,
+            };
+            let sending = bisect::send(&mut self.uplink, record, timeout, said.clone());
+            let sent = room.during(sending).await;
             match sent {
                 Ok((verdict, reason)) => {
                     let one = std::slice::from_ref(record);
@@ -389,6 +407,47 @@ impl Sender {
         }
         self.failures = self.failures.saturating_add(1);
         self.not_before = Instant::now() + delay;
+    }
+}
+
+/// Where records go that come while a request is under way, which may take as long as all relays together may
+/// keep it waiting: more may come in that time than memory holds, so they go to disk before the oldest are pushed out.
+struct Room<'a> {
+    inbox: &'a Inbox,
+    spool: &'a mut Spool,
+    waiting: &'a mut VecDeque<Record>,
+    free_bytes_min: u64,
+}
+
+impl Room<'_> {
+    /// Makes room as long as `request` is under way.
+    async fn during<T>(mut self, request: impl Future<Output = T>) -> T {
+        let mut request = std::pin::pin!(request);
+        loop {
+            tokio::select! {
+                done = &mut request => return done,
+                () = self.inbox.changed() => self.make(),
+            }
+        }
+    }
+
+    fn make(&mut self) {
+        // What waits already had no room; the inbox then pushes out its oldest, and counts them.
+        if !self.waiting.is_empty() || !self.inbox.is_crowded() {
+            return;
+        }
+        let mut records = self.inbox.take();
+        while let Some(record) = records.front() {
+            if self
+                .spool
+                .append_in_room(record, self.free_bytes_min)
+                .is_err()
+            {
+                break;
+            }
+            records.pop_front();
+        }
+        *self.waiting = records;
     }
 }
 

@@ -10,6 +10,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tandem_seglog::{Cursor, Log, Options, Reader, Sequence};
 use tandem_vfs::Vfs;
@@ -23,6 +24,10 @@ use crate::record::Record;
 const SEGMENTS_PER_LIMIT: u64 = 16;
 const SEGMENT_BYTES_MIN: u64 = 64 << 10;
 const SEGMENT_BYTES_MAX: u64 = 4 << 20;
+/// How long the lock of an agent that was just killed is waited for: the kernel gives it back when the last
+/// thread is gone, and one that waits for a disk takes its time.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// What an empty spool may keep on disk.
 const EMPTY_BYTES_MAX: u64 = 16 << 10;
 
@@ -31,6 +36,8 @@ const EMPTY_BYTES_MAX: u64 = 16 << 10;
 pub(crate) enum SpoolError {
     #[error("the disk has only {} MiB left", available_bytes >> 20)]
     NoSpace { available_bytes: u64 },
+    #[error("it is full")]
+    Full,
     #[error("{0}")]
     Log(#[from] tandem_seglog::Error),
 }
@@ -56,13 +63,24 @@ impl Spool {
     /// recovered.
     ///
     /// # Errors
-    /// Where the directory cannot be used, or another agent does.
+    /// Where the directory cannot be used, or another agent does and goes on to do so.
     pub(crate) fn open(
         vfs: &Arc<dyn Vfs>,
         data_dir: &Path,
         bytes_max: u64,
         counters: Arc<Counters>,
     ) -> Result<Self, tandem_seglog::Error> {
+        Self::open_within(LOCK_PATIENCE, vfs, data_dir, bytes_max, counters)
+    }
+
+    fn open_within(
+        lock_patience: Duration,
+        vfs: &Arc<dyn Vfs>,
+        data_dir: &Path,
+        bytes_max: u64,
+        counters: Arc<Counters>,
+    ) -> Result<Self, tandem_seglog::Error> {
+        let deadline = Instant::now() + lock_patience;
         let options = Options {
             segment_bytes_max: (bytes_max / SEGMENTS_PER_LIMIT)
                 .clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX),
@@ -80,7 +98,14 @@ impl Spool {
                 Ok(())
             })
         };
-        let (mut log, mut recovery) = open_log(options.clone())?;
+        let (mut log, mut recovery) = loop {
+            match open_log(options.clone()) {
+                Err(tandem_seglog::Error::Locked { .. }) if Instant::now() < deadline => {
+                    std::thread::sleep(LOCK_PAUSE);
+                }
+                other => break other?,
+            }
+        };
         let cursor = Cursor::open(&**vfs, &data_dir.join("spool.cursor"))?;
         if cursor.value() > log.next_sequence() {
             // Someone removed the log alone: new records must not look as if they had been sent.
@@ -151,6 +176,25 @@ impl Spool {
         self.log.commit(&ticket)?;
         self.lines += record.lines;
         Ok(())
+    }
+
+    /// As [`Spool::append`], but drops nothing to make room: records on their way must stay where they are.
+    ///
+    /// # Errors
+    /// Also when there is no room.
+    pub(crate) fn append_in_room(
+        &mut self,
+        record: &Record,
+        free_bytes_min: u64,
+    ) -> Result<(), SpoolError> {
+        let bytes = self
+            .log
+            .bytes_total()
+            .saturating_add(record.body.len() as u64);
+        if bytes > self.bytes_max {
+            return Err(SpoolError::Full);
+        }
+        self.append(record, free_bytes_min)
     }
 
     /// The oldest records, at most `bytes_max` of them but at least one, as long as there are any.

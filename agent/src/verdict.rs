@@ -5,12 +5,12 @@
 //! | 2xx | written |
 //! | 400 `partial write: ... dropped=N` | written, but for N lines |
 //! | 404 `database not found` | make the database, then again |
-//! | 401, 403, 404, 407, 408, 425, 429, 3xx, 5xx, none | not now: keep and try again |
 //! | 413 | too large: in smaller parts, if there are any |
-//! | 400, 422 and any other 4xx | refused for good |
+//! | 400, 422 | refused for good |
+//! | any other, or none | not now: keep and try again |
 //!
 //! Telegraf drops the lines at every 4xx. Here an answer that an operator can turn round without
-//! touching the lines (a wrong password, a relay that is being set up) keeps them.
+//! touching the lines (a wrong password, a path that takes no writes, a relay that is being set up) keeps them.
 
 use tandem_http::StatusCode;
 
@@ -38,9 +38,8 @@ impl Verdict {
             200..300 => Self::Written,
             400 => lines_dropped(body).map_or(Self::Refused, Self::WrittenBut),
             404 if contains(body, b"database not found") => Self::NoDatabase,
-            401 | 403 | 404 | 407 | 408 | 425 | 429 => Self::Later,
             413 => Self::TooLarge,
-            _ if status.is_client_error() => Self::Refused,
+            422 => Self::Refused,
             _ => Self::Later,
         }
     }
@@ -98,7 +97,8 @@ mod tests {
                 Verdict::NoDatabase,
             ),
             (404, "not found", Verdict::Later),
-            (405, "", Verdict::Refused),
+            (405, "", Verdict::Later),
+            (415, "", Verdict::Later),
             (408, "", Verdict::Later),
             (413, "", Verdict::TooLarge),
             (422, "", Verdict::Refused),

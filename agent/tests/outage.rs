@@ -225,3 +225,37 @@ async fn stopping_does_not_wait_for_a_relay_that_hangs() {
     );
     assert!(accounts.is_balanced(), "{accounts}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_that_hangs_costs_nothing_of_what_comes_meanwhile() {
+    // While a request waited for its timeout, lines only waited in memory, and pushed out the oldest there.
+    let dir = tempfile::tempdir().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let relay = Relay::start(takes_all());
+    let mut config = config(&[&relay], dir.path());
+    let well = config.clone();
+    config.relays = vec![tandem_http::Url::parse(&format!("http://{address}")).unwrap()];
+    config.output.create_database = false;
+    config.output.request_timeout = support::PATIENCE;
+    // A few lines of a kilobyte each.
+    config.output.memory_bytes_max = 4000;
+    let agent = Agent::start(config, World::default()).unwrap();
+    relay.wait("more than memory holds", |_| {
+        agent.accounts().gathered_bytes > 20_000
+    });
+    let during = agent.accounts();
+    assert_eq!((during.written, during.dropped), (0, 0), "{during}");
+    // Its end breaks the request off.
+    let (stuck, _) = listener.accept().unwrap();
+    drop((stuck, listener));
+    agent.reload(well).unwrap();
+    relay.wait("all of it", |_| {
+        let accounts = agent.accounts();
+        accounts.buffered == 0 && accounts.written >= during.gathered
+    });
+    let accounts = agent.stop().await;
+    assert!(accounts.is_balanced(), "{accounts}");
+    assert_eq!(accounts.dropped + accounts.rejected, 0, "{accounts}");
+    assert_eq!(times(&relay.taken()).len() as u64, accounts.written);
+}

@@ -22,6 +22,7 @@ mod net;
 mod netstat;
 mod nstat;
 mod processes;
+mod sock_diag;
 mod source;
 mod swap;
 mod system;

@@ -9,7 +9,9 @@ use super::*;
 
 mod damaged;
 mod further;
+mod hour;
 mod odd;
+mod plain;
 mod this_host;
 
 const SECOND_NS: u64 = 1_000_000_000;

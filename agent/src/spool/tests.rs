@@ -179,3 +179,27 @@ fn what_was_spooled_survives_a_power_cut_at_any_call() {
         }
     }
 }
+
+#[test]
+fn a_lock_that_is_about_to_go_is_waited_for() {
+    // After `kill -9` the lock stays until the last thread of the killed agent is gone: one that was started at
+    // once found its spool in use, and ended.
+    let fs = SimFs::new(11);
+    let (mut first, counters) = open(&fs, LIMIT);
+    put(&mut first, &counters, 1, 100);
+    let second = std::thread::spawn(move || open(&fs, LIMIT).0.lines());
+    // Whether it waits already or not: as long as the first is there, the second is not.
+    std::thread::sleep(LOCK_PAUSE * 3);
+    assert!(!second.is_finished());
+    drop(first);
+    assert_eq!(second.join().unwrap(), 2);
+}
+
+#[test]
+fn a_lock_that_stays_is_an_error() {
+    let fs = SimFs::new(12);
+    let (_first, counters) = open(&fs, LIMIT);
+    let vfs: Arc<dyn Vfs> = Arc::new(fs);
+    let error = Spool::open_within(LOCK_PAUSE * 2, &vfs, Path::new(DIR), LIMIT, counters);
+    assert!(matches!(error, Err(tandem_seglog::Error::Locked { .. })));
+}

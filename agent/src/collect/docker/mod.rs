@@ -110,7 +110,7 @@ impl Docker {
         Self::with_registry(options, Arc::default())
     }
 
-    fn with_registry(options: DockerOptions, registry: Arc<Registry>) -> Self {
+    pub(super) fn with_registry(options: DockerOptions, registry: Arc<Registry>) -> Self {
         Self {
             options,
             registry,

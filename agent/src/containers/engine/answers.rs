@@ -134,6 +134,16 @@ pub(super) struct Event {
 pub(super) struct Actor {
     #[serde(rename = "ID", deserialize_with = "or_default")]
     pub(super) id: String,
+    #[serde(rename = "Attributes", deserialize_with = "or_default")]
+    pub(super) attributes: Attributes,
+}
+
+/// What an event says about its container; much more than what is here.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Attributes {
+    #[serde(rename = "exitCode", deserialize_with = "or_default")]
+    pub(super) exit_code: String,
 }
 
 /// `GET /nodes/{id}`

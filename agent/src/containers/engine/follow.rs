@@ -10,6 +10,7 @@ use tracing::{debug, info};
 
 use super::Endpoint;
 use super::answers::{Event, Info, Inspected, Listed, ListedService, Node, Task, count_tasks};
+use super::ends::Ends;
 use super::socket::{SocketError, get, stream};
 use crate::collect::{Source, host_cpu_ns};
 use crate::containers::hierarchy::Hierarchy;
@@ -19,6 +20,8 @@ use crate::roots::Roots;
 
 /// How often a stop is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long the rest of a line is waited for.
+const LINE_PATIENCE: Duration = Duration::from_millis(10);
 /// `GET /info` makes an engine count its files, so that it is asked rarely: after changes, and
 /// once in a while for what does not show in events.
 const INFO_EVERY: Duration = Duration::from_secs(60);
@@ -49,6 +52,8 @@ pub(super) struct Follower {
     services_at: Option<Instant>,
     has_changed: bool,
     is_manager: Option<String>,
+    /// By container: what its group said when its process ended, until the engine tells of it.
+    last: BTreeMap<String, (Readings, u64)>,
 }
 
 impl Follower {
@@ -73,6 +78,7 @@ impl Follower {
             services_at: None,
             has_changed: false,
             is_manager: None,
+            last: BTreeMap::new(),
         }
     }
 
@@ -117,11 +123,13 @@ impl Follower {
     /// Events are opened before the list is asked for, so that nothing falls between them.
     fn follow(&mut self) -> Result<(), SocketError> {
         let mut events = stream(&self.endpoint, EVENTS)?;
+        let mut ends = Ends::new()?;
         self.ask_info()?;
         let listed: Vec<Listed> = get(&self.endpoint, "/containers/json?all=1")?;
         let mut containers = BTreeMap::new();
         for Listed { id } in listed {
             if let Some(meta) = self.inspect(&id)? {
+                ends.watch(&meta);
                 containers.insert(meta.id.clone(), Arc::new(meta));
             }
             if self.is_stopped() {
@@ -138,16 +146,31 @@ impl Follower {
             state.is_up = true;
             state.problem = None;
         }
+        ends.add_stream(events.descriptor())?;
         while !self.is_stopped() {
-            if let Some(line) = events.next_line(LOOK_EVERY)? {
+            // What came together is handled together; what came before the stream was waited for, first.
+            while let Some(line) = events.next_line(LINE_PATIENCE)? {
                 match serde_json::from_slice(&line) {
-                    Ok(event) => self.take(event)?,
+                    Ok(event) => self.take(event, &mut ends)?,
                     Err(error) => debug!("an event is not understood: {error}"),
                 }
-                // What came together is handled together.
-                continue;
+                self.note_ends(&mut ends, Duration::ZERO)?;
             }
             self.keep_house()?;
+            self.note_ends(&mut ends, LOOK_EVERY)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the groups of containers whose process ended, before the engine removes them.
+    fn note_ends(&mut self, ends: &mut Ends, patience: Duration) -> Result<(), SocketError> {
+        for id in ends.wait(patience)? {
+            let known = self.registry.lock().containers.get(&id).cloned();
+            let readings = self.last_readings(known.as_deref());
+            if readings != Readings::default() {
+                let host_cpu_ns = host_cpu_ns(&self.roots, &mut self.source);
+                self.last.insert(id, (readings, host_cpu_ns));
+            }
         }
         Ok(())
     }
@@ -248,24 +271,31 @@ impl Follower {
             .find(|path| top.join(path).is_dir())
     }
 
-    fn take(&mut self, event: Event) -> Result<(), SocketError> {
+    fn take(&mut self, event: Event, ends: &mut Ends) -> Result<(), SocketError> {
         let id = event.actor.id.as_str();
         self.has_changed = true;
         match event.action.as_str() {
             "destroy" | "remove" => {
+                ends.forget(id);
+                self.last.remove(id);
                 self.registry.lock().containers.remove(id);
             }
-            // What it used must be read now: its group is about to go.
+            // What it used must be read now, if it was not before: its group is about to go.
             "die" | "died" => {
                 let known = self.registry.lock().containers.get(id).cloned();
-                let readings = self.last_readings(known.as_deref());
-                let host_cpu_ns = host_cpu_ns(&self.roots, &mut self.source);
+                let (readings, host_cpu_ns) = match self.last.remove(id) {
+                    Some(last) => last,
+                    None => {
+                        let readings = self.last_readings(known.as_deref());
+                        (readings, host_cpu_ns(&self.roots, &mut self.source))
+                    }
+                };
                 let after = self.inspect(id)?.map(Arc::new);
                 let mut state = self.registry.lock();
                 if let Some(meta) = &after {
                     state.containers.insert(id.to_owned(), Arc::clone(meta));
                 }
-                if let Some(meta) = after.or(known) {
+                if let Some(meta) = after.or_else(|| known.map(|known| ended(&known, &event))) {
                     state.note_death(Died {
                         meta,
                         readings,
@@ -276,6 +306,7 @@ impl Follower {
             }
             _ => {
                 if let Some(meta) = self.inspect(id)? {
+                    ends.watch(&meta);
                     let mut state = self.registry.lock();
                     state.containers.insert(meta.id.clone(), Arc::new(meta));
                 }
@@ -290,6 +321,18 @@ impl Follower {
             readings::read(&self.hierarchy, path, &mut self.source)
         })
     }
+}
+
+/// What is left to say of a container that was removed as soon as it ended (`docker run --rm`).
+fn ended(known: &Meta, event: &Event) -> Arc<Meta> {
+    Arc::new(Meta {
+        status: "exited".to_owned(),
+        pid: 0,
+        exit_code: event.actor.attributes.exit_code.parse().unwrap_or(0),
+        finished_ns: Some(event.time_ns),
+        cgroup: None,
+        ..known.clone()
+    })
 }
 
 /// The part of `path` up to the directory named after `id`: a process may be in a group below.

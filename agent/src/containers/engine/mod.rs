@@ -7,6 +7,7 @@
 
 mod answers;
 mod chunks;
+mod ends;
 mod follow;
 mod socket;
 

@@ -6,6 +6,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -70,7 +71,7 @@ impl SocketError {
 }
 
 /// A connection of either kind.
-trait Wire: Read + Write + Send {
+trait Wire: Read + Write + AsRawFd + Send {
     fn set_timeout(&self, timeout: Duration) -> io::Result<()>;
 }
 
@@ -195,6 +196,11 @@ impl Answer {
     fn take(&mut self, bytes: &[u8]) -> Result<(), SocketError> {
         let fed = self.framing.feed(bytes, &mut self.body);
         fed.map_err(|_| SocketError::NoHttp)
+    }
+
+    /// What tells that more came.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.wire.as_raw_fd()
     }
 
     /// Reads on; false at the end of the body.
