@@ -220,6 +220,18 @@ pub(crate) struct RelaySection {
     pub(crate) hedge_delay: Option<DurationText>,
     pub(crate) write_timeout: Option<DurationText>,
     pub(crate) drain_flights_max: Option<usize>,
+    /// `ignore` or `honour`.
+    pub(crate) consistency_from_clients: Option<String>,
+    pub(crate) client_bytes_per_s: Option<SizeText>,
+    pub(crate) database_bytes_per_s: Option<SizeText>,
+    pub(crate) batch_delay: Option<DurationText>,
+    pub(crate) batch_bytes_max: Option<SizeText>,
+    /// Zero: nothing is compared.
+    pub(crate) compare_interval: Option<DurationText>,
+    pub(crate) compare_window: Option<DurationText>,
+    pub(crate) compare_span: Option<DurationText>,
+    pub(crate) compare_settle: Option<DurationText>,
+    pub(crate) compare_mend: bool,
 }
 
 impl StoreSection {

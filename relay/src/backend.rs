@@ -8,8 +8,10 @@
 //!             └────────────▶ log (fsync) ──▶ drainer ──▶ wire
 //! ```
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,14 +26,18 @@ use crate::answer::Outcome;
 use crate::batch::{Batch, Head, Target};
 use crate::lane::{Lanes, Place, Turn};
 use crate::marks::Settle;
+use crate::off_loop::off_loop;
 use crate::queue::{Queue, SpillError, Spilled};
 use crate::report::{Condition, Report};
 use crate::route::Route;
 use crate::scope::Scope;
-use crate::verdict::{Verdict, verdict};
+use crate::verdict::{Verdict, may_come_late, verdict};
 
 /// A backend that asks for a longer pause is asked again all the same.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+
+/// The reason in the gap list.
+const UNBURIED: &str = "refused for good, and the dead letters were full";
 
 /// One backend.
 #[derive(Debug)]
@@ -47,7 +53,12 @@ pub(crate) struct Backend {
     pub(crate) busy: watch::Sender<()>,
     /// A delivery did not end in time, and may still be applied.
     pub(crate) cut_off: AtomicBool,
+    /// Calls that broke off may be applied until then.
+    pub(crate) ghosts_until: Mutex<Option<Instant>>,
 }
+
+/// A live write, wherever it is polled.
+type Flight = Pin<Box<dyn Future<Output = Landing> + Send>>;
 
 /// How a backend is reached, and what it gets.
 #[derive(Debug)]
@@ -146,10 +157,13 @@ impl Backend {
                 }
             }
             Some(Turn::Live) => {
-                let mut flight = self.clone().launch(batch.clone());
+                let mut flight = self.clone().flight(batch.clone());
                 match timeout_at(hedge_at, &mut flight).await {
-                    Ok(landing) => self.land(&batch, joined(landing), true).await,
-                    Err(_) => self.hedge(batch, flight, patience).await,
+                    Ok(landing) => self.land(&batch, landing, true).await,
+                    Err(_) => {
+                        let flight = self.launch(flight);
+                        self.hedge(batch, flight, patience).await
+                    }
                 }
             }
         }
@@ -196,10 +210,10 @@ impl Backend {
     ) -> bool {
         let (backend, head, text) = (self.clone(), head.clone(), reason.to_owned());
         let now_ns = self.clock.now_ns();
-        let task = tokio::task::spawn_blocking(move || {
+        let burying = off_loop(move || {
             backend.queue.dead.bury(&head, &body, &text, now_ns)
         });
-        match joined(task.await) {
+        match burying.await {
             Ok(true) => {
                 self.report.dead(reason);
                 true
@@ -218,6 +232,26 @@ impl Backend {
         }
     }
 
+    /// As [`Backend::bury`]; what finds no room is counted in the gap list.
+    pub(crate) async fn bury_or_count(
+        self: &Arc<Self>,
+        head: &Head,
+        body: Vec<Bytes>,
+        reason: &str,
+    ) {
+        if self.bury(head, body.clone(), reason).await {
+            return;
+        }
+        let (backend, counted) = (self.clone(), head.clone());
+        let counting = off_loop(move || {
+            backend.queue.gaps.record(&counted, &body.concat(), UNBURIED)
+        });
+        match counting.await {
+            Ok(()) => self.report.dropped(head.lines),
+            Err(error) => self.report.trouble("a loss cannot be recorded", &error),
+        }
+    }
+
     /// Takes the hint of an attempt back.
     pub(crate) async fn cancel_hint(self: &Arc<Self>, hinted: &Hinted) {
         if let Some(sequence) = hinted.sequence {
@@ -228,9 +262,8 @@ impl Backend {
     /// Takes a hint back; `landed` when its live write has been answered.
     async fn cancel(self: &Arc<Self>, sequence: Sequence, landed: bool) {
         let backend = self.clone();
-        let task = tokio::task::spawn_blocking(move || backend.queue.main.cancel(sequence, landed));
-        let cancelled = task.await;
-        if let Ok(Err(error)) = cancelled {
+        let cancelled = off_loop(move || backend.queue.main.cancel(sequence, landed)).await;
+        if let Err(error) = cancelled {
             // It is not sent by this process; the next one may send it once more, in its place.
             self.report
                 .trouble("a hint was cancelled, but not durably", &error);
@@ -254,8 +287,10 @@ impl Backend {
                 Landing {
                     verdict: verdict(answer.status, &body),
                     text: format!("{} {}", answer.status.as_u16(), text.trim()),
+                    // Whoever answered gave up on it, and may not be who works on it.
+                    ghost_until: may_come_late(answer.status, &body)
+                        .then(|| Instant::now() + link.write_timeout),
                     answer: Some(answer),
-                    ghost_until: None,
                     retry_after: seconds.map(|s| Duration::from_secs(s).min(RETRY_AFTER_MAX)),
                 }
             }
@@ -269,18 +304,32 @@ impl Backend {
                 retry_after: None,
             },
         };
+        if landing.ghost_until.is_some() {
+            let mut ghosts_until = lock(&self.ghosts_until);
+            *ghosts_until = (*ghosts_until).max(landing.ghost_until);
+        }
         self.report.answered(&landing.text);
         landing
     }
 
-    /// Starts the live write in a task of its own, so that nothing cuts it short.
-    fn launch(self: Arc<Self>, batch: Arc<Batch>) -> JoinHandle<Landing> {
+    fn flight(self: Arc<Self>, batch: Arc<Batch>) -> Flight {
+        Box::pin(async move { self.send(&batch.head, batch.body.clone()).await })
+    }
+
+    /// Gives a live write a task of its own, so that it goes on when nobody waits for it.
+    fn launch(&self, flight: Flight) -> JoinHandle<Landing> {
         let busy = self.busy.subscribe();
         tokio::spawn(async move {
-            let landing = self.send(&batch.head, batch.body.clone()).await;
+            let landing = flight.await;
             drop(busy);
             landing
         })
+    }
+
+    /// Whether a call that broke off may still be applied.
+    pub(crate) fn has_ghosts(&self) -> bool {
+        let until = *lock(&self.ghosts_until);
+        until.is_some_and(|until| until > Instant::now())
     }
 
     /// Deals with the end of a live write that no hint stands for.
@@ -372,7 +421,8 @@ impl Backend {
                 if landing.verdict == Verdict::Partial {
                     self.report.partial(&landing.text);
                     let reason = format!("in part refused: {}", landing.text);
-                    self.bury(&batch.head, batch.body.clone(), &reason).await;
+                    self.bury_or_count(&batch.head, batch.body.clone(), &reason)
+                        .await;
                 }
             }
             _ => {
@@ -403,8 +453,7 @@ impl Backend {
         why: &str,
     ) -> Result<Spilled, SpillError> {
         let (backend, batch_) = (self.clone(), batch.clone());
-        let task = tokio::task::spawn_blocking(move || backend.queue.spill(&batch_, turn, settle));
-        let spilled = joined(task.await);
+        let spilled = off_loop(move || backend.queue.spill(&batch_, turn, settle)).await;
         match &spilled {
             Ok(Spilled::Hint(_)) => {
                 self.report.spilled(batch.head.lines);
@@ -431,6 +480,10 @@ pub(crate) fn joined<T>(result: Result<T, tokio::task::JoinError>) -> T {
         Ok(value) => value,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An error with its sources; holds no query string and no password.

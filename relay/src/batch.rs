@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tandem_http::{Call, HeaderMap, HeaderName, HeaderValue, Params, header};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::scope::{Kind, Scope};
+use crate::scope::Scope;
 
 /// Prometheus wants to be told the version of its protocol.
 const X_PROMETHEUS_VERSION: HeaderName =
@@ -74,8 +74,8 @@ impl Batch {
 }
 
 impl Head {
-    /// The request to a backend. Writing points twice is writing them once, so it may be repeated
-    /// on another connection when a kept one turns out to be closed.
+    /// The request to a backend. It is not repeated on another connection when a kept one breaks: the first
+    /// may be applied late, behind what comes after the second.
     pub(crate) fn call(&self, body: Vec<Bytes>) -> Call {
         let path = self.target.path();
         let target = if self.query.is_empty() {
@@ -83,7 +83,7 @@ impl Head {
         } else {
             format!("{path}?{}", self.query)
         };
-        let mut call = Call::post(target, body, self.scope.kind != Kind::Destroy);
+        let mut call = Call::post(target, body, false);
         let mut set = |name: HeaderName, value: &[u8], secret: bool| {
             if let Ok(mut value) = HeaderValue::from_bytes(value) {
                 value.set_sensitive(secret);
@@ -197,10 +197,9 @@ mod tests {
     }
 
     #[test]
-    fn a_statement_that_destroys_is_not_repeated_by_itself() {
+    fn nothing_is_repeated_by_itself() {
         let mut head = Head::default();
-        assert!(head.call(Vec::new()).replayable);
-        head.scope.kind = Kind::Destroy;
+        assert!(!head.call(Vec::new()).replayable);
         head.target = Target::Query;
         let call = head.call(Vec::new());
         assert!(!call.replayable);

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tandem_http::{ClientTlsConfig, Limits, Url};
+use tandem_http::{ClientTlsConfig, Limits, Network, Url};
 
+pub use crate::compare::CompareConfig;
 pub use crate::route::Route;
 
 /// What becomes of a batch that a backend's queue has no room for.
@@ -115,6 +117,24 @@ pub struct Config {
     pub retry_delay_max: Duration,
     /// How often each backend gets a line in the log.
     pub report_interval: Duration,
+    /// Bytes of bodies a second from one client's address; more is answered with 429. No bound if not set.
+    pub client_bytes_per_s: Option<u64>,
+    /// Bytes of bodies a second for one database; more is answered with 429. No bound if not set.
+    pub database_bytes_per_s: Option<u64>,
+    /// How long a small write waits for others that go with it; zero: none does.
+    pub join_delay: Duration,
+    /// Bytes of small writes that go together at most.
+    pub join_bytes_max: u64,
+    /// How the backends are compared, if they are.
+    pub compare: CompareConfig,
+    /// Whether the parameter `consistency` of a write counts. InfluxDB 1.x, of which there is one, reads it and
+    /// does nothing with it, and clients such as its shell send `all` without being asked; so that is the default.
+    /// The header `tandem-consistency` always counts.
+    pub consistency_of_clients: bool,
+    /// Takes the place of TCP on the way to backends with `http://`, if set.
+    pub network: Option<Arc<dyn Network>>,
+    /// Makes the scattering of pauses repeatable, if set.
+    pub scatter_seed: Option<u64>,
 }
 
 impl Config {
@@ -147,6 +167,9 @@ impl Config {
     /// Default of [`Config::report_interval`].
     pub const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
+    /// Default of [`Config::join_bytes_max`].
+    pub const JOIN_BYTES_MAX: u64 = 256 << 10;
+
     /// Every bound at its default.
     #[must_use]
     pub fn new(backends: Vec<BackendConfig>, data_dir: impl Into<PathBuf>) -> Self {
@@ -171,6 +194,14 @@ impl Config {
             retry_delay_min: Self::RETRY_DELAY_MIN,
             retry_delay_max: Self::RETRY_DELAY_MAX,
             report_interval: Self::REPORT_INTERVAL,
+            client_bytes_per_s: None,
+            database_bytes_per_s: None,
+            join_delay: Duration::ZERO,
+            join_bytes_max: Self::JOIN_BYTES_MAX,
+            compare: CompareConfig::default(),
+            consistency_of_clients: false,
+            network: None,
+            scatter_seed: None,
         }
     }
 }

@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tandem_seglog::{Reader, Sequence};
-use tandem_vfs::random_u64;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -28,6 +27,7 @@ use crate::held::{Moved, Way};
 use crate::hint::{self, Record};
 use crate::lane::Ahead;
 use crate::marks::Settle;
+use crate::off_loop::off_loop;
 use crate::parcel::{Delivered, Parcel};
 use crate::queue::DROPPED_OLDEST;
 use crate::report::Condition;
@@ -55,6 +55,8 @@ pub(crate) struct Manner {
     pub(crate) stop: watch::Receiver<bool>,
     /// How long a delivery that is under way at the stop may take.
     pub(crate) stop_deadline: Duration,
+    /// Where the scattering of pauses begins.
+    pub(crate) scatter_seed: u64,
 }
 
 /// Which hints are drained.
@@ -82,6 +84,7 @@ struct Drainer {
     probing: bool,
     pause: Duration,
     paused_until: Option<Instant>,
+    scatter: u64,
     /// Drainers of what is held.
     children: JoinSet<()>,
 }
@@ -112,6 +115,7 @@ pub(crate) fn drain(
             probing: held.is_some(),
             pause: manner.pause_min,
             paused_until: manner.not_before,
+            scatter: manner.scatter_seed,
             children: JoinSet::new(),
             backend,
             manner: manner.clone(),
@@ -126,6 +130,7 @@ pub(crate) fn drain(
             sleep(manner.stop_deadline).await;
         };
         tokio::select! {
+            biased;
             () = drainer.run() => {}
             () = overdue => drainer.backend.cut_off.store(true, Ordering::Relaxed),
         }
@@ -150,14 +155,6 @@ impl Drainer {
                     self.land(joined(landed)).await;
                 }
                 self.window.pass(&mut self.passed);
-                let now = Instant::now();
-                let lingers = (0..self.window.len()).any(|index| {
-                    let item = self.window.at(index);
-                    item.is_some_and(|item| item.not_before.is_some_and(|at| at > now))
-                });
-                if lingers {
-                    self.backend.cut_off.store(true, Ordering::Relaxed);
-                }
                 return;
             }
             self.fill().await;
@@ -177,6 +174,7 @@ impl Drainer {
                 }
             };
             tokio::select! {
+                biased;
                 Some(landed) = self.flights.join_next() => self.land(joined(landed)).await,
                 () = self.backlog.changed() => {}
                 () = landing, if waits_for_lanes => {}
@@ -193,8 +191,7 @@ impl Drainer {
                 return;
             };
             let room = self.window.room();
-            let task = tokio::task::spawn_blocking(move || read(reader, room));
-            let (reader, records, error) = joined(task.await);
+            let (reader, records, error) = off_loop(move || read(reader, room)).await;
             let position = reader.position();
             self.reader = Some(reader);
             let none = records.is_empty();
@@ -371,7 +368,7 @@ impl Drainer {
         let Some(item) = self.window.find(sequence) else {
             return;
         };
-        let not_before = Some(Instant::now() + scattered(item.pause));
+        let not_before = Some(Instant::now() + scattered(item.pause, &mut self.scatter));
         item.not_before = not_before;
         item.pause = (item.pause * 2).min(HELD_PAUSE_MAX.min(self.manner.pause_max * 3));
         if self.held.is_some() && lack == Lack::Database {
@@ -406,9 +403,13 @@ impl Drainer {
             return false;
         }
         let backend = self.backend.clone();
-        let task = tokio::task::spawn_blocking(move || backend.queue.held.hold(&head, &body, lack));
-        match joined(task.await) {
+        match off_loop(move || backend.queue.held.hold(&head, &body, lack)).await {
             Ok(Moved::No) => false,
+            Ok(Moved::Failed(domain, backlog)) => {
+                self.adopt(domain, backlog);
+                self.rest(None);
+                false
+            }
             Ok(moved) => {
                 if let Some(item) = self.window.at(index) {
                     item.state = State::Moved;
@@ -451,10 +452,10 @@ impl Drainer {
             let bytes = item.bytes;
             let backend = self.backend.clone();
             let lines = head.lines;
-            let task = tokio::task::spawn_blocking(move || {
+            let recorded = off_loop(move || {
                 backend.queue.gaps.record(&head, &body, DROPPED_OLDEST)
             });
-            if let Err(error) = joined(task.await) {
+            if let Err(error) = recorded.await {
                 let what = "a loss cannot be recorded, so nothing is dropped";
                 self.backend.report.trouble(what, &error);
                 return;
@@ -510,11 +511,11 @@ impl Drainer {
             .map_or(self.read_to, |item| item.sequence);
         let (backend, backlog) = (self.backend.clone(), self.backlog.clone());
         let passed = std::mem::take(&mut self.passed);
-        let task = tokio::task::spawn_blocking(move || match backlog.advance(next, &passed) {
+        let storing = off_loop(move || match backlog.advance(next, &passed) {
             Ok(()) => (backlog.tidy(next), Vec::new()),
             Err(error) => (Err(error), passed),
         });
-        let (outcome, passed) = joined(task.await);
+        let (outcome, passed) = storing.await;
         self.passed = passed;
         if !self.passed.is_empty() {
             self.rest(None);
@@ -532,16 +533,19 @@ impl Drainer {
             // Several deliveries failed together.
             return;
         }
-        let pause = scattered(self.pause).max(at_least.unwrap_or_default());
+        let pause = scattered(self.pause, &mut self.scatter).max(at_least.unwrap_or_default());
         self.pause = (self.pause * 2).min(self.manner.pause_max);
         self.paused_until = Some(Instant::now() + pause);
     }
 }
 
-/// Half of a pause, and a random part of the other half.
-fn scattered(pause: Duration) -> Duration {
+/// Half of a pause, and a part of the other half that looks random (xorshift).
+fn scattered(pause: Duration, state: &mut u64) -> Duration {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
     let half = pause / 2;
-    half + half.mul_f64((random_u64() >> 11) as f64 / (1_u64 << 53) as f64)
+    half + half.mul_f64((*state >> 11) as f64 / (1_u64 << 53) as f64)
 }
 
 type Read = (

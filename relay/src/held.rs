@@ -11,7 +11,7 @@
 //! says. A drainer of its own tries the first hints now and then. A hint is durable here before the
 //! queue's cursor passes it, so a crash in between has it twice, in order, which is harmless.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub(crate) struct Held {
     id: String,
     bytes_max: u64,
     lanes: Arc<Lanes>,
-    databases: Mutex<HashMap<Domain, Database>>,
+    databases: Mutex<BTreeMap<Domain, Database>>,
 }
 
 #[derive(Debug)]
@@ -74,6 +74,8 @@ pub(crate) enum Moved {
     New(Domain, Arc<Backlog>),
     /// Not moved: too many databases are held.
     No,
+    /// Not moved, for the disk failed; but the database needs a drainer from now on.
+    Failed(Domain, Arc<Backlog>),
 }
 
 impl Held {
@@ -86,7 +88,7 @@ impl Held {
         corruptions: &mut Vec<String>,
     ) -> Result<Self, QueueError> {
         make_dir(&**vfs, dir)?;
-        let mut databases = HashMap::new();
+        let mut databases = BTreeMap::new();
         for name in vfs.read_dir(dir).unwrap_or_default() {
             let Ok(domain) = Domain::from_str_radix(&name, 16) else {
                 continue;
@@ -178,33 +180,45 @@ impl Held {
         let Some(domain) = head.scope.domain else {
             return Ok(Moved::No);
         };
-        let mut databases = self.lock();
-        let is_new = !databases.contains_key(&domain);
-        if is_new {
-            if databases.len() >= DATABASES_MAX {
-                return Ok(Moved::No);
+        let (backlog, is_new) = {
+            let mut databases = self.lock();
+            let is_new = !databases.contains_key(&domain);
+            if is_new {
+                if databases.len() >= DATABASES_MAX {
+                    return Ok(Moved::No);
+                }
+                databases.insert(domain, self.make(domain, &head.place().0)?);
             }
-            databases.insert(domain, self.make(domain, &head.place().0)?);
-        }
-        let Some(database) = databases.get_mut(&domain) else {
-            return Ok(Moved::No);
+            let Some(database) = databases.get(&domain) else {
+                return Ok(Moved::No);
+            };
+            (database.backlog.clone(), is_new)
         };
         let encode = |out: &mut Vec<u8>| {
             hint::encode_head(head, false, out);
             out.extend_from_slice(body);
         };
-        let staged = database.backlog.stage(Settle::Now, encode, || ());
-        let (staged, ticket) = staged.map_err(|(error, _)| error)?;
-        database.backlog.commit(&staged, &ticket)?;
-        if database.is_empty {
-            database.backlog.head_received(head.received_ns);
+        // Not under the lock: whoever asks how things are need not wait for the disk.
+        let staged = backlog.stage(Settle::Now, encode, || ());
+        let committed = match staged {
+            Ok((staged, ticket)) => backlog.commit(&staged, &ticket),
+            Err((error, _)) => Err(error),
+        };
+        if let Some(database) = self.lock().get_mut(&domain)
+            && committed.is_ok()
+        {
+            if database.is_empty {
+                backlog.head_received(head.received_ns);
+            }
+            database.take(head, lack);
         }
-        database.take(head, lack);
-        Ok(if is_new {
-            Moved::New(domain, database.backlog.clone())
-        } else {
-            Moved::Known
-        })
+        match committed {
+            // Its drainer has to run, whatever became of this hint.
+            Err(error) if !is_new => Err(error.into()),
+            Err(_) => Ok(Moved::Failed(domain, backlog)),
+            Ok(()) if is_new => Ok(Moved::New(domain, backlog)),
+            Ok(()) => Ok(Moved::Known),
+        }
     }
 
     /// The drainer has passed all below `next`. If that is all there is, the database is free again.
@@ -236,7 +250,7 @@ impl Held {
         Ok(Database::new(Arc::new(backlog)))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Domain, Database>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Domain, Database>> {
         self.databases
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

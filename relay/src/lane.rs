@@ -54,9 +54,14 @@ struct State {
 /// A place in the queue before the lanes. To be handed to [`Lanes::turn`]: one that has its turn
 /// and is dropped blocks its lanes.
 #[derive(Debug)]
-pub(crate) struct Place {
-    id: u64,
-    turn: oneshot::Receiver<Turn>,
+pub(crate) enum Place {
+    /// It was free.
+    Given(Turn),
+    /// Somebody is before it.
+    Waiting {
+        id: u64,
+        turn: oneshot::Receiver<Turn>,
+    },
 }
 
 #[derive(Debug)]
@@ -70,8 +75,14 @@ impl Lanes {
     /// Queues up. Whoever writes to several backends does this for all of them before anyone else
     /// does it for one, so that all see the same order.
     pub(crate) fn queue_up(&self, scope: Scope) -> Place {
-        let (sender, turn) = oneshot::channel();
         let mut state = self.lock();
+        let is_free = !state.flying.precedes(&scope)
+            && !state.staging.precedes(&scope)
+            && !state.waiters.iter().any(|waiter| scope.follows(&waiter.scope));
+        if is_free {
+            return Place::Given(state.take(&scope));
+        }
+        let (sender, turn) = oneshot::channel();
         let id = state.next_id;
         state.next_id += 1;
         state.waiters.push_back(Waiter {
@@ -79,29 +90,28 @@ impl Lanes {
             scope,
             turn: sender,
         });
-        state.give_turns();
-        Place { id, turn }
+        Place::Waiting { id, turn }
     }
 
     /// Waits for the turn of one that has queued up; `None` when it does not come within
     /// `wait_max`: the place is given up then.
-    pub(crate) async fn turn(&self, mut place: Place, wait_max: Duration) -> Option<Turn> {
-        // Mostly it has its turn already; then no timer is needed.
-        if let Ok(turn) = place.turn.try_recv() {
-            return Some(turn);
-        }
-        if let Ok(Ok(turn)) = tokio::time::timeout(wait_max, &mut place.turn).await {
+    pub(crate) async fn turn(&self, place: Place, wait_max: Duration) -> Option<Turn> {
+        let (id, mut turn) = match place {
+            Place::Given(turn) => return Some(turn),
+            Place::Waiting { id, turn } => (id, turn),
+        };
+        if let Ok(Ok(turn)) = tokio::time::timeout(wait_max, &mut turn).await {
             return Some(turn);
         }
         let mut state = self.lock();
         let before = state.waiters.len();
-        state.waiters.retain(|waiter| waiter.id != place.id);
+        state.waiters.retain(|waiter| waiter.id != id);
         if state.waiters.len() < before {
             // Those behind it may have waited for it alone.
             state.give_turns();
             return None;
         }
-        place.turn.try_recv().ok()
+        turn.try_recv().ok()
     }
 
     /// A request on the wire was answered, and needs no hint.
@@ -197,18 +207,25 @@ impl State {
             let Some(waiter) = self.waiters.remove(at) else {
                 return;
             };
-            let turn = if self.spilled.precedes(&scope) {
-                Turn::Spill
-            } else {
-                Turn::Live
-            };
             // One that has gone away takes no turn.
-            if waiter.turn.send(turn).is_ok() {
+            let turn = self.take(&scope);
+            if waiter.turn.send(turn).is_err() {
                 match turn {
-                    Turn::Live => self.flying.add(&scope),
-                    Turn::Spill => self.staging.add(&scope),
+                    Turn::Live => self.flying.sub(&scope),
+                    Turn::Spill => self.staging.sub(&scope),
                 }
             }
+        }
+    }
+
+    /// Takes the lanes of one that nobody is before.
+    fn take(&mut self, scope: &Scope) -> Turn {
+        if self.spilled.precedes(scope) {
+            self.staging.add(scope);
+            Turn::Spill
+        } else {
+            self.flying.add(scope);
+            Turn::Live
         }
     }
 }
@@ -334,8 +351,8 @@ impl Default for Counts {
 impl Counts {
     fn add(&mut self, lanes: u64) {
         self.writes += 1;
-        for (lane, count) in self.of.iter_mut().enumerate() {
-            *count += (lanes >> lane & 1) as u32;
+        for lane in ones(lanes) {
+            self.of[lane] += 1;
         }
         self.mask |= lanes;
     }
@@ -343,13 +360,22 @@ impl Counts {
     fn sub(&mut self, lanes: u64) {
         debug_assert!(self.writes > 0, "a write is counted off twice");
         self.writes = self.writes.saturating_sub(1);
-        for (lane, count) in self.of.iter_mut().enumerate() {
-            *count = count.saturating_sub((lanes >> lane & 1) as u32);
-            if *count == 0 {
+        for lane in ones(lanes) {
+            self.of[lane] = self.of[lane].saturating_sub(1);
+            if self.of[lane] == 0 {
                 self.mask &= !(1 << lane);
             }
         }
     }
+}
+
+/// The lanes of a mask.
+fn ones(mut lanes: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lane = (lanes != 0).then(|| lanes.trailing_zeros() as usize);
+        lanes &= lanes.wrapping_sub(1);
+        lane
+    })
 }
 
 #[cfg(test)]

@@ -29,7 +29,9 @@
 
 // What comes in.
 mod api;
+mod join;
 mod query;
+mod rate;
 mod receive;
 mod service;
 mod udp;
@@ -38,6 +40,7 @@ mod unix;
 mod answer;
 mod backend;
 mod batch;
+mod buffers;
 mod lane;
 mod route;
 mod scope;
@@ -51,12 +54,14 @@ mod held;
 mod hint;
 mod identity;
 mod marks;
+mod off_loop;
 mod queue;
 // How that is delivered.
 mod drain;
 mod parcel;
 mod window;
 // The whole.
+mod compare;
 mod config;
 mod metrics;
 pub mod offline;
@@ -64,7 +69,8 @@ mod relay;
 pub mod repair;
 mod report;
 
-pub use config::{BackendConfig, Config, Overflow, Route, UdpConfig};
+pub use compare::Divergence;
+pub use config::{BackendConfig, CompareConfig, Config, Overflow, Route, UdpConfig};
 pub use gap::Gap;
 pub use queue::QueueError;
 pub use relay::{Relay, StartError};

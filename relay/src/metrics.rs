@@ -14,7 +14,13 @@ type Figure = (
     fn(&BackendStatus) -> u64,
 );
 
-const FIGURES: [Figure; 20] = [
+const FIGURES: [Figure; 21] = [
+    (
+        "divergences_total",
+        "counter",
+        "Windows in which it was found to differ from the first backend.",
+        |s| s.divergences,
+    ),
     (
         "written_batches_total",
         "counter",
@@ -116,9 +122,10 @@ const FIGURES: [Figure; 20] = [
     ),
 ];
 
-/// The page; `all` are the bytes received, the lines left out, and those of datagrams that failed.
-pub(crate) fn text(backends: &[BackendStatus], all: [u64; 3]) -> String {
-    let [received_bytes, left_out_lines, udp_failed_lines] = all;
+/// The page; `all` are the bytes received, the lines left out, those of datagrams that failed, and windows that
+/// were compared, points copied to mend them, and measurements that could not be compared.
+pub(crate) fn text(backends: &[BackendStatus], all: [u64; 6]) -> String {
+    let [received_bytes, left_out_lines, udp_failed_lines, windows, mended, failures] = all;
     let mut out = String::new();
     let mut alone = |name: &str, help: &str, value: u64| {
         // Writing to a `String` does not fail.
@@ -141,6 +148,21 @@ pub(crate) fn text(backends: &[BackendStatus], all: [u64; 3]) -> String {
         "udp_failed_lines_total",
         "Lines of datagrams that were refused or found no room.",
         udp_failed_lines,
+    );
+    alone(
+        "compared_windows_total",
+        "Windows of measurements that were compared between backends.",
+        windows,
+    );
+    alone(
+        "compare_mended_points_total",
+        "Points that were copied because two backends differed.",
+        mended,
+    );
+    alone(
+        "compare_failures_total",
+        "Measurements that could not be compared.",
+        failures,
     );
     for (name, kind, help, value) in FIGURES {
         let _ = writeln!(
@@ -180,7 +202,7 @@ mod tests {
         report.written(7);
         let mut status = report.status();
         status.tolerable_outage_s = Some(60);
-        let text = text(&[status], [5, 0, 0]);
+        let text = text(&[status], [5, 0, 0, 0, 0, 0]);
         assert!(text.contains("tandem_relay_backend_written_lines_total{backend=\"primary\"} 7\n"));
         assert!(
             text.contains(

@@ -1,34 +1,43 @@
 //! `/query`: reads go to one backend that is not behind, statements that change something go to all
 //! of them, in order with the writes.
 //!
-//! A backend is behind for a database while hints for it wait: it would answer with holes. A read
-//! that one backend does not answer is asked of the next. A change takes the way of a batch: it
-//! queues up at every backend at once, and one that is away gets it through its log.
+//! A backend is behind for a database while hints for it wait: it would answer with holes, as one would that gets
+//! a part of the lines only. A read that one backend does not answer is asked of the next; the first part of an
+//! answer is held back for that, and the rest streams. A change takes the way of a batch: it queues up at every
+//! backend at once, and one that is away gets it through its log.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tandem_http::{
-    Body, Call, Client, ClientConfig, ClientTls, HeaderValue, Incoming, Method, Params, Request,
-    Response, StatusCode, discard_body, error_json, header, percent_encode, read_body,
+    Answer, Body, Call, Client, ClientConfig, ClientTls, HeaderValue, Incoming, Method, Params,
+    Payload, Request, Response, StatusCode, Streamed, discard_body, error_json, header,
+    percent_encode, read_body, stream,
 };
 use tandem_influxql::ast::{SelectStatement, Statement};
-use tandem_influxql::parse_query;
+use tandem_influxql::{Privilege, parse_query};
 
 use crate::answer::Level;
 use crate::backend::Backend;
 use crate::batch::{Head, Target};
 use crate::config::Config;
 use crate::receive::ReceiveError;
+use crate::route::Route;
 use crate::scope::{Kind, Scope, domain};
 use crate::service::Service;
 use crate::write::{pass, unavailable};
 
 /// A form that holds a query.
 const FORM_BYTES_MAX: usize = 1 << 20;
-/// An answer is held whole, so that another backend can be asked when it breaks off.
+/// So much of an answer is held back, so that another backend can be asked when it breaks off.
+const BEGUN_BYTES_MAX: usize = 1 << 20;
+/// Pieces of an answer between its backend and its client.
+const PIECES_MAX: usize = 4;
+/// An answer that is read whole: by the comparer.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// A client that reads nothing for so long loses its answer.
+const STALL_MAX: Duration = Duration::from_secs(60);
 /// How long one backend may take for a read.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -41,6 +50,7 @@ pub(crate) fn reader(config: &Config, tls: ClientTls) -> Client {
         tls,
         request_timeout: READ_TIMEOUT,
         answer_bytes_max: ANSWER_BYTES_MAX,
+        network: config.network.clone(),
         ..ClientConfig::default()
     })
 }
@@ -69,12 +79,7 @@ impl Service {
         } else {
             discard_body(body, FORM_BYTES_MAX, self.receiver.body_stall_max).await;
         }
-        let is_form = head.headers.get(header::CONTENT_TYPE).is_some_and(|value| {
-            value
-                .as_bytes()
-                .to_ascii_lowercase()
-                .starts_with(FORM.as_bytes())
-        });
+        let is_form = head.headers.get(header::CONTENT_TYPE).is_some_and(is_form);
         let mut params = Params::default();
         if is_form {
             params.extend(&String::from_utf8_lossy(&form));
@@ -90,7 +95,7 @@ impl Service {
             Deed::Read => {
                 let target = format!("/query?{url_query}");
                 let mut call = match head.method {
-                    Method::POST => Call::post(target, vec![form], true),
+                    Method::POST => Call::post(target, vec![form.clone()], true),
                     _ => Call::get(target),
                 };
                 for name in [
@@ -103,7 +108,7 @@ impl Service {
                         call.headers.insert(name, value.clone());
                     }
                 }
-                self.read(call, database).await
+                self.read(call, &form, &Reach::of(text, database)).await
             }
             Deed::Change(scope) => {
                 let mut change = Head {
@@ -124,31 +129,35 @@ impl Service {
         }
     }
 
-    /// Asks one backend after another, of those that are not behind.
-    async fn read(&self, call: Call, database: &str) -> Response<Body> {
+    /// Asks one backend after another, of those that have everything.
+    async fn read(&self, call: Call, form: &Bytes, reach: &Reach) -> Response<Body> {
         let mut why = Vec::new();
         for backend in self.backends().iter() {
-            if is_behind(backend, database) {
+            let link = backend.link();
+            let Some(names) = reach.at(&link.route) else {
+                why.push(format!("{} gets a part of the lines only", backend.name));
+                continue;
+            };
+            if is_behind(backend, &names) {
                 why.push(format!("{} is behind", backend.name));
                 continue;
             }
-            let link = backend.link();
             let mut call = call.clone();
             if link.route.forget_credentials {
                 call.headers.remove(header::AUTHORIZATION);
-                let mut head = Head {
-                    query: call.target.split_off("/query?".len()),
-                    ..Head::default()
-                };
-                head.forget_credentials();
-                call.target.push_str(&head.query);
+                rewrite(&mut call, form, |head| head.forget_credentials());
             }
-            match link.reader.send(&link.url, call).await {
+            if let (Some(own), Some(Some(name))) = (&reach.database, names.first())
+                && own != name
+            {
+                rewrite(&mut call, form, |head| head.rename_database(name));
+            }
+            match link.reader.open(&link.url, &call, BEGUN_BYTES_MAX).await {
                 Ok(answer) if answer.status.is_server_error() => {
                     why.push(format!("{} answers {}", backend.name, answer.status));
                 }
                 Ok(answer) => {
-                    let mut response = pass(&answer);
+                    let mut response = flow(answer);
                     if let Ok(name) = HeaderValue::try_from(&backend.name) {
                         response.headers_mut().insert("x-tandem-backend", name);
                     }
@@ -164,14 +173,122 @@ impl Service {
     }
 }
 
-/// Whether hints wait that the answer would need. One that does not get all lines is never asked.
-fn is_behind(backend: &Backend, database: &str) -> bool {
-    let everything = Scope {
-        kind: Kind::Destroy,
-        domain: Some(domain(database)).filter(|_| !database.is_empty()),
-        lanes: 0,
+/// The databases that a read looks into.
+struct Reach {
+    /// That of the request.
+    database: Option<String>,
+    /// Those that the text names.
+    others: Vec<String>,
+    /// The text cannot be looked into, so it may be any.
+    is_any: bool,
+}
+
+impl Reach {
+    fn of(text: &str, database: &str) -> Self {
+        let parsed = parse_query(text, &tandem_influxql::Params::new());
+        let mut others = Vec::new();
+        let statements = parsed.as_ref().map(|query| &query.statements[..]);
+        for statement in statements.unwrap_or_default() {
+            for privilege in statement.required_privileges() {
+                if let Privilege::Read(Some(name)) = privilege {
+                    others.push(name);
+                }
+            }
+        }
+        Self {
+            database: Some(database.to_owned()).filter(|name| !name.is_empty()),
+            others,
+            is_any: parsed.is_err(),
+        }
+    }
+
+    /// The names of these databases at a backend, that of the request first, `None` for all of them; or nothing if
+    /// it does not get all that is written to them.
+    fn at(&self, route: &Route) -> Option<Vec<Option<String>>> {
+        let named = self.database.iter().chain(&self.others);
+        let mut names = Vec::new();
+        for name in named {
+            names.push(Some(route.whole(name)?));
+        }
+        if names.is_empty() || self.is_any {
+            names.push(None);
+        }
+        Some(names)
+    }
+}
+
+/// Changes the parameters of a read, wherever they stand.
+fn rewrite(call: &mut Call, form: &Bytes, change: impl Fn(&mut Head)) {
+    let changed = |query: String| {
+        let mut head = Head {
+            query,
+            ..Head::default()
+        };
+        change(&mut head);
+        head.query
     };
-    backend.queue.pending().0 > 0 && backend.lanes.is_spilled(everything)
+    let query = call.target.split_off("/query?".len().min(call.target.len()));
+    call.target.push_str(&changed(query));
+    let is_form = call.headers.get(header::CONTENT_TYPE).is_some_and(is_form);
+    if is_form && let Ok(text) = std::str::from_utf8(form) {
+        call.body = vec![changed(text.to_owned()).into()];
+    }
+}
+
+fn is_form(value: &HeaderValue) -> bool {
+    let value = value.as_bytes().to_ascii_lowercase();
+    value.starts_with(FORM.as_bytes())
+}
+
+/// An answer on its way to the client: what has come, and then the rest as it comes.
+fn flow(mut answer: Streamed) -> Response<Body> {
+    let begun = std::mem::take(&mut answer.begun);
+    if answer.is_whole() {
+        let (status, headers) = (answer.status, std::mem::take(&mut answer.headers));
+        return pass(&Answer {
+            status,
+            headers,
+            body: begun,
+        });
+    }
+    let (writer, body) = stream(PIECES_MAX, STALL_MAX, Arc::default());
+    let mut response = pass(&Answer {
+        status: answer.status,
+        headers: std::mem::take(&mut answer.headers),
+        body: Payload::default(),
+    });
+    *response.body_mut() = body;
+    tokio::spawn(async move {
+        for piece in begun.into_chunks() {
+            if writer.push(piece).await.is_err() {
+                return;
+            }
+        }
+        // When it breaks off, so does what the client gets.
+        while let Ok(piece) = answer.piece().await {
+            let Some(piece) = piece else {
+                let _ = writer.end().await;
+                return;
+            };
+            if writer.push(piece).await.is_err() {
+                return;
+            }
+        }
+    });
+    response
+}
+
+/// Whether hints wait that the answer would need.
+pub(crate) fn is_behind(backend: &Backend, names: &[Option<String>]) -> bool {
+    let waits = |name: &Option<String>| {
+        let everything = Scope {
+            kind: Kind::Destroy,
+            domain: name.as_deref().map(domain),
+            lanes: 0,
+        };
+        backend.lanes.is_spilled(everything)
+    };
+    backend.queue.pending().0 > 0 && names.iter().any(waits)
 }
 
 /// All parameters but the text of the query.
@@ -318,6 +435,34 @@ mod tests {
             ("DROP SHARD 5", Deed::OfOneStore),
         ] {
             assert_eq!(deed(text, "d"), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_read_reaches_every_database_that_its_text_names() {
+        let names = |text: &str, route: &Route| Reach::of(text, "d").at(route);
+        let some = |name: &str| Some(name.to_owned());
+        let whole = Route::default();
+        assert_eq!(names("SELECT v FROM m", &whole), Some(vec![some("d")]));
+        let elsewhere = names("SELECT v FROM e..m", &whole).unwrap();
+        assert!(elsewhere.contains(&some("e")), "{elsewhere:?}");
+        assert!(names("SELECT", &whole).unwrap().contains(&None));
+        let renamed = Route {
+            rename: [("d".into(), "x".into())].into(),
+            ..Route::default()
+        };
+        assert_eq!(names("SELECT v FROM m", &renamed), Some(vec![some("x")]));
+        for part in [
+            Route {
+                measurements: vec!["m".into()],
+                ..Route::default()
+            },
+            Route {
+                databases: vec!["e*".into()],
+                ..Route::default()
+            },
+        ] {
+            assert_eq!(names("SELECT v FROM m", &part), None);
         }
     }
 

@@ -1,9 +1,9 @@
 //! From a request to a [`Batch`]: the body whole and bounded, scanned once, its missing times
 //! filled in.
 //!
-//! The payload is allocated once, at its announced length, so that what a slow backend pins is what
-//! is charged to the memory budget. A gzip body is inflated for the scan only, and sent on as it
-//! came when every line has its time.
+//! The payload lies in one buffer with room for its announced length, so that what a slow backend pins is
+//! what is charged to the memory budget: capacity, not length. A gzip body is inflated for the scan only,
+//! and sent on as it came when every line has its time.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tandem_http::{BodyError, HeaderMap, HttpBody, Incoming, StatusCode, gunzip, header};
+use tandem_http::{
+    BodyError, HeaderMap, HttpBody, Incoming, StatusCode, WireBody, discard_body, gunzip, header,
+};
 use tandem_line::Scan;
 use tandem_model::Precision;
 use tandem_vfs::Clock;
@@ -21,6 +23,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::api::{Ask, guess_precision};
 use crate::batch::{Batch, Head, Target};
+use crate::buffers::Buffers;
+use crate::off_loop::off_loop;
 use crate::scope::Scope;
 
 /// The unit in which memory is charged.
@@ -28,7 +32,12 @@ const CHARGE_BYTES: usize = 1024;
 /// How much of an inflated body is expected for each byte of gzip, when memory is charged.
 const INFLATION: usize = 8;
 /// Inflated and scanned on the event loop up to here, off it beyond.
-const INLINE_BYTES_MAX: usize = 64 << 10;
+const INLINE_GZIP_BYTES_MAX: usize = 64 << 10;
+/// Plain bodies are only scanned, a megabyte in about as long as a hop to another thread takes.
+const INLINE_PLAIN_BYTES_MAX: usize = 4 << 20;
+/// Lines without a time that get it as slices between those of the body. With more of them the slices
+/// would take more memory, and more time to send, than a copy of the body with the times in it.
+const SLICED_LINES_MAX: usize = 128;
 
 /// Why a request does not become a batch.
 #[derive(Debug, Error)]
@@ -41,6 +50,8 @@ pub(crate) enum ReceiveError {
     Broken(BodyError),
     #[error("tandem relay: no memory for another body, try again later")]
     Busy,
+    #[error("tandem relay: content encoding {0:?} is not understood; send it plain or as gzip")]
+    Encoding(String),
 }
 
 impl ReceiveError {
@@ -49,7 +60,34 @@ impl ReceiveError {
         match self {
             Self::Gzip(_) | Self::Broken(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Encoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// A request's body, still on its way.
+pub(crate) enum Inflow<'a, 'b> {
+    /// Behind the ordinary HTTP server.
+    Ordinary(&'a mut Incoming),
+    /// On the wire itself, its length known.
+    Express(&'a mut WireBody<'b>),
+}
+
+impl Inflow<'_, '_> {
+    /// The bytes that are certain to come.
+    fn announced(&self) -> usize {
+        match self {
+            Self::Ordinary(body) => usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX),
+            Self::Express(body) => body.left(),
+        }
+    }
+
+    /// Reads and drops the rest; true when it came to its end.
+    pub(crate) async fn discard(&mut self, bytes_max: usize, time_max: Duration) -> bool {
+        match self {
+            Self::Ordinary(body) => discard_body(&mut **body, bytes_max, time_max).await,
+            Self::Express(body) => body.discard(bytes_max, time_max).await,
         }
     }
 }
@@ -65,6 +103,7 @@ pub(crate) struct Receiver {
     pub(crate) clock: Arc<dyn Clock>,
     /// The latest time that was given out: times do not go back within one run.
     pub(crate) latest_ns: AtomicI64,
+    pub(crate) buffers: Arc<Buffers>,
 }
 
 impl Receiver {
@@ -79,18 +118,24 @@ impl Receiver {
         &self,
         ask: Ask,
         headers: &HeaderMap,
-        body: &mut Incoming,
+        body: &mut Inflow<'_, '_>,
     ) -> Result<Batch, ReceiveError> {
-        let gzip = ask.target == Target::Write
-            && headers
-                .get(header::CONTENT_ENCODING)
-                .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"gzip"));
-        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        let gzip = ask.target == Target::Write && is_gzip(headers)?;
+        let announced = body.announced();
         if announced > self.body_bytes_max {
             return Err(ReceiveError::TooLarge);
         }
         let mut memory = self.charge(announced).await?;
-        let body = self.read(body, announced, &mut memory).await?;
+        let body = match body {
+            Inflow::Ordinary(body) => self.read(body, announced, &mut memory).await?,
+            Inflow::Express(body) => {
+                let mut buffer = self.buffers.take(announced);
+                self.top_up(buffer.capacity(), &mut memory).await?;
+                let read = body.read_into(&mut buffer, self.body_stall_max).await;
+                read.map_err(ReceiveError::Broken)?;
+                self.buffers.freeze(buffer)
+            }
+        };
         if gzip {
             let inflated = body.len().saturating_mul(INFLATION);
             memory.merge(self.charge(inflated.min(self.inflated_bytes_max)).await?);
@@ -138,23 +183,42 @@ impl Receiver {
         mut memory: OwnedSemaphorePermit,
     ) -> Result<Batch, ReceiveError> {
         let inflated_bytes_max = self.inflated_bytes_max;
-        let is_small = body.len() <= INLINE_BYTES_MAX;
+        let inline_bytes_max = match head.gzip {
+            true => INLINE_GZIP_BYTES_MAX,
+            false => INLINE_PLAIN_BYTES_MAX,
+        };
+        let is_small = body.len() <= inline_bytes_max;
         let prepare = move || prepare(ask, head, body, inflated_bytes_max);
-        let (head, body) = if is_small {
+        let prepared = if is_small {
             prepare()?
         } else {
-            match tokio::task::spawn_blocking(prepare).await {
-                Ok(prepared) => prepared?,
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            }
+            off_loop(prepare).await?
         };
-        let kept: usize = body.iter().map(Bytes::len).sum();
-        drop(memory.split(memory.num_permits().saturating_sub(charges(kept))));
+        let Prepared { head, body, is_new } = prepared;
+        if is_new {
+            // The buffer that was read into is gone, another one has its place.
+            let kept: usize = body.iter().map(Bytes::len).sum();
+            drop(memory.split(memory.num_permits().saturating_sub(charges(kept))));
+            self.top_up(kept, &mut memory).await?;
+        }
         Ok(Batch {
             head,
             body,
             memory: Some(Arc::new(memory)),
         })
+    }
+
+    /// Charges what is missing up to so many bytes.
+    async fn top_up(
+        &self,
+        bytes: usize,
+        memory: &mut OwnedSemaphorePermit,
+    ) -> Result<(), ReceiveError> {
+        let owed = charges(bytes).saturating_sub(memory.num_permits());
+        if owed > 0 {
+            memory.merge(self.charge((owed - 1) * CHARGE_BYTES).await?);
+        }
+        Ok(())
     }
 
     /// Charges so many bytes to the budget.
@@ -174,14 +238,14 @@ impl Receiver {
         announced: usize,
         memory: &mut OwnedSemaphorePermit,
     ) -> Result<Bytes, ReceiveError> {
-        let mut buffer = Vec::with_capacity(announced);
+        let mut buffer = self.buffers.take(announced);
         let mut body = pin!(body);
         loop {
             let next = poll_fn(|cx| body.as_mut().poll_frame(cx));
             let waited = self.body_stall_max;
             let frame = match tokio::time::timeout(waited, next).await {
                 Err(_) => return Err(ReceiveError::Broken(BodyError::Stalled { waited })),
-                Ok(None) => return Ok(buffer.into()),
+                Ok(None) => return Ok(self.buffers.freeze(buffer)),
                 Ok(Some(frame)) => {
                     frame.map_err(|error| ReceiveError::Broken(BodyError::Read(error)))?
                 }
@@ -191,10 +255,7 @@ impl Receiver {
                     return Err(ReceiveError::TooLarge);
                 }
                 buffer.extend_from_slice(data);
-                let owed = charges(buffer.capacity()).saturating_sub(memory.num_permits());
-                if owed > 0 {
-                    memory.merge(self.charge(owed * CHARGE_BYTES).await?);
-                }
+                self.top_up(buffer.capacity(), memory).await?;
             }
         }
     }
@@ -211,18 +272,48 @@ const fn charges(bytes: usize) -> usize {
     bytes / CHARGE_BYTES + 1
 }
 
+/// Whether a body is gzip, as its sender says.
+fn is_gzip(headers: &HeaderMap) -> Result<bool, ReceiveError> {
+    let Some(value) = headers.get(header::CONTENT_ENCODING) else {
+        return Ok(false);
+    };
+    let is = |word: &[u8]| value.as_bytes().eq_ignore_ascii_case(word);
+    if is(b"gzip") || is(b"x-gzip") {
+        return Ok(true);
+    }
+    if value.is_empty() || is(b"identity") {
+        return Ok(false);
+    }
+    // It cannot be looked into, so each store would give its own time to lines without one.
+    let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+    Err(ReceiveError::Encoding(text))
+}
+
+/// A body that was looked into.
+#[derive(Debug)]
+struct Prepared {
+    head: Head,
+    body: Vec<Bytes>,
+    /// It lies in another buffer than it came in.
+    is_new: bool,
+}
+
 /// Scans a body and fills in the time of receipt where a line has none.
 fn prepare(
     mut ask: Ask,
     mut head: Head,
     body: Bytes,
     inflated_bytes_max: usize,
-) -> Result<(Head, Vec<Bytes>), ReceiveError> {
+) -> Result<Prepared, ReceiveError> {
     if head.target == Target::PromWrite {
         // Not looked into: it may touch every lane.
         head.scope = Scope::write(&ask.database, u64::MAX);
         head.query = ask.query;
-        return Ok((head, vec![body]));
+        return Ok(Prepared {
+            head,
+            body: vec![body],
+            is_new: false,
+        });
     }
     let plain = if head.gzip {
         let inflated = gunzip(std::slice::from_ref(&body), inflated_bytes_max);
@@ -248,17 +339,28 @@ fn prepare(
     head.scope = Scope::write(&ask.database, scan.lanes);
     head.lines = scan.lines;
     if scan.missing_time.is_empty() {
-        return Ok((head, vec![body]));
+        return Ok(Prepared {
+            head,
+            body: vec![body],
+            is_new: false,
+        });
     }
+    let is_copied = scan.missing_time.len() > SLICED_LINES_MAX;
+    let is_new = head.gzip || is_copied;
     head.gzip = false;
-    let slices = fill(scanned, &scan, precision, head.received_ns);
-    Ok((head, slices))
+    let time = format!(" {}", head.received_ns.div_euclid(precision.nanos()));
+    let body = if is_copied {
+        vec![fill_copy(scanned, &scan, &time)]
+    } else {
+        fill(scanned, &scan, time)
+    };
+    Ok(Prepared { head, body, is_new })
 }
 
-/// `body` with ` TIME` after each line that lacks one: slices of it, and between them one shared
-/// slice with the time, truncated to the unit of the request as InfluxDB does.
-fn fill(body: &Bytes, scan: &Scan, precision: Precision, now_ns: i64) -> Vec<Bytes> {
-    let time = Bytes::from(format!(" {}", now_ns.div_euclid(precision.nanos())));
+/// `body` with `time` after each line that lacks one: slices of it, and between them one shared slice with
+/// the time, truncated to the unit of the request as InfluxDB does.
+fn fill(body: &Bytes, scan: &Scan, time: String) -> Vec<Bytes> {
+    let time = Bytes::from(time);
     let mut slices = Vec::with_capacity(scan.missing_time.len() * 2 + 1);
     let mut from = 0;
     for &at in &scan.missing_time {
@@ -272,14 +374,51 @@ fn fill(body: &Bytes, scan: &Scan, precision: Precision, now_ns: i64) -> Vec<Byt
     slices
 }
 
+/// The same in one piece.
+fn fill_copy(body: &Bytes, scan: &Scan, time: &str) -> Bytes {
+    let mut out = Vec::with_capacity(body.len() + scan.missing_time.len() * time.len());
+    let mut from = 0;
+    for &at in &scan.missing_time {
+        out.extend_from_slice(body.get(from..at).unwrap_or_default());
+        out.extend_from_slice(time.as_bytes());
+        from = at;
+    }
+    out.extend_from_slice(body.get(from..).unwrap_or_default());
+    out.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn filled(text: &'static str, precision: Precision, now_ns: i64) -> String {
+    fn filled(text: &'static str, precision: &str, now_ns: i64) -> String {
         let body = Bytes::from_static(text.as_bytes());
-        let slices = fill(&body, &tandem_line::scan(&body), precision, now_ns);
-        String::from_utf8(slices.concat()).unwrap()
+        let head = Head {
+            received_ns: now_ns,
+            ..Head::default()
+        };
+        let mut ask = crate::api::Api::V1.ask("db=d", "").unwrap();
+        ask.precision = Some(precision.to_owned());
+        let prepared = prepare(ask, head, body.clone(), 1000).unwrap();
+        let time = format!(" {}", prepared.body.concat().len());
+        let scan = tandem_line::scan(&body);
+        let copy = fill_copy(&body, &scan, &time);
+        assert_eq!(copy, fill(&body, &scan, time).concat(), "both ways give the same");
+        String::from_utf8(prepared.body.concat()).unwrap()
+    }
+
+    #[test]
+    fn many_lines_without_a_time_get_it_in_one_piece() {
+        let lines = SLICED_LINES_MAX + 1;
+        let body = Bytes::from("m v=1\n".repeat(lines));
+        let head = Head {
+            received_ns: 7,
+            ..Head::default()
+        };
+        let ask = crate::api::Api::V1.ask("db=d", "").unwrap();
+        let prepared = prepare(ask, head, body, 1 << 20).unwrap();
+        assert!(prepared.is_new && prepared.body.len() == 1);
+        assert_eq!(prepared.body[0], "m v=1 7\n".repeat(lines));
     }
 
     #[test]
@@ -288,22 +427,22 @@ mod tests {
         assert_eq!(
             filled(
                 "a v=1\nb v=2 7\nc v=\"x\ny\"\n",
-                Precision::Millisecond,
+                "ms",
                 now
             ),
             "a v=1 1500000000123\nb v=2 7\nc v=\"x\ny\" 1500000000123\n"
         );
         assert_eq!(
-            filled("a v=1", Precision::Nanosecond, now),
+            filled("a v=1", "n", now),
             "a v=1 1500000000123456789"
         );
-        assert_eq!(filled("a v=1", Precision::Second, -1), "a v=1 -1");
+        assert_eq!(filled("a v=1", "s", -1), "a v=1 -1");
     }
 
     #[test]
     fn filling_copies_no_byte_of_the_body() {
         let body = Bytes::from_static(b"a v=1\nb v=2\n");
-        let slices = fill(&body, &tandem_line::scan(&body), Precision::Second, 0);
+        let slices = fill(&body, &tandem_line::scan(&body), " 0".to_owned());
         let within = body.as_ptr_range();
         let ours: usize = slices
             .iter()
@@ -335,14 +474,15 @@ mod tests {
         };
         let whole = gzip("m v=1 7\n");
         let ask = || crate::api::Api::V1.ask("db=d", "").unwrap();
-        let (kept, body) = prepare(ask(), head(), whole.clone(), 1000).unwrap();
+        let prepared = prepare(ask(), head(), whole.clone(), 1000).unwrap();
+        let (kept, body) = (prepared.head, prepared.body);
         assert!(kept.gzip && kept.scope.lanes != 0 && kept.lines == 1);
         assert_eq!(body[0].as_ptr(), whole.as_ptr());
 
         let lacking = gzip("m v=1\n");
-        let (rewritten, body) = prepare(ask(), head(), lacking, 1000).unwrap();
-        assert!(!rewritten.gzip);
-        assert_eq!(body.concat(), b"m v=1 5\n");
+        let rewritten = prepare(ask(), head(), lacking, 1000).unwrap();
+        assert!(!rewritten.head.gzip && rewritten.is_new);
+        assert_eq!(rewritten.body.concat(), b"m v=1 5\n");
 
         let bomb = gzip(&" ".repeat(2000));
         let error = prepare(ask(), head(), bomb, 1000).unwrap_err();

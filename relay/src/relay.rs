@@ -2,17 +2,17 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tandem_http::{
-    BindError, Client, ClientConfig, ClientTls, Drained, Listener, RequestIds, TlsError, bind_udp,
-    serve,
+    BindError, Client, ClientConfig, ClientTls, ClientTlsConfig, Drained, Limits, Listener, Peer, RequestIds,
+    Stream, TlsError, bind_udp, serve_connection_express, serve_express,
 };
-use tandem_vfs::{Clock, Vfs};
+use tandem_vfs::{Clock, Vfs, random_u64};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -20,15 +20,19 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use crate::backend::{Backend, Link, joined};
+use crate::compare::{Compared, compare};
 use crate::config::{BackendConfig, Config};
 use crate::drain::{Manner, Source, drain};
 use crate::identity::warn_of_strangers;
+use crate::join::Joiner;
 use crate::lane::Lanes;
+use crate::off_loop::off_loop;
 use crate::queue::{Bounds, Queue, QueueError};
+use crate::rate::Rates;
 use crate::receive::Receiver;
 use crate::report::{BackendStatus, Condition, Report, log_status};
 use crate::scope::{Kind, Scope};
-use crate::service::Service;
+use crate::service::{Door, Service};
 use crate::{query, udp, unix};
 
 /// What a drainer, and writes that no client waits for, may still take after the stop.
@@ -83,11 +87,17 @@ pub enum StartError {
 pub struct Relay {
     addr: SocketAddr,
     udp_addrs: Vec<SocketAddr>,
+    limits: Limits,
     service: Arc<Service>,
     serving: JoinHandle<Drained>,
     drainers: Mutex<HashMap<String, Drainer>>,
-    /// Listeners beside HTTP, and the reporter.
+    /// Those that left the configuration: their queues stay open, for what was on its way to them, and for
+    /// their return. Two that hold one queue would write over each other.
+    retired: Mutex<HashMap<String, Arc<Backend>>>,
+    /// The Unix listener, and the reporter.
     helpers: Vec<JoinHandle<()>>,
+    /// Those who take datagrams.
+    udp_listeners: Vec<JoinHandle<()>>,
     /// Told when requests are over, to end the drainers and listeners.
     stopping: watch::Sender<bool>,
     busy: watch::Sender<()>,
@@ -114,8 +124,43 @@ impl Relay {
         listener: impl Into<Listener>,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Self, StartError> {
-        let listener = listener.into();
-        let addr = listener.tcp().local_addr().map_err(StartError::Listener)?;
+        Self::begin(config, vfs, clock, Some(listener.into()), stop).await
+    }
+
+    /// As [`Relay::start`], but nobody can connect: who has streams hands them to [`Relay::serve_stream`].
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing runs then.
+    pub async fn start_unheard(
+        config: Config,
+        vfs: Arc<dyn Vfs>,
+        clock: Arc<dyn Clock>,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Self, StartError> {
+        Self::begin(config, vfs, clock, None, stop).await
+    }
+
+    /// Serves one connection over any stream of bytes until it ends, or the relay does.
+    pub async fn serve_stream(&self, stream: impl Stream + 'static) {
+        let answering = self.service.clone();
+        let handler = move |request, peer| answering.clone().answer(request, peer);
+        let (door, limits) = (Door(self.service.clone()), self.limits.clone());
+        let peer = Peer(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+        let stopped = self.stopping.subscribe();
+        serve_connection_express(stream, peer, handler, door, &limits, stopped).await;
+    }
+
+    async fn begin(
+        config: Config,
+        vfs: Arc<dyn Vfs>,
+        clock: Arc<dyn Clock>,
+        listener: Option<Listener>,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Self, StartError> {
+        let addr = match &listener {
+            Some(listener) => listener.tcp().local_addr().map_err(StartError::Listener)?,
+            None => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        };
         check(&config)?;
         let names: Vec<&str> = config.backends.iter().map(|b| b.name.as_str()).collect();
         warn_of_strangers(&*vfs, &config.data_dir, &names);
@@ -155,6 +200,7 @@ impl Relay {
                 memory_wait: config.limits.request_wait,
                 clock: clock.clone(),
                 latest_ns: AtomicI64::new(i64::MIN),
+                buffers: Arc::default(),
             },
             default_retention_policy: config.default_retention_policy.clone(),
             ids: RequestIds::new(),
@@ -163,30 +209,48 @@ impl Relay {
             received_bytes_per_s: AtomicU64::new(0),
             left_out: AtomicU64::new(0),
             udp_failed: AtomicU64::new(0),
+            busy: busy.clone(),
+            rates: Rates::new(config.client_bytes_per_s, config.database_bytes_per_s),
+            joiner: Joiner::new(config.join_delay, config.join_bytes_max),
+            consistency_of_clients: config.consistency_of_clients,
+            compared: Compared::default(),
         });
         let (stopping, stopped) = watch::channel(false);
-        let mut helpers = vec![tokio::spawn(report(
-            service.clone(),
-            config.report_interval,
-        ))];
-        for (socket, udp) in sockets {
-            helpers.push(tokio::spawn(udp::listen(service.clone(), socket, udp)));
-        }
+        let mut helpers = vec![
+            tokio::spawn(report(service.clone(), config.report_interval)),
+            tokio::spawn(compare(service.clone(), config.compare)),
+        ];
+        let udp_listeners = sockets
+            .into_iter()
+            .map(|(socket, udp)| tokio::spawn(udp::listen(service.clone(), socket, udp)))
+            .collect();
         if let Some(listener) = unix {
             let limits = config.limits.clone();
             let listening = unix::listen(service.clone(), listener, limits, stopped);
             helpers.push(tokio::spawn(listening));
         }
         let answering = service.clone();
-        let handler = move |request, _peer| answering.clone().answer(request);
-        let serving = tokio::spawn(serve(listener, handler, config.limits.clone(), stop));
+        let handler = move |request, peer| answering.clone().answer(request, peer);
+        let (door, limits) = (Door(service.clone()), config.limits.clone());
+        let serving = match listener {
+            Some(listener) => {
+                tokio::spawn(serve_express(listener, handler, door, limits, stop))
+            }
+            None => tokio::spawn(async move {
+                stop.await;
+                Drained { cut_off: 0 }
+            }),
+        };
         Ok(Self {
             addr,
             udp_addrs,
+            limits: config.limits,
             service,
             serving,
             drainers: Mutex::new(drainers),
+            retired: Mutex::default(),
             helpers,
+            udp_listeners,
             stopping,
             busy,
             vfs,
@@ -194,7 +258,7 @@ impl Relay {
         })
     }
 
-    /// Where it listens.
+    /// Where it listens; nowhere after [`Relay::start_unheard`].
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.addr
@@ -227,6 +291,15 @@ impl Relay {
             if let Some(known) = before.iter().find(|known| known.name == wanted.name) {
                 known.relink(link(config, wanted)?);
                 after.push(known.clone());
+            } else if let Some(known) = self.lock_retired().remove(&wanted.name) {
+                let relinked = link(config, wanted).map(|link| known.relink(link));
+                if let Err(error) = relinked {
+                    self.lock_retired().insert(wanted.name.clone(), known);
+                    return Err(error);
+                }
+                let drainer = start_drainer(config, &known, false);
+                self.lock_drainers().insert(wanted.name.clone(), drainer);
+                after.push(known);
             } else {
                 let opening = open(config, wanted, &self.vfs, &self.clock, &self.busy);
                 let (opened, was_killed) = opening.await?;
@@ -253,6 +326,10 @@ impl Relay {
             drainer.stop.send_replace(true);
             joined(drainer.task.await);
         }
+        for backend in before.iter().filter(|known| !names.contains(&known.name)) {
+            let (name, backend) = (backend.name.clone(), backend.clone());
+            self.lock_retired().insert(name, backend);
+        }
         info!(backends = names.join(" "), "the backends were read again");
         Ok(())
     }
@@ -268,6 +345,10 @@ impl Relay {
         if drained.cut_off > 0 {
             warn!(cut_off = drained.cut_off, "requests were cut off");
         }
+        for listener in &self.udp_listeners {
+            // What it has taken is in tasks of its own.
+            listener.abort();
+        }
         self.stopping.send_replace(true);
         let all_ended = timeout(STOP_DEADLINE, self.busy.closed()).await.is_ok();
         if !all_ended {
@@ -281,12 +362,18 @@ impl Relay {
             joined(drainer.task.await);
         }
         if all_ended && drained.cut_off == 0 {
-            close(self.service.backends()).await;
+            let mut backends = self.service.backends().to_vec();
+            backends.extend(self.lock_retired().values().cloned());
+            close(backends).await;
         }
         for status in self.status() {
             log_status(&status);
         }
         info!("relay stopped");
+    }
+
+    fn lock_retired(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Backend>>> {
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_drainers(&self) -> std::sync::MutexGuard<'_, HashMap<String, Drainer>> {
@@ -297,7 +384,7 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         self.serving.abort();
-        for helper in &self.helpers {
+        for helper in self.helpers.iter().chain(&self.udp_listeners) {
             helper.abort();
         }
         for drainer in self.lock_drainers().values() {
@@ -307,17 +394,19 @@ impl Drop for Relay {
 }
 
 /// Says on disk that no write is under way.
-async fn close(backends: Arc<Vec<Arc<Backend>>>) {
-    let task = tokio::task::spawn_blocking(move || {
-        let ended = |backend: &&Arc<Backend>| !backend.cut_off.load(Ordering::Relaxed);
+async fn close(backends: Vec<Arc<Backend>>) {
+    off_loop(move || {
+        let ended = |backend: &&Arc<Backend>| {
+            !backend.cut_off.load(Ordering::Relaxed) && !backend.has_ghosts()
+        };
         for backend in backends.iter().filter(ended) {
             if let Err(error) = backend.queue.close() {
                 // The next start waits for writes that are not there: harmless.
                 warn!(backend = %backend.name, %error, "cannot say on disk that the relay has ended");
             }
         }
-    });
-    joined(task.await);
+    })
+    .await;
 }
 
 fn check(config: &Config) -> Result<(), StartError> {
@@ -358,16 +447,23 @@ fn start_drainer(config: &Config, backend: &Arc<Backend>, was_killed: bool) -> D
         not_before,
         stop: stopped,
         stop_deadline: STOP_DEADLINE,
+        scatter_seed: config.scatter_seed.unwrap_or_else(random_u64) | 1,
     };
     let task = tokio::spawn(drain(backend.clone(), Source::Main, manner));
     Drainer { task, stop }
 }
 
 fn link(config: &Config, backend: &BackendConfig) -> Result<Link, StartError> {
-    let tls = ClientTls::load(backend.tls.clone()).map_err(|source| StartError::Tls {
-        name: backend.name.clone(),
-        source: source.into(),
-    })?;
+    // Read before the first call, so that a mistake is told at the start; a backend without TLS must not need the
+    // system's authorities, which a small image does not have.
+    let is_plain = !backend.url.is_https() && backend.tls == ClientTlsConfig::default();
+    let tls = match is_plain {
+        true => ClientTls::default(),
+        false => ClientTls::load(backend.tls.clone()).map_err(|source| StartError::Tls {
+            name: backend.name.clone(),
+            source: source.into(),
+        })?,
+    };
     let mut route = backend.route.clone();
     route.forget_credentials |= backend.url.credentials().is_some();
     let write_timeout = backend.write_timeout.unwrap_or(config.write_timeout);
@@ -378,6 +474,7 @@ fn link(config: &Config, backend: &BackendConfig) -> Result<Link, StartError> {
             connections_max: config.connections_max,
             connect_timeout: config.connect_timeout,
             request_timeout: write_timeout,
+            network: config.network.clone(),
             tls,
             ..ClientConfig::default()
         }),
@@ -405,10 +502,10 @@ async fn open(
     };
     let now = (clock.now_ns(), link.write_timeout);
     let (opening, open_name) = (lanes.clone(), name.clone());
-    let opened = tokio::task::spawn_blocking(move || {
+    let opened = off_loop(move || {
         Queue::open(&vfs, &dir, &open_name, bounds, now, opening)
     });
-    let (queue, recovered) = joined(opened.await).map_err(|source| StartError::Queue {
+    let (queue, recovered) = opened.await.map_err(|source| StartError::Queue {
         name: name.clone(),
         data_dir: config.data_dir.clone(),
         source,
@@ -433,6 +530,7 @@ async fn open(
         clock: clock.clone(),
         busy: busy.clone(),
         cut_off: AtomicBool::new(false),
+        ghosts_until: Mutex::default(),
     };
     Ok((Arc::new(backend), recovered.was_killed))
 }

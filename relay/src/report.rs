@@ -58,6 +58,8 @@ pub struct BackendStatus {
     pub dropped_lines: u64,
     /// Places of its log that were damaged.
     pub corruptions: u64,
+    /// Windows in which the comparer found that it differs from the first backend.
+    pub divergences: u64,
     /// Batches in its log.
     pub queued_batches: u64,
     /// Bytes of them.
@@ -107,6 +109,7 @@ pub(crate) struct Report {
     dropped_batches: AtomicU64,
     dropped_lines: AtomicU64,
     corruptions: AtomicU64,
+    divergences: AtomicU64,
     /// Databases of which the operator has been told.
     holding: Mutex<BTreeSet<String>>,
 }
@@ -127,6 +130,7 @@ impl Report {
             dropped_batches: AtomicU64::default(),
             dropped_lines: AtomicU64::default(),
             corruptions: AtomicU64::default(),
+            divergences: AtomicU64::default(),
             holding: Mutex::default(),
         }
     }
@@ -164,6 +168,11 @@ impl Report {
     pub(crate) fn corrupt(&self, why: &impl Display) {
         add(&self.corruptions, 1);
         error!(backend = %self.name, %why, "the queue is damaged: batches are lost for this backend; repair it from another");
+    }
+
+    /// The comparer found a window in which it differs from the first backend.
+    pub(crate) fn diverged(&self) {
+        add(&self.divergences, 1);
     }
 
     pub(crate) fn trouble(&self, what: &str, why: &impl Display) {
@@ -249,6 +258,7 @@ impl Report {
             dropped_batches: get(&self.dropped_batches),
             dropped_lines: get(&self.dropped_lines),
             corruptions: get(&self.corruptions),
+            divergences: get(&self.divergences),
             queued_batches: 0,
             queued_bytes: 0,
             queue_bytes_max: 0,

@@ -67,6 +67,22 @@ impl Route {
         }))
     }
 
+    /// Whether every line gets there, in the database that it was written to.
+    pub(crate) fn is_everything(&self) -> bool {
+        !self.chooses_lines() && self.databases.is_empty() && self.rename.is_empty()
+    }
+
+    /// The name that a database has at the backend; `None` when not all that is written to it gets there.
+    pub(crate) fn whole(&self, database: &str) -> Option<String> {
+        let named = |pattern: &String| matches(pattern.as_bytes(), database.as_bytes());
+        let is_left_out = !self.databases.is_empty() && !self.databases.iter().any(named);
+        if is_left_out || self.chooses_lines() {
+            return None;
+        }
+        let renamed = self.rename.get(database).map(String::as_str);
+        Some(renamed.unwrap_or(database).to_owned())
+    }
+
     fn chooses_lines(&self) -> bool {
         !self.measurements.is_empty()
             || !self.without_measurements.is_empty()

@@ -6,15 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tandem_http::{
-    Body, HeaderMap, HeaderName, HeaderValue, Incoming, Method, Params, Request, RequestIds,
-    Response, StatusCode, discard_body, empty, error_json, full, header,
+    Body, Express, HeaderMap, HeaderName, HeaderValue, Incoming, Method, Params, Peer, Request,
+    RequestIds, Response, StatusCode, WireBody, empty, error_json, full, header,
 };
+use tokio::sync::watch;
 
 use crate::answer::Level;
 use crate::api::Api;
 use crate::backend::Backend;
+use crate::batch::Batch;
+use crate::compare::Compared;
+use crate::join::Joiner;
 use crate::metrics;
-use crate::receive::{ReceiveError, Receiver};
+use crate::rate::{Rates, Sender};
+use crate::receive::{Inflow, ReceiveError, Receiver};
 use crate::report::{BackendStatus, Condition};
 use crate::write::unavailable;
 
@@ -25,6 +30,8 @@ const X_INFLUXDB_VERSION: HeaderName = HeaderName::from_static("x-influxdb-versi
 const X_INFLUXDB_BUILD: HeaderName = HeaderName::from_static("x-influxdb-build");
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// A level of consistency, as the parameter of that name.
+const TANDEM_CONSISTENCY: HeaderName = HeaderName::from_static("tandem-consistency");
 
 /// How much of an unwanted body is read, so that its sender gets to see the answer.
 const DISCARD_BYTES_MAX: usize = 64 << 20;
@@ -49,26 +56,76 @@ pub(crate) struct Service {
     pub(crate) left_out: AtomicU64,
     /// Lines that came in datagrams and were refused.
     pub(crate) udp_failed: AtomicU64,
+    /// Held while a request is in work: what must have ended before the relay has.
+    pub(crate) busy: watch::Sender<()>,
+    pub(crate) rates: Rates,
+    pub(crate) joiner: Joiner,
+    pub(crate) compared: Compared,
+    /// Whether the parameter `consistency` counts.
+    pub(crate) consistency_of_clients: bool,
+}
+
+/// Takes plain writes from the wire, with nothing between.
+#[derive(Clone, Debug)]
+pub(crate) struct Door(pub(crate) Arc<Service>);
+
+impl Express for Door {
+    fn wants(&self, path: &str) -> bool {
+        Api::of_path(path).is_some()
+    }
+
+    async fn answer(
+        &self,
+        request: Request<()>,
+        body: &mut WireBody<'_>,
+        peer: Peer,
+    ) -> Response<Body> {
+        let _busy = self.0.busy.subscribe();
+        let headers = request.headers();
+        let id = self.0.request_id(headers);
+        let response = match Api::of_path(request.uri().path()) {
+            Some(api) => {
+                let query = request.uri().query().unwrap_or_default();
+                let body = Inflow::Express(body);
+                match self.0.take(api, query, headers, body, peer).await {
+                    // Nobody drops this before it ends, so it needs no task of its own.
+                    Ok((batch, level)) => self.0.relay_joined(batch, level).await,
+                    Err(refusal) => refusal,
+                }
+            }
+            None => empty(StatusCode::NOT_FOUND),
+        };
+        stamped(response, id)
+    }
+}
+
+/// An answer with the headers that each has.
+fn stamped(mut response: Response<Body>, id: Option<HeaderValue>) -> Response<Body> {
+    let headers = response.headers_mut();
+    headers.insert(X_INFLUXDB_VERSION, INFLUXDB_VERSION);
+    headers.insert(X_INFLUXDB_BUILD, INFLUXDB_BUILD);
+    if let Some(id) = id {
+        headers.insert(REQUEST_ID, id.clone());
+        headers.insert(X_REQUEST_ID, id);
+    }
+    headers
+        .entry(header::CONTENT_TYPE)
+        .or_insert(HeaderValue::from_static("application/json"));
+    response
 }
 
 impl Service {
     /// Answers one request.
-    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+    pub(crate) async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> Response<Body> {
+        let _busy = self.busy.subscribe();
         let id = self.request_id(request.headers());
-        let mut response = self.route(request).await;
-        let headers = response.headers_mut();
-        headers.insert(X_INFLUXDB_VERSION, INFLUXDB_VERSION);
-        headers.insert(X_INFLUXDB_BUILD, INFLUXDB_BUILD);
-        if let Some(id) = id {
-            headers.insert(REQUEST_ID, id.clone());
-            headers.insert(X_REQUEST_ID, id);
-        }
-        headers
-            .entry(header::CONTENT_TYPE)
-            .or_insert(HeaderValue::from_static("application/json"));
-        response
+        let response = self.route(request, peer).await;
+        stamped(response, id)
     }
-
     /// Who gets batches now.
     pub(crate) fn backends(&self) -> Arc<Vec<Arc<Backend>>> {
         self.backends
@@ -93,13 +150,13 @@ impl Service {
         self.backends().iter().map(status).collect()
     }
 
-    async fn route(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+    async fn route(self: &Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
         let get = matches!(*request.method(), Method::GET | Method::HEAD);
         let post = request.method() == Method::POST;
         let path = request.uri().path();
         if let Some(api) = Api::of_path(path) {
             return match *request.method() {
-                Method::POST => self.write(api, request).await,
+                Method::POST => self.write(api, request, peer).await,
                 Method::OPTIONS => empty(StatusCode::NO_CONTENT),
                 _ => not_allowed("OPTIONS, POST"),
             };
@@ -108,7 +165,7 @@ impl Service {
             "/query" if get || post => self.query(request).await,
             "/query" if request.method() == Method::OPTIONS => empty(StatusCode::NO_CONTENT),
             "/query" => not_allowed("GET, HEAD, OPTIONS, POST"),
-            "/ping" | "/health" | "/ready" | "/status" | "/gaps" | "/metrics" if !get => {
+            "/ping" | "/health" | "/ready" | "/status" | "/gaps" | "/differences" | "/metrics" if !get => {
                 not_allowed("GET, HEAD")
             }
             "/ping" => ping(request.uri().query().unwrap_or_default()),
@@ -120,11 +177,14 @@ impl Service {
                 let gaps = |backend: &Arc<Backend>| serde_json::json!({"name": backend.name, "gaps": backend.queue.gaps.list()});
                 json(&backends.iter().map(gaps).collect::<Vec<_>>())
             }
+            "/differences" => json(&self.compared.list()),
             "/metrics" => {
                 let received = self.received_bytes.load(Ordering::Relaxed);
                 let left_out = self.left_out.load(Ordering::Relaxed);
                 let udp_failed = self.udp_failed.load(Ordering::Relaxed);
-                let text = metrics::text(&self.status(), [received, left_out, udp_failed]);
+                let [windows, mended, failures] = self.compared.figures();
+                let all = [received, left_out, udp_failed, windows, mended, failures];
+                let text = metrics::text(&self.status(), all);
                 full(StatusCode::OK, metrics::CONTENT_TYPE, text)
             }
             _ => full(
@@ -135,28 +195,72 @@ impl Service {
         }
     }
 
-    async fn write(self: &Arc<Self>, api: Api, request: Request<Incoming>) -> Response<Body> {
+    async fn write(
+        self: &Arc<Self>,
+        api: Api,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> Response<Body> {
         let (head, mut body) = request.into_parts();
         let query = head.uri.query().unwrap_or_default();
-        let level = Level::parse(Params::parse(query).get("consistency"));
+        let body = Inflow::Ordinary(&mut body);
+        match self.take(api, query, &head.headers, body, peer).await {
+            Ok((batch, level)) => self.relay(batch, level).await,
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// Reads a write, or says why it is none.
+    async fn take(
+        &self,
+        api: Api,
+        query: &str,
+        headers: &HeaderMap,
+        mut body: Inflow<'_, '_>,
+        peer: Peer,
+    ) -> Result<(Batch, Level), Response<Body>> {
+        let level = self.level(query, headers);
         let ask = api.ask(query, &self.default_retention_policy);
         let (level, ask) = match (level, ask) {
             (Some(level), Ok(ask)) => (level, ask),
             (level, ask) => {
-                let whole = discard_body(&mut body, DISCARD_BYTES_MAX, DISCARD_TIME_MAX).await;
+                let whole = body.discard(DISCARD_BYTES_MAX, DISCARD_TIME_MAX).await;
                 let text = match (level, ask) {
                     (_, Err(text)) => text,
                     _ => "invalid consistency level".to_owned(),
                 };
-                return closing(error_json(StatusCode::BAD_REQUEST, &text), whole);
+                return Err(closing(error_json(StatusCode::BAD_REQUEST, &text), whole));
             }
         };
-        match self.receiver.receive(ask, &head.headers, &mut body).await {
-            Ok(batch) => self.relay(batch, level).await,
-            Err(error) => {
-                let whole = discard_body(&mut body, DISCARD_BYTES_MAX, DISCARD_TIME_MAX).await;
-                refusal(&error, whole)
+        let database = ask.database.clone();
+        let sender = Sender {
+            client: Some(peer.0.ip()).filter(|client| !client.is_unspecified()),
+            database: &database,
+        };
+        if let Err(wait) = self.rates.admit(&sender) {
+            let whole = body.discard(DISCARD_BYTES_MAX, DISCARD_TIME_MAX).await;
+            return Err(closing(too_many(wait), whole));
+        }
+        match self.receiver.receive(ask, headers, &mut body).await {
+            Ok(batch) => {
+                self.rates.charge(&sender, batch.bytes());
+                Ok((batch, level))
             }
+            Err(error) => {
+                let whole = body.discard(DISCARD_BYTES_MAX, DISCARD_TIME_MAX).await;
+                Err(refusal(&error, whole))
+            }
+        }
+    }
+
+    /// How many backends must have confirmed; none for what is no level.
+    fn level(&self, query: &str, headers: &HeaderMap) -> Option<Level> {
+        let params = Params::parse(query);
+        let asked = Level::parse(params.get("consistency"))?;
+        match headers.get(TANDEM_CONSISTENCY) {
+            Some(own) => Level::parse(Some(own.to_str().ok()?)),
+            None if self.consistency_of_clients => Some(asked),
+            None => Some(Level::Kept),
         }
     }
 
@@ -211,6 +315,15 @@ fn json(value: &impl serde::Serialize) -> Response<Body> {
         Ok(body) => full(StatusCode::OK, "application/json", body),
         Err(error) => error_json(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
+}
+
+/// The answer to who sends more than is allowed.
+fn too_many(wait: Duration) -> Response<Body> {
+    let text = "tandem relay: more than the allowed bytes a second, come again later";
+    let mut response = error_json(StatusCode::TOO_MANY_REQUESTS, text);
+    let seconds = HeaderValue::from(wait.as_secs() + 1);
+    response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    response
 }
 
 /// The answer to a request that is no batch; `whole` when its body has been read to the end.

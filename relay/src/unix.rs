@@ -7,12 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tandem_http::{Limits, Peer, serve_connection};
+use tandem_http::{Limits, Peer, serve_connection_express};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tracing::warn;
 
-use crate::service::Service;
+use crate::service::{Door, Service};
 
 /// After a failed accept.
 const RETRY_DELAY: Duration = Duration::from_millis(50);
@@ -53,10 +53,12 @@ pub(crate) async fn listen(
         match accepted {
             Ok((stream, _)) => {
                 let answering = service.clone();
-                let handler = move |request, _peer| answering.clone().answer(request);
+                let handler = move |request, peer| answering.clone().answer(request, peer);
                 let (limits, ending) = (limits.clone(), ending.clone());
+                let service = service.clone();
                 tokio::spawn(async move {
-                    serve_connection(stream, peer, handler, &limits, ending).await;
+                    let door = Door(service);
+                    serve_connection_express(stream, peer, handler, door, &limits, ending).await;
                     drop(place);
                 });
             }

@@ -50,6 +50,16 @@ pub(crate) fn verdict(status: StatusCode, body: &[u8]) -> Verdict {
     }
 }
 
+/// Whether a batch that was answered so may be applied all the same, later: InfluxDB answers 500 `timeout` and
+/// goes on writing, and a proxy that answers 502 or 504 knows nothing of what lies behind it.
+pub(crate) fn may_come_late(status: StatusCode, body: &[u8]) -> bool {
+    match status.as_u16() {
+        502 | 504 => true,
+        500 => contains(body, b"timeout"),
+        _ => false,
+    }
+}
+
 fn contains(body: &[u8], text: &[u8]) -> bool {
     body.windows(text.len()).any(|window| window == text)
 }
@@ -57,6 +67,20 @@ fn contains(body: &[u8], text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_timeout_that_was_answered_may_come_late() {
+        for (status, body, want) in [
+            (500, r#"{"error":"timeout"}"#, true),
+            (500, r#"{"error":"engine is closed"}"#, false),
+            (502, "", true),
+            (503, r#"{"error":"timeout"}"#, false),
+            (504, "", true),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(may_come_late(status, body.as_bytes()), want, "{status}");
+        }
+    }
 
     #[test]
     fn status_and_body_decide() {

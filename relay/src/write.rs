@@ -1,7 +1,13 @@
 //! A batch on its way to all backends at once, and what its client is told.
+//!
+//! While all are well this happens in one task: both writes are polled by whoever took the request, so that
+//! nothing has to be woken between client and backends. Only what outlives the request gets a task.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::task::Poll;
 
 use tandem_http::{
     Answer, Body, HeaderName, HeaderValue, Response, StatusCode, empty, error_json, header,
@@ -25,14 +31,20 @@ impl Service {
     /// it at one backend only.
     pub(crate) async fn relay(self: &Arc<Self>, batch: Batch, level: Level) -> Response<Body> {
         let service = self.clone();
-        let fan_out = tokio::spawn(async move { service.fan_out(Arc::new(batch), level).await });
+        let busy = self.busy.subscribe();
+        let fan_out = tokio::spawn(async move {
+            let response = service.relay_joined(batch, level).await;
+            drop(busy);
+            response
+        });
         match fan_out.await {
             Ok(response) => response,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
 
-    async fn fan_out(&self, batch: Arc<Batch>, level: Level) -> Response<Body> {
+    /// The same in the task of the caller, which must not drop it before it ends.
+    pub(crate) async fn fan_out(&self, batch: Arc<Batch>, level: Level) -> Response<Body> {
         self.received_bytes
             .fetch_add(batch.bytes(), Ordering::Relaxed);
         let mut tried = self.try_all(&batch).await;
@@ -94,22 +106,15 @@ impl Service {
             };
             copies.iter().map(queue_up).collect()
         };
-        let tasks: Vec<_> = copies
-            .into_iter()
-            .zip(places)
-            .map(|((backend, copy), place)| {
-                let task = tokio::spawn(backend.clone().write(copy.clone(), place));
-                (backend.clone(), copy, task)
-            })
-            .collect();
-        let mut tried = Vec::with_capacity(tasks.len());
-        for (backend, copy, task) in tasks {
-            match task.await {
-                Ok(attempt) => tried.push((backend, copy, attempt)),
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            }
+        let mut writes = Vec::with_capacity(copies.len());
+        let mut whose = Vec::with_capacity(copies.len());
+        for ((backend, copy), place) in copies.into_iter().zip(places) {
+            writes.push(backend.clone().write(copy.clone(), place));
+            whose.push((backend.clone(), copy));
         }
-        tried
+        let attempts = together(writes).await;
+        let tried = whose.into_iter().zip(attempts);
+        tried.map(|((backend, copy), attempt)| (backend, copy, attempt)).collect()
     }
 
     /// Does with each copy what was decided. Gives what could not be kept, and why.
@@ -129,12 +134,12 @@ impl Service {
                     }
                     backend.let_go(copy);
                     if outcome == Outcome::Dead && decision.bury_dead {
-                        backend.bury(&copy.head, copy.body.clone(), &text).await;
+                        backend.bury_or_count(&copy.head, copy.body.clone(), &text).await;
                     }
                 }
                 Attempt::Partial(answer) if decision.bury_partial => {
                     let reason = format!("in part refused: {}", words(answer));
-                    backend.bury(&copy.head, copy.body.clone(), &reason).await;
+                    backend.bury_or_count(&copy.head, copy.body.clone(), &reason).await;
                 }
                 Attempt::Hinted(hinted) if decision.cancel_hints => {
                     backend.cancel_hint(hinted).await;
@@ -145,6 +150,26 @@ impl Service {
         }
         lost
     }
+}
+
+/// Runs all of them in this task, and gives what came out in their order.
+async fn together<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut running: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
+    let mut ended: Vec<Option<F::Output>> = running.iter().map(|_| None).collect();
+    poll_fn(|cx| {
+        let mut left = 0;
+        for (future, ended) in running.iter_mut().zip(&mut ended) {
+            if ended.is_none() {
+                match future.as_mut().poll(cx) {
+                    Poll::Ready(output) => *ended = Some(output),
+                    Poll::Pending => left += 1,
+                }
+            }
+        }
+        if left == 0 { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    ended.into_iter().flatten().collect()
 }
 
 /// What a backend said, in one line.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tandem_http::{Listener, ServerTls, ServerTlsConfig};
 use tandem_relay::{BackendConfig, Relay};
 use tandem_vfs::{RealFs, SystemClock};
@@ -56,6 +56,36 @@ fn settings(
     if let Some(policy) = &section.default_retention_policy {
         config.default_retention_policy.clone_from(policy);
     }
+    config.consistency_of_clients = match section.consistency_from_clients.as_deref() {
+        None | Some("ignore") => false,
+        Some("honour") => true,
+        Some(other) => {
+            bail!("[relay] consistency-from-clients is {other:?}; give ignore or honour")
+        }
+    };
+    config.client_bytes_per_s = section.client_bytes_per_s.map(|size| size.0);
+    config.database_bytes_per_s = section.database_bytes_per_s.map(|size| size.0);
+    if let Some(delay) = section.batch_delay {
+        config.join_delay = delay.0;
+    }
+    if let Some(size) = section.batch_bytes_max {
+        config.join_bytes_max = size.0;
+    }
+    let compare = &mut config.compare;
+    for (own, set) in [
+        (&mut compare.interval, section.compare_interval),
+        (&mut compare.window, section.compare_window),
+        (&mut compare.span, section.compare_span),
+        (&mut compare.settle, section.compare_settle),
+    ] {
+        if let Some(duration) = set {
+            *own = duration.0;
+        }
+    }
+    if compare.window.is_zero() {
+        bail!("[relay] compare-window is 0; give a duration, such as 10m");
+    }
+    compare.mend = section.compare_mend;
     config.unix_socket.clone_from(&section.unix_socket);
     for udp in &section.udp {
         config.udp.push(udp.config()?);
@@ -87,7 +117,8 @@ impl Running {
     }
 }
 
-fn tls(section: &RelaySection) -> anyhow::Result<Option<ServerTls>> {
+/// What its listener speaks TLS with, if it is to.
+pub(crate) fn tls(section: &RelaySection) -> anyhow::Result<Option<ServerTls>> {
     let Some(certificate) = &section.https_certificate else {
         return Ok(None);
     };

@@ -129,6 +129,44 @@ pub struct Answer {
     pub body: Payload,
 }
 
+/// An answer whose body may still be on its way. Dropped, it closes its connection.
+#[derive(Debug)]
+pub struct Streamed {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// What the body begins with.
+    pub begun: Payload,
+    /// `None` when that is all of it.
+    lent: Option<Lent>,
+}
+
+impl Streamed {
+    /// Whether [`Streamed::begun`] is all of the body.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.lent.is_none()
+    }
+
+    /// The next piece of the body; `None` at its end.
+    ///
+    /// # Errors
+    /// When the connection breaks before the end.
+    pub async fn piece(&mut self) -> io::Result<Option<Bytes>> {
+        let Some(lent) = &mut self.lent else {
+            return Ok(None);
+        };
+        let piece = lent.wire.piece().await?;
+        if piece.is_none()
+            && let Some(lent) = self.lent.take()
+        {
+            lent.give_back();
+        }
+        Ok(piece)
+    }
+}
+
 /// Why a call has no answer.
 #[derive(Debug, Error)]
 pub enum ClientError {
@@ -254,6 +292,51 @@ impl Client {
             }
             result => result.map_err(|failed| failed.error),
         }
+    }
+
+    /// As [`Client::send`], but a body longer than `begun_bytes_max` is not waited for: the rest is read piece
+    /// by piece. Nothing is sent twice.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn open(
+        &self,
+        url: &Url,
+        call: &Call,
+        begun_bytes_max: usize,
+    ) -> Result<Streamed, ClientError> {
+        let waited = call.timeout.unwrap_or(self.config.request_timeout);
+        let authority = url.authority();
+        let mut is_under_way = false;
+        let asking = async {
+            let asked = self.ask(url, &authority, call, Reuse::Allowed, &mut is_under_way);
+            let (mut lent, status, headers) = asked.await.map_err(|failed| failed.error)?;
+            let mut begun = Payload::default();
+            let mut is_whole = false;
+            while !is_whole && begun.len() < begun_bytes_max {
+                let piece = lent.wire.piece().await;
+                match piece.map_err(|error| ClientError::Answer {
+                    authority: authority.clone(),
+                    status,
+                    source: BodyError::Broken(error),
+                })? {
+                    Some(piece) => begun.push(piece),
+                    None => is_whole = true,
+                }
+            }
+            let mut lent = Some(lent);
+            if is_whole && let Some(lent) = lent.take() {
+                lent.give_back();
+            }
+            Ok(Streamed {
+                status,
+                headers,
+                begun,
+                lent,
+            })
+        };
+        let asked = tokio::time::timeout(waited, asking).await;
+        asked.unwrap_or_else(|_| Err(out_of_time(&authority, waited, is_under_way)))
     }
 
     async fn attempt(

@@ -155,18 +155,14 @@ pub fn error_json(status: StatusCode, text: &str) -> Response<Body> {
 
 /// `text` as a header value of at most `bytes_max` bytes; `None` if it cannot be one.
 ///
-/// Line ends become spaces, as Go's `net/http` does.
+/// Line ends become spaces, as Go's `net/http` does; so do other control characters, which no header may hold.
 #[must_use]
 pub fn header_text(text: &str, bytes_max: usize) -> Option<HeaderValue> {
     let cut = &text.as_bytes()[..text.len().min(bytes_max)];
     let line: Vec<u8> = cut
         .iter()
         .map(|&byte| {
-            if matches!(byte, b'\n' | b'\r') {
-                b' '
-            } else {
-                byte
-            }
+            if byte.is_ascii_control() { b' ' } else { byte }
         })
         .collect();
     HeaderValue::from_bytes(line.trim_ascii()).ok()
@@ -197,6 +193,8 @@ mod tests {
         );
         let response = error_json(StatusCode::BAD_REQUEST, "a\nb");
         assert_eq!(response.headers()[X_INFLUXDB_ERROR], "a b");
+        let response = error_json(StatusCode::BAD_REQUEST, "a\0\x1fb");
+        assert_eq!(response.headers()[X_INFLUXDB_ERROR], "a  b");
         let response = error_json(StatusCode::UNAUTHORIZED, "authorization failed");
         assert!(!response.headers().contains_key(X_INFLUXDB_ERROR));
     }

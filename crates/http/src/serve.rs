@@ -302,6 +302,7 @@ async fn connection<I, H, F, E>(
         .serve_connection(io, service);
     let mut serving = std::pin::pin!(serving);
     let ended = tokio::select! {
+        biased;
         ended = serving.as_mut() => ended,
         () = seat.evicted() => {
             debug!(peer = %peer.0, "an idle connection made room for another");

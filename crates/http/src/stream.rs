@@ -1,4 +1,4 @@
-//! A body written by a blocking thread while it is sent.
+//! A body written by a blocking thread, or by a task, while it is sent.
 //!
 //! A bounded channel lies between the two: a slow reader slows the writer down, one that has gone or
 //! stalled ends it. What was not finished on purpose is cut off without the final chunk, so that
@@ -34,7 +34,7 @@ enum Piece {
     End,
 }
 
-/// The side that writes; used from a thread that may block, never from within the event loop.
+/// The side that writes; used from a thread that may block, or with [`StreamWriter::push`] from a task.
 #[derive(Debug)]
 pub struct StreamWriter {
     pieces: mpsc::Sender<Piece>,
@@ -100,6 +100,33 @@ impl StreamWriter {
     /// [`Gone`] when nobody reads any more.
     pub fn finish(self) -> Result<(), Gone> {
         self.send(Piece::End)
+    }
+
+    /// As [`StreamWriter::write`], for who must not block.
+    ///
+    /// # Errors
+    /// [`Gone`] when nobody reads any more, or took nothing for too long.
+    pub async fn push(&self, piece: Bytes) -> Result<(), Gone> {
+        if piece.is_empty() {
+            return Ok(());
+        }
+        self.push_piece(Piece::Data(piece)).await
+    }
+
+    /// As [`StreamWriter::finish`], for who must not block.
+    ///
+    /// # Errors
+    /// [`Gone`] when nobody reads any more.
+    pub async fn end(self) -> Result<(), Gone> {
+        self.push_piece(Piece::End).await
+    }
+
+    async fn push_piece(&self, piece: Piece) -> Result<(), Gone> {
+        let sent = self.pieces.send_timeout(piece, self.stall_max).await;
+        sent.map_err(|_| {
+            self.gone.store(true, Ordering::Relaxed);
+            Gone
+        })
     }
 
     fn send(&self, piece: Piece) -> Result<(), Gone> {

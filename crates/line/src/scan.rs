@@ -2,9 +2,12 @@
 //!
 //! Two things: where a time has to be put in, because every store must give a line the same time;
 //! and which lanes the body touches, because two bodies that touch the same series must reach a
-//! store in order. A lane is a group of series: series are dealt to [`LANES`] lanes by a hash that
-//! knows neither order of tags nor escapes, so that every spelling of a series is in one lane.
+//! store in order. A lane is a group of series: those of one host, where a series has the tag `host`, as all
+//! that agents send have; so what one host sends is in one lane, and the bodies of other hosts need not wait
+//! for it. Series without that tag are dealt to the [`LANES`] lanes by a hash of the whole key that knows
+//! neither order of tags nor escapes. Every spelling of a series is in one lane.
 
+use memchr::memmem::Finder;
 use memchr::{memchr, memchr2, memrchr3};
 
 use crate::key::key_end;
@@ -30,12 +33,13 @@ pub struct Scan {
 pub fn scan(body: &[u8]) -> Scan {
     let plain = memchr2(b'"', b'\\', body).is_none();
     let mut found = Scan::default();
+    let mut hosts = Hosts::new();
     let mut lines = lines(body);
     while let Some(range) = lines.next_range() {
         let line = &body[range.start..range.end];
         found.lines += 1;
         let key_len = key_end(line);
-        found.lanes |= 1 << lane(&line[..key_len.unwrap_or(line.len())]);
+        found.lanes |= hosts.lane_bit(&line[..key_len.unwrap_or(line.len())], plain);
         let Some(key_len) = key_len else { continue };
         let rest = &line[key_len..];
         if if plain {
@@ -49,7 +53,88 @@ pub fn scan(body: &[u8]) -> Scan {
     found
 }
 
-/// The lane of a key, below [`LANES`].
+/// What stands before the value of the tag `host`.
+const HOST: &[u8] = b",host=";
+
+/// Finds lanes line by line; lines that follow one another mostly look alike.
+struct Hosts<'a> {
+    finder: Finder<'static>,
+    /// Where the last line had its host.
+    at: usize,
+    last: &'a [u8],
+    last_bit: u64,
+}
+
+impl<'a> Hosts<'a> {
+    fn new() -> Self {
+        Self {
+            finder: Finder::new(HOST),
+            at: 0,
+            last: &[],
+            last_bit: 0,
+        }
+    }
+
+    /// The lane of a key, as a mask; `plain` when no backslash is in it.
+    fn lane_bit(&mut self, key: &'a [u8], plain: bool) -> u64 {
+        let guess = key.get(self.at..).unwrap_or_default();
+        // What stands there may be inside of a value only behind a backslash.
+        let at = if plain && guess.starts_with(HOST) {
+            Some(self.at)
+        } else {
+            host_at(&self.finder, key)
+        };
+        let Some(at) = at else {
+            return 1 << lane(key);
+        };
+        self.at = at;
+        let value = key.get(at + HOST.len()..).unwrap_or_default();
+        let value = &value[..value_len(value)];
+        if self.last_bit == 0 || value != self.last {
+            self.last = value;
+            self.last_bit = 1 << lane_of_host(value);
+        }
+        self.last_bit
+    }
+}
+
+/// Where the tag `host` begins, if there is one.
+fn host_at(finder: &Finder<'_>, key: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let at = from + finder.find(key.get(from..)?)?;
+        // Behind a backslash the comma belongs to a name or a value.
+        if at > 0 && key.get(at - 1) != Some(&b'\\') {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+}
+
+/// How far a tag's value goes: to the first comma that no backslash stands before.
+fn value_len(value: &[u8]) -> usize {
+    let mut from = 0;
+    while let Some(offset) = memchr(b',', value.get(from..).unwrap_or_default()) {
+        let at = from + offset;
+        if at == 0 || value.get(at - 1) != Some(&b'\\') {
+            return at;
+        }
+        from = at + 1;
+    }
+    value.len()
+}
+
+/// FNV-1a of a host's name without backslashes, folded to a lane.
+fn lane_of_host(value: &[u8]) -> u32 {
+    let spelled = value.iter().filter(|byte| **byte != b'\\');
+    let hash = spelled.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let mixed = (hash ^ (hash >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> (u64::BITS - LANES.ilog2())) as u32
+}
+
+/// The lane of a key without the tag, below [`LANES`].
 ///
 /// A sum over the bytes does not see their order, so it does not see the order of tags; a
 /// backslash adds nothing. That it takes anagrams for equal costs nothing but some concurrency.
@@ -151,6 +236,28 @@ mod tests {
         assert_eq!(lane.count_ones(), 1);
         assert_eq!(lanes("m\\=,cpu=0,host=a v=2 5"), lane);
         assert_eq!(lanes("m=,cpu=0,host=a v=1\nm=,host=a,cpu=0 w=1"), lane);
+    }
+
+    #[test]
+    fn what_one_host_sends_is_in_one_lane_and_only_a_real_tag_counts() {
+        let lanes = |body: &str| scan(body.as_bytes()).lanes;
+        let host = lanes("cpu,host=a\\,b v=1");
+        assert_eq!(host.count_ones(), 1);
+        for body in [
+            "mem,cpu=0,host=a\\,b,zone=x v=1 5",
+            "mem,zone=x,host=a\\,b v=1",
+            "cpu,host=a\\,b v=1\nmem,a=1,host=a\\,b v=2\ndisk,path=/,host=a\\,b v=3",
+        ] {
+            assert_eq!(lanes(body), host, "{body}");
+        }
+        // A value that looks like the tag is none: the rest of the key decides.
+        let odd = |rest: &str| lanes(&format!("m,x=\\,host=a{rest} v=1"));
+        assert!((0..64).any(|n| odd(&format!(",y={n}")) != odd("")));
+        assert_eq!(odd(",host=q"), lanes("n,host=q v=1"));
+        assert_eq!(
+            lanes("m,host=a v=1\nm,x=1 v=1").count_ones(),
+            lanes("m,host=a v=1").count_ones() + 1
+        );
     }
 
     #[test]

@@ -27,6 +27,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test [--install] [NAME…]   runs all tests, or the groups named: rust ui browser python influx
                              conformance; with --install, as root on Debian, brings the
                              packages that they use
+  bench rivals [--install] [--rounds N] [--quick] [--json]
+                             store, query and the whole chain, each row several times: medians and ratios
   bench store [--install] [--quick] [--alone] [--only ROW]… [--list]
   bench mixed [--quick]
                              measures a store beside its goals and beside influxd and

@@ -61,25 +61,6 @@ pub(crate) fn relay_sim(root: &Path, options: &[&str]) -> anyhow::Result<bool> {
     sim.run(root, options, &["--profile", "fast"])
 }
 
-/// Lives of the relay in simulated time.
-pub(crate) fn relay_sim(root: &Path, options: &[&str]) -> anyhow::Result<bool> {
-    let mut command = cargo();
-    command.args(["test", "--quiet", "--package", "tandem-relay"]);
-    command.args(["--test", "sim", "--", "--nocapture"]);
-    for pair in options.chunks(2) {
-        let (variable, value) = match pair {
-            ["--seeds", count] => ("TANDEM_TEST_SIM_SEEDS", count),
-            ["--seed", seed] => ("TANDEM_TEST_SEED", seed),
-            other => bail!("unknown options: {other:?}; there are --seeds N and --seed S"),
-        };
-        value
-            .parse::<u64>()
-            .with_context(|| format!("{value}: not a number"))?;
-        command.env(variable, value);
-    }
-    run(&mut command, root)
-}
-
 /// How long the relay is away from an agent where nobody says.
 const OUTAGE_S: u64 = 120;
 

@@ -14,20 +14,26 @@ const ANSWER_BYTES_MAX: usize = 256 << 20;
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(300);
 
 /// See the module's head.
-pub(super) struct Server {
+pub(crate) struct Server {
     url: Url,
     client: Client,
 }
 
 impl Server {
     pub(super) fn new(url: &Url) -> Self {
+        let client = Client::new(ClientConfig {
+            request_timeout: ANSWER_TIME_MAX,
+            answer_bytes_max: ANSWER_BYTES_MAX,
+            ..ClientConfig::default()
+        });
+        Self::with(url, client)
+    }
+
+    /// One that is asked through a client that is there already.
+    pub(crate) fn with(url: &Url, client: Client) -> Self {
         Self {
             url: url.clone(),
-            client: Client::new(ClientConfig {
-                request_timeout: ANSWER_TIME_MAX,
-                answer_bytes_max: ANSWER_BYTES_MAX,
-                ..ClientConfig::default()
-            }),
+            client,
         }
     }
 

@@ -8,6 +8,7 @@
 //! Writing points that are there already changes nothing, so a repair can be broken off and run again.
 
 mod ask;
+mod digest;
 mod points;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,7 @@ use serde_json::Value as Json;
 use tandem_http::Url;
 use thiserror::Error;
 
-use self::ask::Server;
+pub(crate) use self::ask::Server;
 use self::points::{Kinds, Points};
 
 /// Lines of one write.
@@ -112,57 +113,65 @@ pub async fn repair(
     way: Way,
     tell: &mut (dyn FnMut(&Difference) + Send),
 ) -> Result<Findings, RepairError> {
-    let run = Run {
-        from: Server::new(from),
-        to: Server::new(to),
-        way,
-    };
+    let run = Run::new(Server::new(from), Server::new(to), way);
     let mut findings = Findings::default();
-    let databases = if extent.databases.is_empty() {
-        run.from.names("SHOW DATABASES").await?
-    } else {
-        extent.databases.clone()
-    };
-    for database in databases.iter().filter(|name| *name != "_internal") {
-        let statement = format!("SHOW RETENTION POLICIES ON {}", quoted(database));
-        for policy in run.from.names(&statement).await? {
-            let wanted = extent.retention_policy.as_deref();
-            if wanted.is_some_and(|wanted| !wanted.is_empty() && wanted != policy) {
-                continue;
-            }
-            let statement = format!("SHOW MEASUREMENTS ON {}", quoted(database));
-            for measurement in run.from.names(&statement).await? {
-                let place = Place {
-                    database,
-                    policy: &policy,
-                    measurement: &measurement,
-                };
-                run.measurement(&place, extent, &mut findings, tell).await?;
-            }
-        }
+    for place in run.from.places(extent).await? {
+        run.measurement(&place, extent, &mut findings, tell).await?;
     }
     Ok(findings)
 }
 
 /// A measurement in a retention policy.
-struct Place<'a> {
-    database: &'a str,
-    policy: &'a str,
-    measurement: &'a str,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) database: String,
+    pub(crate) policy: String,
+    pub(crate) measurement: String,
 }
 
-impl Place<'_> {
+impl Place {
     fn source(&self) -> String {
         format!(
             "{}.{}.{}",
-            quoted(self.database),
-            quoted(self.policy),
-            quoted(self.measurement)
+            quoted(&self.database),
+            quoted(&self.policy),
+            quoted(&self.measurement)
         )
     }
 }
 
-struct Run {
+impl Server {
+    /// The measurements of an extent, in every retention policy of their database.
+    pub(crate) async fn places(&self, extent: &Extent) -> Result<Vec<Place>, RepairError> {
+        let mut places = Vec::new();
+        let databases = if extent.databases.is_empty() {
+            self.names("SHOW DATABASES").await?
+        } else {
+            extent.databases.clone()
+        };
+        for database in databases.iter().filter(|name| *name != "_internal") {
+            let statement = format!("SHOW RETENTION POLICIES ON {}", quoted(database));
+            for policy in self.names(&statement).await? {
+                let wanted = extent.retention_policy.as_deref();
+                if wanted.is_some_and(|wanted| !wanted.is_empty() && wanted != policy) {
+                    continue;
+                }
+                let statement = format!("SHOW MEASUREMENTS ON {}", quoted(database));
+                for measurement in self.names(&statement).await? {
+                    places.push(Place {
+                        database: database.clone(),
+                        policy: policy.clone(),
+                        measurement,
+                    });
+                }
+            }
+        }
+        Ok(places)
+    }
+}
+
+/// Two servers, of which one is compared with the other.
+pub(crate) struct Run {
     from: Server,
     to: Server,
     way: Way,
@@ -172,9 +181,37 @@ struct Run {
 type Counts = BTreeMap<i64, BTreeMap<String, u64>>;
 
 impl Run {
+    pub(crate) const fn new(from: Server, to: Server, way: Way) -> Self {
+        Self { from, to, way }
+    }
+
+    /// Compares one window point by point, and mends it if the way says so.
+    pub(crate) async fn one_window(
+        &self,
+        place: &Place,
+        range: Range<i64>,
+    ) -> Result<Findings, RepairError> {
+        let kinds = self.kinds(place).await?;
+        let mut findings = Findings::default();
+        self.window(place, range, &kinds, &mut findings, &mut |_| {})
+            .await?;
+        Ok(findings)
+    }
+
+    async fn kinds(&self, place: &Place) -> Result<Kinds, RepairError> {
+        let statement = format!(
+            "SHOW FIELD KEYS ON {} FROM {}.{}",
+            quoted(&place.database),
+            quoted(&place.policy),
+            quoted(&place.measurement)
+        );
+        let series = self.from.series(&place.database, &statement).await?;
+        Ok(Kinds::of(&series))
+    }
+
     async fn measurement(
         &self,
-        place: &Place<'_>,
+        place: &Place,
         extent: &Extent,
         findings: &mut Findings,
         tell: &mut (dyn FnMut(&Difference) + Send),
@@ -182,13 +219,7 @@ impl Run {
         let Some(range) = self.range(place, extent).await? else {
             return Ok(());
         };
-        let statement = format!(
-            "SHOW FIELD KEYS ON {} FROM {}.{}",
-            quoted(place.database),
-            quoted(place.policy),
-            quoted(place.measurement)
-        );
-        let kinds = Kinds::of(&self.from.series(place.database, &statement).await?);
+        let kinds = self.kinds(place).await?;
         let ours = self.counts(&self.from, place, &range).await?;
         let theirs = self.counts(&self.to, place, &range).await?;
         let windows: BTreeSet<i64> = ours.keys().chain(theirs.keys()).copied().collect();
@@ -222,7 +253,7 @@ impl Run {
     /// From the first point on either side to behind the last, within what is asked for.
     async fn range(
         &self,
-        place: &Place<'_>,
+        place: &Place,
         extent: &Extent,
     ) -> Result<Option<Range<i64>>, RepairError> {
         let mut found: Option<Range<i64>> = None;
@@ -232,7 +263,7 @@ impl Run {
                     "SELECT * FROM {} ORDER BY time {order} LIMIT 1",
                     place.source()
                 );
-                let series = server.series(place.database, &text).await?;
+                let series = server.series(&place.database, &text).await?;
                 let Some(time) = series
                     .first()
                     .and_then(|series| series["values"][0][0].as_i64())
@@ -258,7 +289,7 @@ impl Run {
     async fn counts(
         &self,
         server: &Server,
-        place: &Place<'_>,
+        place: &Place,
         range: &Range<i64>,
     ) -> Result<Counts, RepairError> {
         let text = format!(
@@ -269,7 +300,7 @@ impl Run {
             window_ns(self.way.window)
         );
         let mut counts = Counts::new();
-        for series in server.series(place.database, &text).await? {
+        for series in server.series(&place.database, &text).await? {
             let columns = series["columns"].as_array().cloned().unwrap_or_default();
             for row in series["values"].as_array().into_iter().flatten() {
                 let Some(time) = row[0].as_i64() else {
@@ -289,7 +320,7 @@ impl Run {
 
     async fn window(
         &self,
-        place: &Place<'_>,
+        place: &Place,
         range: Range<i64>,
         kinds: &Kinds,
         findings: &mut Findings,
@@ -301,17 +332,17 @@ impl Run {
             range.start,
             range.end
         );
-        let ours = Points::of(&self.from.series(place.database, &text).await?);
-        let theirs = Points::of(&self.to.series(place.database, &text).await?);
-        let lines = ours.lines_lacking_in(&theirs, place.measurement, kinds);
+        let ours = Points::of(&self.from.series(&place.database, &text).await?);
+        let theirs = Points::of(&self.to.series(&place.database, &text).await?);
+        let lines = ours.lines_lacking_in(&theirs, &place.measurement, kinds);
         let surplus = theirs.count_beyond(&ours);
         if lines.is_empty() && surplus == 0 {
             return Ok(());
         }
         let difference = Difference {
-            database: place.database.to_owned(),
-            retention_policy: place.policy.to_owned(),
-            measurement: place.measurement.to_owned(),
+            database: place.database.clone(),
+            retention_policy: place.policy.clone(),
+            measurement: place.measurement.clone(),
             range_ns: range,
             lacking: lines.len() as u64,
             surplus,
@@ -321,7 +352,7 @@ impl Run {
         if self.way.mend {
             for chunk in lines.chunks(LINES_MAX) {
                 self.to
-                    .write(place.database, place.policy, chunk.concat())
+                    .write(&place.database, &place.policy, chunk.concat())
                     .await?;
                 findings.copied += chunk.len() as u64;
             }

@@ -24,6 +24,7 @@ async fn a_level_of_consistency_says_how_many_must_have_confirmed() {
     );
     let relay = Running::start(dir.path(), &[&a, &b, &c], |config| {
         config.write_timeout = Duration::from_millis(100);
+        config.consistency_of_clients = true;
     })
     .await;
     for level in ["any", "one", "quorum", "all", "ALL", ""] {
@@ -57,6 +58,74 @@ async fn a_level_of_consistency_says_how_many_must_have_confirmed() {
     relay.stop().await;
 }
 
+/// InfluxDB's shell asks for `all` without being told to, and InfluxDB does nothing with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_consistency_of_an_influxdb_client_is_taken_and_ours_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, mut b) = (Fake::start().await, Fake::start().await);
+    let relay = Running::start(dir.path(), &[&a, &b], |_| {}).await;
+    b.down().await;
+    assert_eq!(ask(&relay, "all", 1).await, 204);
+    assert_eq!(ask(&relay, "most", 1).await, 400);
+    let own = |level: &'static str| {
+        let mut call = Call::post("/write?db=d&consistency=any", vec!["m v=2 1".into()], true);
+        let value = tandem_http::HeaderValue::from_static(level);
+        call.headers.insert("tandem-consistency", value);
+        relay.send(call)
+    };
+    assert_eq!(own("all").await.status, 503);
+    assert_eq!(own("quorum").await.status, 503);
+    assert_eq!(own("one").await.status, 204);
+    assert_eq!(own("most").await.status, 400);
+    b.up().await;
+    relay.is_live(1).await;
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_too_much_is_told_when_to_come_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let a = Fake::start().await;
+    let relay = Running::start(dir.path(), &[&a], |config| {
+        config.database_bytes_per_s = Some(10);
+    })
+    .await;
+    let long = format!("m v=1 1{}", " ".repeat(100));
+    assert_eq!(relay.write(&long).await, 204);
+    let refused = relay.write_to("db=d", "m v=2 1").await;
+    assert_eq!(refused.status, 429);
+    let wait = refused.headers["retry-after"].to_str().unwrap();
+    assert!((5..12).contains(&wait.parse::<u64>().unwrap()), "{wait}");
+    assert_eq!(relay.write_to("db=other", "m v=2 1").await.status, 204);
+    assert_eq!(a.stored().len(), 2);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_writes_go_together_and_each_client_gets_its_own_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (Fake::start().await, Fake::start().await);
+    let relay = Running::start(dir.path(), &[&a, &b], |config| {
+        config.join_delay = Duration::from_millis(100);
+    })
+    .await;
+    let (one, other) = tokio::join!(relay.write("m v=1 1"), relay.write("n v=1 1"));
+    assert_eq!((one, other), (204, 204));
+    assert_eq!(a.stored_bodies().len(), 1, "one request for both");
+    let mut lines: Vec<_> = a.stored_bodies()[0].lines().map(str::to_owned).collect();
+    lines.sort();
+    assert_eq!(lines, ["m v=1 1", "n v=1 1"]);
+    assert_eq!(a.stored_bodies(), b.stored_bodies());
+    // One of them is bad: it alone is refused.
+    for fake in [&a, &b] {
+        fake.mode(Mode::RefuseText("bad"));
+    }
+    let (good, bad) = tokio::join!(relay.write("m v=2 1"), relay.write("bad v=1 1"));
+    assert_eq!((good, bad), (204, 400));
+    assert_eq!(a.stored_bodies()[1..], ["m v=2 1"]);
+    relay.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_wants_to_know_waits_for_a_slow_backend() {
     let dir = tempfile::tempdir().unwrap();
@@ -64,6 +133,7 @@ async fn a_client_that_wants_to_know_waits_for_a_slow_backend() {
     let relay = Running::start(dir.path(), &[&a, &b], |config| {
         config.hedge_delay = Duration::from_millis(10);
         config.write_timeout = SOON;
+        config.consistency_of_clients = true;
     })
     .await;
     b.mode(Mode::Hang);

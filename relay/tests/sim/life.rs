@@ -1,0 +1,231 @@
+//! The lives of a relay, one after the other, and what happens to it.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tandem_http::Url;
+use tandem_relay::{BackendConfig, Config, Relay};
+use tandem_testkit::{ManualClock, Rng, SimFs};
+use tokio::sync::oneshot;
+
+use crate::net::Net;
+use crate::store::{Mood, Stores};
+use crate::writer::{WRITERS, Writer, write_on};
+
+/// Things that happen in one world.
+const EVENTS: u64 = 8;
+/// Batches of each writer, at least.
+const BATCHES: u64 = 30;
+/// More than a write may be late.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(2_500);
+/// In the end everything is well, and this is enough.
+const DRAIN_MAX: Duration = Duration::from_secs(600);
+const HOUR_NS: u64 = 3_600_000_000_000;
+
+/// See the module's head.
+pub(crate) struct Life {
+    seed: u64,
+    rng: Rng,
+    pub(crate) stores: Stores,
+    net: Net,
+    fs: SimFs,
+    clock: Arc<ManualClock>,
+    writers: Vec<Arc<Mutex<Writer>>>,
+    pub(crate) starts: u64,
+}
+
+/// How a life ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Stop,
+    Kill,
+    PowerCut,
+    /// All is through.
+    Done,
+}
+
+impl Life {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let stores = Stores::new();
+        let writer = |index| Arc::new(Mutex::new(Writer::new(index, seed ^ (index as u64 + 7) << 32)));
+        Self {
+            seed,
+            net: Net::new(stores.clone(), rng.next_u64()),
+            fs: SimFs::new(rng.next_u64()),
+            clock: Arc::new(ManualClock::new(1_700_000_000_000_000_000)),
+            writers: (0..WRITERS).map(writer).collect(),
+            stores,
+            rng,
+            starts: 0,
+        }
+    }
+
+    /// Lives until everything is through; gives what the writers have done.
+    pub(crate) fn run(&mut self) -> Vec<Writer> {
+        let mut events = EVENTS;
+        loop {
+            self.starts += 1;
+            assert!(self.starts < 60, "seed {}: it does not come to an end", self.seed);
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .expect("a runtime");
+            let end = runtime.block_on(self.live(&mut events));
+            // Everything in memory is gone with it; what the stores have taken in is not.
+            drop(runtime);
+            self.stores.end(Duration::from_millis(self.rng.within(0..300)));
+            match end {
+                End::Done => break,
+                End::PowerCut => self.fs = self.fs.crash(self.rng.next_u64()),
+                End::Stop | End::Kill => {}
+            }
+            self.fs.set_capacity(None);
+            self.fs.calm();
+        }
+        let own = |writer: &Arc<Mutex<Writer>>| writer.lock().expect("no panic").clone();
+        self.writers.iter().map(own).collect()
+    }
+
+    async fn live(&mut self, events: &mut u64) -> End {
+        self.stores.begin();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopping = async {
+            let _ = stopped.await;
+        };
+        let vfs = Arc::new(self.fs.clone());
+        let started = Relay::start_unheard(self.config(), vfs, self.clock.clone(), stopping).await;
+        let relay = match started {
+            Ok(relay) => Arc::new(relay),
+            // The disk failed while it began.
+            Err(_) => return End::Kill,
+        };
+        let writing: Vec<_> = self
+            .writers
+            .iter()
+            .map(|writer| tokio::spawn(write_on(relay.clone(), writer.clone(), BATCHES)))
+            .collect();
+        while *events > 0 {
+            *events -= 1;
+            let wait = self.rng.within(1..400);
+            self.pass(Duration::from_millis(wait)).await;
+            if let Some(end) = self.event() {
+                match end {
+                    End::Stop => {
+                        for task in writing {
+                            task.abort();
+                            let _ = task.await;
+                        }
+                        let _ = stop.send(());
+                        // Connections hold the relay too: it ends with the runtime, unless it was let go.
+                        if let Some(relay) = Arc::into_inner(relay) {
+                            relay.stopped().await;
+                        }
+                    }
+                    _ => drop(stop),
+                }
+                return end;
+            }
+        }
+        self.mend();
+        let drained = tokio::time::timeout(DRAIN_MAX, async {
+            for task in writing {
+                task.await.expect("a writer");
+            }
+            loop {
+                let status = relay.status();
+                let dead: u64 = status.iter().map(|backend| backend.dead_batches).sum();
+                assert_eq!(dead, 0, "seed {}: {status:?}", self.seed);
+                let queued: u64 = status.iter().map(|backend| backend.queued_batches).sum();
+                if queued == 0 && self.stores.is_quiet() {
+                    break;
+                }
+                self.pass(Duration::from_millis(50)).await;
+            }
+        });
+        if drained.await.is_err() {
+            let status = relay.status();
+            let is_broken = status.iter().any(|backend| backend.refused_batches > 0);
+            // A log whose sync failed takes nothing until the relay is started anew.
+            assert!(is_broken, "seed {}: it never drains: {status:?}", self.seed);
+            return End::Kill;
+        }
+        End::Done
+    }
+
+    fn config(&self) -> Config {
+        let backend = |name: &str| {
+            let url = Url::parse(&format!("http://{name}:8086")).expect("a URL");
+            BackendConfig::new(name, url)
+        };
+        let mut config = Config::new(vec![backend("primary"), backend("backup")], "/sim-relay");
+        config.hedge_delay = Duration::from_millis(40);
+        config.write_timeout = WRITE_TIMEOUT;
+        config.connect_timeout = Duration::from_millis(500);
+        config.retry_delay_min = Duration::from_millis(10);
+        config.retry_delay_max = Duration::from_millis(500);
+        config.network = Some(Arc::new(self.net.clone()));
+        config.scatter_seed = Some(self.seed);
+        config
+    }
+
+    /// Both clocks go on.
+    async fn pass(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+        self.clock.advance(time);
+    }
+
+    fn event(&mut self) -> Option<End> {
+        let store = self.rng.below(2);
+        match self.rng.below(20) {
+            0 => self.stores.set_mood(store, Mood::Down),
+            1 => self.stores.set_mood(store, Mood::Silent),
+            2 | 3 => self.stores.set_mood(store, Mood::Slow),
+            4 => self.stores.set_mood(store, Mood::TimesOut),
+            5 => self.stores.set_mood(store, Mood::Breaks),
+            6 => self.stores.set_mood(store, Mood::Refuses(503, "engine is busy")),
+            7 => {
+                let text = "database not found: d";
+                self.stores.set_mood(store, Mood::Refuses(404, text));
+            }
+            8 => {
+                let text = "retention policy not found: x";
+                self.stores.set_mood(store, Mood::Refuses(500, text));
+            }
+            9 => self.stores.set_mood(store, Mood::Refuses(401, "authorization failed")),
+            10 => self.net.cut(store),
+            11 | 12 => {
+                self.stores.set_mood(0, Mood::Well);
+                self.stores.set_mood(1, Mood::Well);
+            }
+            13 => {
+                let room = self.rng.within(0..2_000);
+                self.fs.set_capacity(Some(self.fs.used_bytes() + room));
+            }
+            14 => self.fs.set_capacity(None),
+            15 => {
+                let kind = [io::ErrorKind::StorageFull, io::ErrorKind::Other][self.rng.below(2)];
+                self.fs.fail_after(self.rng.within(0..60), kind);
+            }
+            16 => {
+                let jump = self.rng.within(0..48 * HOUR_NS) as i64 - 24 * HOUR_NS as i64;
+                let now = tandem_vfs::Clock::now_ns(&*self.clock);
+                self.clock.set(now + jump);
+            }
+            17 => return Some(End::Stop),
+            18 => return Some(End::Kill),
+            _ => return Some(End::PowerCut),
+        }
+        None
+    }
+
+    fn mend(&mut self) {
+        for store in 0..2 {
+            self.stores.set_mood(store, Mood::Well);
+        }
+        self.fs.set_capacity(None);
+        self.fs.calm();
+    }
+}
