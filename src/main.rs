@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod config;
 mod files;
+mod handover;
 mod health;
 mod logging;
 mod memory;
@@ -32,11 +33,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     memory::use_small_pages();
     files::allow_many();
-    let cli = Cli::parse_from(shell::with_two_dashes(std::env::args()));
-    if let Some(Command::Agent(_)) = cli.command {
-        memory::commit_late();
-    }
-    match run(cli) {
+    let outcome = match handover::taken() {
+        Some(config) => run_agent(config).map(|()| true),
+        None => run(Cli::parse_from(arguments())),
+    };
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         // What was wrong has been told.
         Ok(false) => ExitCode::FAILURE,
@@ -45,6 +46,25 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn arguments() -> Vec<String> {
+    shell::with_two_dashes(std::env::args())
+}
+
+/// Runs an agent with the settings that were handed over.
+fn run_agent(config: Config) -> anyhow::Result<()> {
+    logging::start(&config.log)?;
+    logging::make_panics_loud();
+    // It has threads of its own, and waits for signals here.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    let load = || Config::load(&Cli::try_parse_from(arguments())?);
+    let result = runtime.block_on(roles::agent::run(config, load));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
 }
 
 /// False: it worked, and the answer is no.
@@ -64,6 +84,11 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
     {
         logging::start_for_tool(&config.log)?;
         return commands::queue::run(tool, &config.data_dir()).map(|()| true);
+    }
+    if let Some(Command::Agent(args)) = &cli.command
+        && !(args.test || args.once)
+    {
+        handover::pass_on(&config);
     }
     logging::start(&config.log)?;
     logging::make_panics_loud();
@@ -92,7 +117,7 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
             Command::Store(_) => roles::store::run(config, &cli).await,
             Command::Relay(_) => roles::relay::run(config, &cli).await,
             Command::Agent(args) if args.once => roles::agent::once(&config).await,
-            Command::Agent(_) => roles::agent::run(config, &cli).await,
+            Command::Agent(_) => roles::agent::run(config, || Config::load(&cli)).await,
             Command::CheckConfig | Command::Tool(_) | Command::Shell(_) | Command::Health(_) => {
                 Ok(())
             }

@@ -3,9 +3,7 @@
 //! limit) says so.
 
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
 
 /// A store takes at least this much, however small the machine.
 const STORE_BYTES_MIN: u64 = 128 << 20;
@@ -18,23 +16,6 @@ const STORE_BYTES_MAX: u64 = 2 << 30;
 pub(crate) fn use_small_pages() {
     // Where the kernel has none of it, there is nothing to do.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
-}
-
-/// Has the allocator take memory from the kernel piece by piece: it touches 3 MiB less from the start, a third of what an
-/// agent has, and more calls of the kernel are no matter where little is allocated. It reads its settings before `main`
-/// begins, so that this program starts itself again with the setting, under the same process id; it comes back where
-/// that was done, or cannot be.
-pub(crate) fn commit_late() {
-    const SETTING: &str = "MIMALLOC_ARENA_EAGER_COMMIT";
-    let mut arguments = std::env::args_os();
-    let (Some(name), Ok(program)) = (arguments.next(), std::env::current_exe()) else {
-        return;
-    };
-    if std::env::var_os(SETTING).is_none() {
-        let mut again = Command::new(program);
-        // An error is all that comes back, and no harm.
-        let _ = again.arg0(name).args(arguments).env(SETTING, "0").exec();
-    }
 }
 
 /// The memory of each of `stores` stores in this process: together half of what there is, within

@@ -25,18 +25,23 @@ impl Signals {
     }
 
     /// Completes with the first signal that ends the run. At a SIGHUP the configuration is read
-    /// and checked, so that a mistake shows before the restart that makes it take effect.
-    pub(crate) async fn received(&mut self, cli: &Cli) {
-        self.received_or(cli, |_| {}).await;
+    /// and checked, so that a mistake shows before the restart that makes it take effect; `reload` exchanges what it
+    /// can when it is good.
+    pub(crate) async fn received_or(&mut self, cli: &Cli, reload: impl Fn(&Config)) {
+        self.received_with(|| Config::load(cli), reload).await;
     }
 
-    /// As [`Signals::received`], and has `reload` exchange what it can when a SIGHUP finds the configuration good.
-    pub(crate) async fn received_or(&mut self, cli: &Cli, reload: impl Fn(&Config)) {
+    /// The same for whoever reads the configuration in a way of its own.
+    pub(crate) async fn received_with(
+        &mut self,
+        load: impl Fn() -> anyhow::Result<Config>,
+        reload: impl Fn(&Config),
+    ) {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => break,
                 _ = self.terminate.recv() => break,
-                _ = self.hangup.recv() => match Config::load(cli) {
+                _ = self.hangup.recv() => match load() {
                     Ok(config) => {
                         reload(&config);
                         if let Err(error) = crate::logging::reload(&config.log) {

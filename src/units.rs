@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A duration in a configuration: a number with `ns`, `us`, `ms`, `s`, `m`, `h` or `d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(crate) struct DurationText(pub(crate) Duration);
 pub(crate) struct SizeText(pub(crate) u64);
 
 /// A password or key in a configuration. `Debug` masks it.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub(crate) struct SecretText(pub(crate) String);
 
@@ -88,6 +88,20 @@ impl<'de> Deserialize<'de> for DurationText {
         parse_duration(&text)
             .map(Self)
             .map_err(serde::de::Error::custom)
+    }
+}
+
+/// As it is read.
+impl Serialize for DurationText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{}ns", self.0.as_nanos()))
+    }
+}
+
+/// As it is read.
+impl Serialize for SizeText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tandem_agent::{
     CgroupOptions, Collectors, Config as Run, DockerOptions, Hostname, MemUsed, Sampling, Timing,
 };
@@ -16,7 +16,7 @@ use tandem_http::{ClientTls, ClientTlsConfig, Credentials, Secret, Url};
 use crate::units::{DurationText, SecretText, SizeText};
 
 /// `[agent]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct AgentSection {
     /// A configuration of Telegraf that stands before all of this.
@@ -71,7 +71,7 @@ struct Common {
 macro_rules! collector {
     ($name:ident { $($field:ident: $type:ty),* $(,)? }) => {
         /// One collector.
-        #[derive(Clone, Debug, Default, Deserialize)]
+        #[derive(Clone, Debug, Default, Deserialize, Serialize)]
         #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
         pub(crate) struct $name {
             enabled: Option<bool>,
@@ -144,7 +144,7 @@ collector!(CgroupSection {
 });
 
 /// What `used` of memory is.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum UsedText {
     /// All that is not available, as Telegraf has it since 1.36.
@@ -154,7 +154,7 @@ pub(crate) enum UsedText {
 }
 
 /// `[agent.collect]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct CollectSection {
     cpu: CpuSection,

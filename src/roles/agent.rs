@@ -8,10 +8,9 @@ use tandem_agent::{Agent, Budget, World, telegraf};
 use tandem_http::Url;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::Cli;
 use crate::config::Config;
 use crate::config::agent::AgentSection;
-use crate::notify::notify;
+use crate::notify::{notify, watchdog_interval};
 use crate::roles::relay;
 use crate::stop::Signals;
 
@@ -65,8 +64,28 @@ pub(crate) async fn once(whole: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Tells the service manager that `agent` gathers, again and again as long as it does.
+async fn watch(agent: &Agent) {
+    let Some(every) = watchdog_interval() else {
+        return std::future::pending().await;
+    };
+    let mut last = None;
+    loop {
+        tokio::time::sleep(every).await;
+        let turns = Some(agent.turns());
+        if turns != last {
+            notify("WATCHDOG=1");
+        }
+        last = turns;
+    }
+}
+
 /// `tandem agent`: SIGHUP takes the configuration anew, SIGUSR1 sends what waits.
-pub(crate) async fn run(whole: Config, cli: &Cli) -> anyhow::Result<()> {
+/// `load` reads the configuration.
+pub(crate) async fn run(
+    whole: Config,
+    load: impl Fn() -> anyhow::Result<Config>,
+) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let mut flush = signal(SignalKind::user_defined1()).context("listen for SIGUSR1")?;
     let config = from_config(&whole)?;
@@ -82,10 +101,12 @@ pub(crate) async fn run(whole: Config, cli: &Cli) -> anyhow::Result<()> {
         }
     };
     {
-        let mut ended = std::pin::pin!(signals.received_or(cli, reload));
+        let mut ended = std::pin::pin!(signals.received_with(load, reload));
+        let mut watching = std::pin::pin!(watch(&agent));
         loop {
             tokio::select! {
                 () = &mut ended => break,
+                () = &mut watching => {}
                 _ = flush.recv() => agent.flush(),
             }
         }
