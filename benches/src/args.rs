@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 pub(crate) const USAGE: &str =
-    "usage: tandem-benches store|query|mixed|relay|agent|inside|guard [OPTION]…
+    "usage: tandem-benches rivals|store|query|chain|mixed|relay|agent|inside|guard [OPTION]…
 
+  rivals         store, query and chain, all rows several times: medians beside goals and rivals
   store          ingest, bytes, opening and memory of a store, beside goals and rivals
   query          how long queries take, beside goals and rivals
+  chain          values a second through a relay into two stores
   mixed          small queries beside many that want everything
   relay          what a relay to two backends costs, beside a bare TCP tee
   agent          memory and time of an agent, of the host alone and with 100 containers
@@ -18,14 +20,18 @@ pub(crate) const USAGE: &str =
   --alone        not the rivals
   --tandem FILE  the program to measure [target/release/tandem]
   --work DIR     where loads, data directories and the report go [target/bench]
+  --rounds N     rivals: how often each row is measured [3]
+  --json         rivals, store, query, chain: the report on the terminal, not the table
   --bless        guard: commits to what was counted
   --list         names the rows and ends";
 
 /// The benchmarks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
+    Rivals,
     Store,
     Query,
+    Chain,
     Mixed,
     Relay,
     Agent,
@@ -41,6 +47,8 @@ pub(crate) struct Args {
     pub(crate) alone: bool,
     pub(crate) list: bool,
     pub(crate) bless: bool,
+    pub(crate) json: bool,
+    pub(crate) rounds: Option<usize>,
     /// Starts of row names; all rows when empty.
     pub(crate) only: Vec<String>,
     pub(crate) tandem: PathBuf,
@@ -52,8 +60,10 @@ impl Args {
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
         let mut rest = arguments.iter();
         let what = match rest.next().map(String::as_str) {
+            Some("rivals") => What::Rivals,
             Some("store") => What::Store,
             Some("query") => What::Query,
+            Some("chain") => What::Chain,
             Some("mixed") => What::Mixed,
             Some("relay") => What::Relay,
             Some("agent") => What::Agent,
@@ -68,6 +78,8 @@ impl Args {
             alone: false,
             list: false,
             bless: false,
+            json: false,
+            rounds: None,
             only: Vec::new(),
             tandem: PathBuf::from("target/release/tandem"),
             work: PathBuf::from("target/bench"),
@@ -81,6 +93,14 @@ impl Args {
                 "--quick" => args.quick = true,
                 "--alone" => args.alone = true,
                 "--list" => args.list = true,
+                "--json" => args.json = true,
+                "--rounds" => {
+                    let text = value()?;
+                    let rounds = text
+                        .parse()
+                        .map_err(|_| format!("--rounds {text}: not a number"))?;
+                    args.rounds = Some(rounds);
+                }
                 "--bless" => args.bless = true,
                 "--only" => args.only.push(value()?),
                 "--tandem" => args.tandem = value()?.into(),

@@ -10,6 +10,7 @@
 mod agent;
 mod args;
 mod bodies;
+mod chain;
 mod disk;
 mod generate;
 mod guard;
@@ -22,6 +23,7 @@ mod query;
 mod random;
 mod relay;
 mod report;
+mod rivals;
 mod servers;
 mod sink;
 mod store;
@@ -58,8 +60,10 @@ fn main() -> ExitCode {
         }
     };
     let done = match args.what {
+        What::Rivals => rivals::run(&args),
         What::Store => store::run(&args),
         What::Query => query::run(&args),
+        What::Chain => chain::run(&args),
         What::Mixed => mixed::run(&args),
         What::Relay => relay::run(&args),
         What::Agent => agent::run(&args),

@@ -20,7 +20,7 @@ use crate::bodies::Bodies;
 use crate::generate::Shape;
 use crate::http::Connection;
 use crate::load::load;
-use crate::report::{Figure, Goal, Row, Unit, machine, table, write_json};
+use crate::report::{Figure, Goal, Row, Unit, finish};
 use crate::servers::{DATABASE, Kind, start_tandem};
 use crate::store::remove;
 
@@ -69,12 +69,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let program = program.canonicalize()?;
     let rows = measure(args, &program, &dir.join("data"));
     remove(&dir)?;
-    let rows = rows?;
-    let (machine, text) = (machine(), table(&rows));
-    let report = args.work.join("mixed.json");
-    write_json(&report, &machine, &rows)?;
-    println!("\n{machine}\n\n{text}\nreport: {}", report.display());
-    Ok(())
+    finish(args, "mixed", &rows?)
 }
 
 fn measure(

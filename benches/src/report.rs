@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::{Value as Json, json};
+
+use crate::args::Args;
 
 /// What a figure counts; says how it is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     /// Values stored in a second of the server's CPU time, printed in millions.
     ValuesPerCpuSecond,
+    /// Values stored in a second, printed in millions.
+    ValuesPerSecond,
     BytesPerValue,
     Seconds,
     /// Printed in MiB.
@@ -27,6 +31,7 @@ impl Unit {
     const fn name(self) -> &'static str {
         match self {
             Self::ValuesPerCpuSecond => "M values/CPU-s",
+            Self::ValuesPerSecond => "M values/s",
             Self::BytesPerValue => "bytes/value",
             Self::Seconds => "s",
             Self::Bytes => "MiB",
@@ -38,7 +43,7 @@ impl Unit {
 
     fn print(self, value: f64) -> String {
         match self {
-            Self::ValuesPerCpuSecond => format!("{:.2}", value / 1e6),
+            Self::ValuesPerCpuSecond | Self::ValuesPerSecond => format!("{:.2}", value / 1e6),
             Self::BytesPerValue => format!("{value:.3}"),
             Self::Seconds => format!("{value:.2}"),
             Self::Percent => format!("{value:.2}"),
@@ -113,6 +118,35 @@ impl Row {
         }
     }
 
+    /// How many times better ours is than the server's; "better" is more where the goal is at least
+    /// something or the unit is a rate.
+    fn ratio(&self, server: &str) -> Option<f64> {
+        let (Some(Ok(ours)), Some(Ok(theirs))) =
+            (self.figures.get("tandem"), self.figures.get(server))
+        else {
+            return None;
+        };
+        let more_is_better = matches!(
+            self.unit,
+            Unit::ValuesPerCpuSecond | Unit::ValuesPerSecond | Unit::MegabytesPerCpuSecond
+        );
+        Some(if more_is_better {
+            ours.value / theirs.value
+        } else {
+            theirs.value / ours.value
+        })
+    }
+
+    /// A rival's figure, and how many times better ours is.
+    fn rival_cell(&self, server: &str) -> String {
+        let cell = self.cell(server);
+        match self.ratio(server) {
+            Some(ratio) if ratio >= 10.0 => format!("{cell} ({ratio:.0}×)"),
+            Some(ratio) => format!("{cell} ({ratio:.1}×)"),
+            None => cell,
+        }
+    }
+
     /// Whether the goal is met, or how much of it.
     fn verdict(&self) -> String {
         let Some(Ok(figure)) = self.figures.get("tandem") else {
@@ -144,7 +178,9 @@ pub(crate) fn table(rows: &[Row]) -> String {
             .goal
             .value()
             .map_or_else(|| "–".into(), |goal| row.unit.print(goal));
-        let [ours, influxd, victoria] = SERVERS.map(|server| row.cell(server));
+        let [ours, rivals @ ..] = SERVERS;
+        let ours = row.cell(ours);
+        let [influxd, victoria] = rivals.map(|server| row.rival_cell(server));
         lines.push([
             row.name.into(),
             row.what.into(),
@@ -174,6 +210,25 @@ pub(crate) fn table(rows: &[Row]) -> String {
         }
     }
     text
+}
+
+/// Writes the report to `NAME.json` in the work directory and prints the table, or the report where JSON is
+/// asked for. An error when a figure could not be measured.
+pub(crate) fn finish(args: &Args, name: &str, rows: &[Row]) -> anyhow::Result<()> {
+    let machine = machine();
+    let path = args.work.join(format!("{name}.json"));
+    write_json(&path, &machine, rows)?;
+    if args.json {
+        print!("{}", std::fs::read_to_string(&path)?);
+    } else {
+        println!("\n{machine}\n\n{}\nreport: {}", table(rows), path.display());
+    }
+    let mut figures = rows.iter().flat_map(|row| row.figures.values());
+    ensure!(
+        figures.all(Result::is_ok),
+        "some figures could not be measured"
+    );
+    Ok(())
 }
 
 /// Writes the rows with their details and what the machine is.

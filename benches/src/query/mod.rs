@@ -19,7 +19,7 @@ use crate::bodies::Bodies;
 use crate::generate::{Numbers, START_NS, Shape};
 use crate::http::Connection;
 use crate::load::load;
-use crate::report::{Figure, Row, Unit, machine, table, write_json};
+use crate::report::{Figure, Row, Unit, finish};
 use crate::servers::{DATABASE, Kind, Server, kinds};
 use crate::store::remove;
 
@@ -52,6 +52,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         PLANS.iter().any(|plan| args.wants(plan.name)),
         "no row's name starts so; --list names them"
     );
+    finish(args, "query", &measure(args)?)
+}
+
+/// The rows that are asked for.
+pub(crate) fn measure(args: &Args) -> anyhow::Result<Vec<Row>> {
+    if !PLANS.iter().any(|plan| args.wants(plan.name)) {
+        return Ok(Vec::new());
+    }
     ensure!(
         args.tandem.is_file(),
         "{} is not there: cargo build --release",
@@ -89,16 +97,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         ready.server.process.stop()?;
     }
     remove(&run_dir)?;
-    let (machine, text) = (machine(), table(&rows));
-    let report = args.work.join("query.json");
-    write_json(&report, &machine, &rows)?;
-    println!("\n{machine}\n\n{text}\nreport: {}", report.display());
-    let failed = rows
-        .iter()
-        .flat_map(|row| row.figures.values())
-        .filter(|figure| figure.is_err());
-    ensure!(failed.count() == 0, "some figures could not be measured");
-    Ok(())
+    Ok(rows)
 }
 
 fn row(plan: &Plan, servers: &[Ready], hours: i64) -> Row {

@@ -19,7 +19,7 @@ use anyhow::{Context, ensure};
 use crate::args::Args;
 use crate::bodies::Bodies;
 use crate::generate::Shape;
-use crate::report::{Figure, Goal, Row, Unit, machine, table, write_json};
+use crate::report::{Figure, Goal, Row, Unit, finish};
 use crate::servers::{Kind, kinds};
 
 /// A row before it is measured.
@@ -73,17 +73,28 @@ impl Bench<'_> {
 
 /// Measures what is asked for, prints it and writes the report.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let plans: Vec<Plan> = [ingest::PLANS, bytes::PLANS, open::PLANS, memory::PLANS].concat();
     if args.list {
-        plans
-            .iter()
-            .for_each(|plan| println!("{:<18} {}", plan.name, plan.what));
+        plans().for_each(|plan| println!("{:<22} {}", plan.name, plan.what));
         return Ok(());
     }
     ensure!(
-        plans.iter().any(|plan| args.wants(plan.name)),
+        plans().any(|plan| args.wants(plan.name)),
         "no row's name starts so; --list names them"
     );
+    finish(args, "store", &measure(args)?)
+}
+
+fn plans() -> impl Iterator<Item = &'static Plan> {
+    [ingest::PLANS, bytes::PLANS, open::PLANS, memory::PLANS]
+        .into_iter()
+        .flatten()
+}
+
+/// The rows that are asked for.
+pub(crate) fn measure(args: &Args) -> anyhow::Result<Vec<Row>> {
+    if !plans().any(|plan| args.wants(plan.name)) {
+        return Ok(Vec::new());
+    }
     ensure!(
         args.tandem.is_file(),
         "{} is not there: cargo build --release",
@@ -100,22 +111,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let program = bench.run_dir.join("tandem");
     fs::copy(&args.tandem, &program).with_context(|| format!("copy {}", args.tandem.display()))?;
     let kinds = kinds(args, program.canonicalize()?);
-    let rows: Vec<Row> = plans
-        .iter()
+    let rows: Vec<Row> = plans()
         .filter(|plan| args.wants(plan.name))
         .map(|plan| bench.row(plan, &kinds))
         .collect();
     remove(&bench.run_dir)?;
-    let (machine, text) = (machine(), table(&rows));
-    let report = args.work.join("store.json");
-    write_json(&report, &machine, &rows)?;
-    println!("\n{machine}\n\n{text}\nreport: {}", report.display());
-    let failed = rows
-        .iter()
-        .flat_map(|row| row.figures.values())
-        .filter(|figure| figure.is_err());
-    ensure!(failed.count() == 0, "some figures could not be measured");
-    Ok(())
+    Ok(rows)
 }
 
 impl Bench<'_> {
