@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tandem_agent::{Agent, World};
-use tandem_http::Url;
+use tandem_http::{ClientTls, ClientTlsConfig, Listener, Url};
 use tandem_relay::BackendConfig;
 
 use crate::cli::Cli;
@@ -31,9 +31,14 @@ const RELAY_STOP_MAX: Duration = Duration::from_secs(3);
 
 /// Runs until a signal comes.
 pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
-    if config.store.https_enabled || config.backup.https_enabled {
+    let client_ca = [
+        config.store.https_client_ca.is_some(),
+        config.backup.https_client_ca.is_some(),
+        config.relay.https_client_ca.is_some(),
+    ];
+    if client_ca.contains(&true) {
         bail!(
-            "https-enabled does not go with `tandem up`, whose relay calls its stores without TLS: \
+            "https-client-ca does not go with `tandem up`, whose agent and relay have no certificates: \
              run the roles one by one, or leave it off"
         );
     }
@@ -48,14 +53,21 @@ pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
     // Every port first: a busy one is told before data is touched.
     let primary_bound = store::bind(&config.store, store::HTTP, store::ADMIN).await?;
     let backup_bound = store::bind(&config.backup, BACKUP.1, BACKUP.2).await?;
+    let relay_tls = relay::tls(&config.relay)?;
     let relay_listener =
         tandem_http::bind(config.relay.http.as_deref().unwrap_or(relay::HTTP)).await?;
 
     // Each page shows the relay and the other store too.
-    let relay_addr = reachable(relay_listener.local_addr().context("the relay's address")?);
-    let (primary_addr, backup_addr) = (primary_bound.api_addr()?, backup_bound.api_addr()?);
-    let primary_section = with_neighbours(&config.store, relay_addr, backup_addr);
-    let backup_section = with_neighbours(&config.backup, relay_addr, primary_addr);
+    let relay_addr = relay_listener.local_addr().context("the relay's address")?;
+    let relay_url = url(relay_addr, relay_tls.is_some());
+    let primary_url = url(primary_bound.api_addr()?, config.store.https_enabled);
+    let backup_url = url(backup_bound.api_addr()?, config.backup.https_enabled);
+    let primary_section = with_neighbours(&config.store, &relay_url, &backup_url);
+    let backup_section = with_neighbours(&config.backup, &relay_url, &primary_url);
+    let mut relay_listener = Listener::from(relay_listener);
+    if let Some(tls) = &relay_tls {
+        relay_listener = relay_listener.with_tls(tls.clone());
+    }
 
     let primary_name = config.store.name.as_deref().unwrap_or(store::NAME);
     let backup_name = config.backup.name.as_deref().unwrap_or(BACKUP.0);
@@ -76,20 +88,26 @@ pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
     )
     .await?;
     let backends = vec![
-        backend("primary", primary.api_addr())?,
-        backend("backup", backup.api_addr())?,
+        backend("primary", &primary_url)?,
+        backend("backup", &backup_url)?,
     ];
     let relay = relay::start(&config.relay, backends, &dir.join("relay"), relay_listener).await?;
-    let relay_url = Url::parse(&format!("http://{relay_addr}")).context("the relay's address")?;
-    let agent_config = agent::config(&config.agent, vec![relay_url], INTERVAL, &dir.join("agent"))?;
+    let own_relay = Url::parse(&relay_url).context("the relay's address")?;
+    let mut agent_config =
+        agent::config(&config.agent, vec![own_relay], INTERVAL, &dir.join("agent"))?;
+    let has_own = config.agent.relays.is_empty() && config.agent.telegraf_config.is_none();
+    if relay_tls.is_some() && has_own {
+        agent_config.output.tls = ClientTls::load(to_ourselves())?;
+    }
     let interval = agent_config.interval;
     let agent = Agent::start(agent_config, World::default())?;
 
-    let page = |store: &store::Running| {
-        store
-            .page_addr()
-            .map_or("off".into(), |a| format!("http://{a}"))
+    let shown = |addr: SocketAddr, https: bool| format!("{}://{addr}", scheme(https));
+    let page = |store: &store::Running, https: bool| {
+        let addr = store.page_addr();
+        addr.map_or("off".into(), |addr| shown(addr, https))
     };
+    let (first_https, second_https) = (config.store.https_enabled, config.backup.https_enabled);
     let rows = [
         [
             "agent".into(),
@@ -99,27 +117,35 @@ pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
         ],
         [
             "relay".into(),
-            format!("http://{}", relay.relay.local_addr()),
+            shown(relay.relay.local_addr(), relay_tls.is_some()),
             String::new(),
             dir.join("relay").display().to_string(),
         ],
         [
             primary.name.clone(),
-            format!("http://{}", primary.api_addr()),
-            page(&primary),
+            shown(primary.api_addr(), first_https),
+            page(&primary, first_https),
             primary.dir.display().to_string(),
         ],
         [
             backup.name.clone(),
-            format!("http://{}", backup.api_addr()),
-            page(&backup),
+            shown(backup.api_addr(), second_https),
+            page(&backup, second_https),
             backup.dir.display().to_string(),
         ],
     ];
     print!("{}", table(["role", "listens on", "page", "data"], &rows));
     println!("\nOpen a page and type SHOW MEASUREMENTS. Ctrl-C stops.");
 
-    signals.received(cli).await;
+    let reload = |_: &Config| {
+        if let Some(tls) = &relay_tls
+            && let Err(error) = tls.reload()
+        {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, "the relay's certificate stays as it was");
+        }
+    };
+    signals.received_or(cli, reload).await;
     // In the order in which data flows, so that each takes what the one before still sends. What
     // does not end in time is left: all that was acknowledged is on disk by then.
     if tokio::time::timeout(AGENT_STOP_MAX, agent.stop())
@@ -139,19 +165,41 @@ pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
 }
 
 /// A store's section that names the relay and the other store, unless it names others.
-fn with_neighbours(section: &StoreSection, relay: SocketAddr, peer: SocketAddr) -> StoreSection {
+fn with_neighbours(section: &StoreSection, relay: &str, peer: &str) -> StoreSection {
     let mut section = section.clone();
-    for (place, addr) in [(&mut section.relays, relay), (&mut section.peers, peer)] {
+    let names_others = !section.relays.is_empty() || !section.peers.is_empty();
+    for (place, url) in [(&mut section.relays, relay), (&mut section.peers, peer)] {
         if place.is_empty() {
-            place.push(format!("http://{}", reachable(addr)));
+            place.push(url.to_owned());
         }
     }
+    section.neighbour_insecure_skip_verify |= !names_others;
     section
 }
 
-fn backend(name: &str, addr: SocketAddr) -> anyhow::Result<BackendConfig> {
-    let url = Url::parse(&format!("http://{}", reachable(addr))).context("a store's address")?;
-    Ok(BackendConfig::new(name, url))
+fn backend(name: &str, url: &str) -> anyhow::Result<BackendConfig> {
+    let url = Url::parse(url).context("a store's address")?;
+    let mut backend = BackendConfig::new(name, url);
+    backend.tls = to_ourselves();
+    Ok(backend)
+}
+
+/// How a role calls another one of this process: the certificate is for another name than that of loopback,
+/// and who listens on a port that this process has bound needs no proof.
+fn to_ourselves() -> ClientTlsConfig {
+    ClientTlsConfig {
+        insecure_skip_verify: true,
+        ..ClientTlsConfig::default()
+    }
+}
+
+const fn scheme(https: bool) -> &'static str {
+    if https { "https" } else { "http" }
+}
+
+/// How a listener is reached from this host.
+fn url(addr: SocketAddr, https: bool) -> String {
+    format!("{}://{}", scheme(https), reachable(addr))
 }
 
 /// The address by which a listener is reached from this host.

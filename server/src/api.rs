@@ -4,8 +4,8 @@
 //! `services/httpd/handler.go`.
 
 mod answers;
-mod at_once;
 mod appliance;
+mod at_once;
 mod bind_params;
 mod buckets;
 mod delete;
@@ -247,8 +247,7 @@ impl Api {
         }
         let headers = request.headers().clone();
         let mut response = match *request.method() {
-            Method::OPTIONS if headers.contains_key(header::ORIGIN) => empty(StatusCode::OK),
-            Method::OPTIONS => empty(StatusCode::NO_CONTENT),
+            Method::OPTIONS => empty(StatusCode::OK),
             _ => self.answer(&route, request, ip).await,
         };
         self.identify(&headers, &mut response);

@@ -55,10 +55,16 @@ pub(crate) fn series(
 fn order(key: &[u8]) -> Vec<u8> {
     let mut order = Vec::with_capacity(key.len());
     for (tag, value) in SeriesKey::split(key).1 {
-        order.extend_from_slice(&tag);
-        order.push(0);
-        order.extend_from_slice(&value);
-        order.push(0);
+        for text in [tag, value] {
+            for byte in text.iter().copied() {
+                order.push(byte);
+                // So that the end of a text, two zeros, comes before a zero in it.
+                if byte == 0 {
+                    order.push(1);
+                }
+            }
+            order.extend_from_slice(&[0, 0]);
+        }
     }
     order
 }
@@ -69,10 +75,11 @@ mod tests {
 
     #[test]
     fn shorter_names_and_fewer_tags_come_first() {
-        let keys: [&[u8]; 6] = [
+        let keys: [&[u8]; 7] = [
             b"m",
             b"m,host=a",
             b"m,host=a,zone=b",
+            b"m,host=a\0b",
             b"m,host=a-1",
             b"m,host-x=a",
             b"m,host1=a",

@@ -117,12 +117,18 @@ impl Api {
         let Err(denied) = identity.authorize_write(&self.catalog, database) else {
             return Ok(());
         };
-        // That there is no such database is told first, as by InfluxDB.
-        if let Err(StoreError::DatabaseNotFound(name)) = self.store.retention_policies(database) {
-            let error = WriteError::DatabaseNotFound(name);
-            return Err(ask.error(StatusCode::NOT_FOUND, &error.to_string()));
+        Err(self.unless_missing(ask, database, self.denied(ask, denied)))
+    }
+
+    /// What is wrong with a write, unless there is no such database: that is told first, as by InfluxDB.
+    fn unless_missing(&self, ask: &Ask, database: &str, wrong: Response<Body>) -> Response<Body> {
+        match self.store.retention_policies(database) {
+            Err(StoreError::DatabaseNotFound(name)) => {
+                let error = WriteError::DatabaseNotFound(name);
+                ask.error(StatusCode::NOT_FOUND, &error.to_string())
+            }
+            _ => wrong,
         }
-        Err(self.denied(ask, denied))
     }
 
     /// Reads a body and stores what is in it.
@@ -150,12 +156,17 @@ impl Api {
             self.config.pace(),
             &mut sent,
         );
+        let database = target.database.clone();
+        let wrong = |status, text: &str| {
+            let wrong = ask.error(status, text);
+            self.unless_missing(ask, &database, wrong)
+        };
         read.await.map_err(|error| {
             let (status, text) = body_answer(&error);
-            ask.error(status, &text)
+            wrong(status, &text)
         })?;
         if encoding == Encoding::Gzip && sent.is_empty() {
-            return Err(ask.bad("EOF"));
+            return Err(wrong(StatusCode::BAD_REQUEST, "EOF"));
         }
 
         // What InfluxDB says of lines comes before what it says of the level, and nothing is stored.
@@ -198,7 +209,7 @@ impl Api {
         };
         let (bytes, written) = written.map_err(|error: DecodeError| {
             let (status, text) = error.answer();
-            ask.error(status, &text)
+            wrong(status, &text)
         })?;
         self.counters.write_bytes.add(bytes as u64);
         if !is_known && matches!(written, Err(WriteError::PolicyNotFound(_))) {

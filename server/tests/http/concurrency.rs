@@ -95,7 +95,10 @@ async fn a_sender_that_trickles_is_let_go() {
     let ended = tokio::time::timeout(Duration::from_secs(20), reading).await;
     ended.unwrap().unwrap();
     assert!(text.starts_with("HTTP/1.1 408"), "{text}");
-    assert!(text.contains("bytes of the body arrived each second"), "{text}");
+    assert!(
+        text.contains("bytes of the body arrived each second"),
+        "{text}"
+    );
     sending.abort();
     running.api().write("m v=1 1").await;
 }

@@ -107,6 +107,42 @@ const DIFFERENCES: &[Difference] = &[
         ),
         theirs: (&[OK], "[[5,1]]"),
     },
+    Difference {
+        name: "escaped-quotes",
+        bodies: &[b"m\\\"x v=1 1", b"m\"x v=2 2"],
+        read: "SELECT v FROM /.*/",
+        ours: (&[OK, OK], "[[1,1],[2,2]]"),
+        theirs: (&[OK, OK], "[[1,1]]"),
+    },
+    Difference {
+        name: "blank-in-front",
+        bodies: &[b" m=\"a v=1 1\nm v=2 2"],
+        read: "SELECT v FROM m",
+        ours: (&[OK], "[[2,2]]"),
+        theirs: (
+            &["400 {\"error\":\"unable to parse 'm=\\\"a v=1 1\\nm v=2 2': point is invalid\"}\n"],
+            "",
+        ),
+    },
+    Difference {
+        name: "newline-for-a-time",
+        bodies: &[b"m\\\\ x=\"y v=1 \nm v=2 2"],
+        read: "SHOW SERIES",
+        ours: (
+            &[
+                "400 {\"error\":\"unable to parse 'm\\\\\\\\ x=\\\"y v=1 \\nm v=2 2': bad timestamp\"}\n",
+            ],
+            "",
+        ),
+        theirs: (&[OK], "[[\"m\\\\ x=\\\"y\"]]"),
+    },
+    Difference {
+        name: "comment-with-quotes",
+        bodies: &[b"# m a=\"b\nm v=1 1\n# c=\"\nm v=2 2\n# d\\\nm v=3 3"],
+        read: "SELECT v FROM m",
+        ours: (&[OK], "[[1,1],[2,2],[3,3]]"),
+        theirs: (&[OK], "[[2,2]]"),
+    },
 ];
 
 async fn play(caller: &Caller, who: &str, of: impl Fn(&Difference) -> (&[&str], &str)) {
@@ -147,21 +183,61 @@ async fn in_influxdb() {
     play(&real.caller, "influxd", |difference| difference.theirs).await;
 }
 
-/// Every difference has its entry, and every entry about lines its case here or elsewhere.
+/// Every difference has its entry, and every entry its difference.
 #[test]
 fn the_docs_name_them() {
     let docs = include_str!("../../../docs/differences.md");
-    for difference in DIFFERENCES {
-        let name = format!("- **{}**:", difference.name);
-        assert!(docs.contains(&name), "{name}");
-    }
+    let writes = docs.split("## Writes").nth(1).unwrap_or_default();
+    let writes = writes.split("\n## ").next().unwrap_or_default();
+    let names = writes.split("\n- **").skip(1);
+    let mut named: Vec<&str> = names.filter_map(|entry| entry.split("**").next()).collect();
+    let mut here: Vec<&str> = DIFFERENCES.iter().map(|one| one.name).collect();
+    here.extend(OF_REQUESTS);
+    named.sort_unstable();
+    here.sort_unstable();
+    assert_eq!(named, here);
+}
+
+/// What is told apart by more than lines.
+const OF_REQUESTS: [&str; 2] = ["precisions", "long-lines"];
+
+/// Writes `body` into a new database, and gives the answer.
+async fn answer(caller: &Caller, database: &str, parameters: &str, body: &str) -> String {
+    let made = format!("/query?q=CREATE%20DATABASE%20{database}");
+    assert_eq!(caller.post(&made, "").await.status, 200);
+    let target = format!("/write?db={database}{parameters}");
+    let got = caller.post(&target, body.as_bytes().to_vec()).await;
+    format!("{} {}", got.status, got.text())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_comment_ends_with_its_line() {
-    let running = Running::start().await;
-    let body = "# m a=\"b\nm v=1 1\n# c=\"\nm v=2 2";
-    assert_eq!(running.api().post("/write?db=db", body).await.status, 204);
-    let got = running.api().query("SELECT v FROM m", "&epoch=ns").await;
-    assert!(got.text().contains("[[1,1],[2,2]]"), "{}", got.text());
+async fn requests_here() {
+    let running = Running::bare(tandem_server::Config::default()).await;
+    let api = running.api();
+    let got = answer(&api, "p", "&precision=x", "m v=1 1").await;
+    assert!(
+        got.starts_with("400 ") && got.contains("invalid precision"),
+        "{got}"
+    );
+    let got = answer(&api, "l", "", &"x".repeat(200_000)).await;
+    let end = "x… (200000 bytes)': missing fields\"}\n";
+    assert!(
+        got.starts_with("400 ") && got.ends_with(end),
+        "{}",
+        got.len()
+    );
+    assert!(got.len() < 140_000, "{}", got.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_in_influxdb() {
+    if !Path::new(INFLUXD).exists() {
+        println!("SKIPPED: {INFLUXD} is not installed (Debian package influxdb)");
+        return;
+    }
+    let real = Influxd::with("").await;
+    let got = answer(&real.caller, "p", "&precision=x", "m v=1 1").await;
+    assert_eq!(got, OK);
+    let got = answer(&real.caller, "l", "", &"x".repeat(200_000)).await;
+    assert!(got.ends_with("x': missing fields\"}\n") && got.len() > 200_000);
 }

@@ -52,8 +52,6 @@ pub(super) struct Shown {
 pub(super) struct Group {
     name: String,
     ghosts: Ghosts,
-    /// Whether there are names with a zero byte, by which the judge sorts otherwise.
-    zeros: bool,
 }
 
 impl Group {
@@ -62,7 +60,6 @@ impl Group {
         let group = Self {
             name: format!("w{number}"),
             ghosts: Ghosts::default(),
-            zeros: false,
         };
         let statement = format!("CREATE DATABASE {}", group.name);
         pair.judge.query("", &statement)?;
@@ -133,7 +130,6 @@ impl Group {
         let has_ghosts = ["field type conflict", "invalid field name"];
         let has_ghosts = has_ghosts.iter().any(|text| answered.1.contains(text));
         for line in &rewritten.lines {
-            self.zeros |= line.contains(&0);
             if has_ghosts && let Ok(parsed) = Parsed::of(line, options(precision)) {
                 self.ghosts.add(&parsed.series);
             }
@@ -161,8 +157,8 @@ impl Group {
         Ok(None)
     }
 
-    /// True when two answers are the same but for times that the servers gave themselves, series that
-    /// only the judge keeps, and the order of names with a zero byte.
+    /// True when two answers are the same but for times that the servers gave themselves, and series that
+    /// only the judge keeps.
     fn same(&self, read: &str, judged: &Answer, ours: &Answer) -> bool {
         let json = |answer: &Answer| serde_json::from_slice::<Json>(&answer.body).ok();
         let (Some(mut theirs), Some(mut own)) = (json(judged), json(ours)) else {
@@ -171,9 +167,6 @@ impl Group {
         self.ghosts.take_away(read, &mut theirs, &mut own);
         for answer in [&mut theirs, &mut own] {
             forget_now(answer);
-            if self.zeros {
-                sort(answer);
-            }
         }
         same(&theirs, &own)
     }
@@ -204,23 +197,6 @@ fn forget_now(json: &mut Json) {
     }
 }
 
-/// Puts series in one order, and rows of names; rows of points have theirs by their times.
-fn sort(answer: &mut Json) {
-    for result in answer["results"].as_array_mut().into_iter().flatten() {
-        let Some(all) = result.get_mut("series").and_then(Json::as_array_mut) else {
-            continue;
-        };
-        all.sort_by_cached_key(|series| format!("{} {}", series["name"], series["tags"]));
-        for series in all {
-            if let Some(rows) = series["values"].as_array_mut()
-                && rows.iter().all(|row| row[0].is_string())
-            {
-                rows.sort_by_cached_key(Json::to_string);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,38 +209,20 @@ mod tests {
         }
     }
 
-    fn group(zeros: bool) -> Group {
-        Group {
-            name: "w".into(),
-            ghosts: Ghosts::default(),
-            zeros,
-        }
-    }
-
     #[test]
     fn times_of_the_servers_are_not_compared() {
         let (a, b) = (
             answer("{\"v\":[[1795381194462936954,1]]}"),
             answer("{\"v\":[[1795381195000000000,1]]}"),
         );
-        let group = group(false);
+        let group = Group {
+            name: "w".into(),
+            ghosts: Ghosts::default(),
+        };
         assert!(group.same("", &a, &b));
         let c = answer("{\"v\":[[1500000000000000000,1]]}");
         assert!(!group.same("", &a, &c));
         let near = answer("{\"v\":[[1500000000000000001,1]]}");
         assert!(!group.same("", &c, &near));
-    }
-
-    #[test]
-    fn the_order_counts_unless_there_are_zero_bytes() {
-        let names = |names: &str| {
-            answer(&format!(
-                "{{\"results\":[{{\"series\":[{{\"values\":[{names}]}}]}}]}}"
-            ))
-        };
-        let (a, b) = (names("[\"a\"],[\"b\"]"), names("[\"b\"],[\"a\"]"));
-        assert!(group(true).same("", &a, &b) && !group(false).same("", &a, &b));
-        let (a, b) = (names("[1,2],[1,3]"), names("[1,3],[1,2]"));
-        assert!(!group(true).same("", &a, &b));
     }
 }

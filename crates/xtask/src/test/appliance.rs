@@ -94,6 +94,17 @@ impl Store {
         Self::configured(root, "store", "", true)
     }
 
+    /// With a clock that is so many seconds off, by Debian's `faketime`, whose library is at `library`. What is
+    /// measured and not told, as timeouts are, goes by the real one.
+    pub(super) fn with_clock(root: &Path, library: &Path, off_s: i64) -> anyhow::Result<Self> {
+        let environment = [
+            ("LD_PRELOAD", library.display().to_string()),
+            ("FAKETIME", format!("{off_s:+}")),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ];
+        Self::with_environment(root, "store", "", true, &environment)
+    }
+
     /// With this configuration, and `name` for its files. Where it does not answer in plain text, whoever
     /// starts it waits for it.
     pub(super) fn configured(
@@ -101,6 +112,16 @@ impl Store {
         name: &str,
         config: &str,
         is_plain: bool,
+    ) -> anyhow::Result<Self> {
+        Self::with_environment(root, name, config, is_plain, &[])
+    }
+
+    fn with_environment(
+        root: &Path,
+        name: &str,
+        config: &str,
+        is_plain: bool,
+        environment: &[(&str, String)],
     ) -> anyhow::Result<Self> {
         let binary = build(root)?;
         let scratch = scratch(root)?;
@@ -122,7 +143,8 @@ impl Store {
             .arg("--config")
             .arg(file)
             // What a test counts is what it has written.
-            .env("TANDEM_STORE_MONITOR_STORE_ENABLED", "false");
+            .env("TANDEM_STORE_MONITOR_STORE_ENABLED", "false")
+            .envs(environment.iter().map(|(name, value)| (name, value)));
         let log = scratch.join(format!("{name}.log"));
         let mut running = Running::start(&mut command, &log)?;
         if is_plain {

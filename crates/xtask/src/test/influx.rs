@@ -1,4 +1,4 @@
-//! Debian's `influx` shell, unchanged, against the running appliance.
+//! Debian's `influx` shell, unchanged, against the running appliance, and against a store that asks who is there.
 
 use std::{net::SocketAddr, path::Path, process::Command, time::Duration};
 
@@ -6,6 +6,7 @@ use anyhow::Context;
 
 use super::{
     Bench, Tally,
+    appliance::Store,
     process::{self, Finished, on_path},
 };
 
@@ -71,6 +72,69 @@ const TALK: [(&str, &str, &str); 10] = [
     ),
 ];
 
+/// The configuration of a store that asks who is there.
+const GUARDED: &str =
+    "[store]\nauth-enabled = true\nadmin-user = \"root\"\nadmin-password = \"pw\"\n";
+
+/// Who says what in the database `a1`, and what must come out; the answers are influxd 1.6.7's.
+const GUARDED_TALK: [(&str, &str, &str); 10] = [
+    (
+        "",
+        "SHOW DATABASES",
+        "ERR: unable to parse authentication credentials\n",
+    ),
+    ("root:no", "SHOW DATABASES", "ERR: authorization failed\n"),
+    ("root:pw", "CREATE DATABASE a1", "{\"results\":[{}]}\n"),
+    (
+        "root:pw",
+        "CREATE USER bob WITH PASSWORD 'b'",
+        "{\"results\":[{}]}\n",
+    ),
+    ("root:pw", "GRANT READ ON a1 TO bob", "{\"results\":[{}]}\n"),
+    ("root:pw", "INSERT m v=1 1", ""),
+    (
+        "bob:b",
+        "INSERT m v=2 2",
+        "ERR: {\"error\":\"\\\"bob\\\" user is not authorized to write to database \\\"a1\\\"\"}\n",
+    ),
+    (
+        "bob:b",
+        "SELECT v FROM m",
+        "{\"results\":[{\"series\":[{\"name\":\"m\",\"columns\":[\"time\",\"v\"],\"values\":[[1,1]]}]}]}\n",
+    ),
+    (
+        "bob:b",
+        "SHOW USERS",
+        "ERR: error authorizing query: bob not authorized to execute statement 'SHOW USERS', requires admin privilege\n",
+    ),
+    (
+        "bob:b",
+        "SHOW DATABASES",
+        "{\"results\":[{\"series\":[{\"name\":\"databases\",\"columns\":[\"name\"],\"values\":[[\"a1\"]]}]}]}\n",
+    ),
+];
+
+/// The same shell with a password, a wrong one, and none.
+fn guarded(root: &Path, tally: &mut Tally) -> anyhow::Result<()> {
+    let store = Store::configured(root, "guarded", GUARDED, true)?;
+    for (who, statement, wanted) in GUARDED_TALK {
+        let mut command = shell(store.api);
+        command.args(["-format", "json", "-execute", statement]);
+        if let Some((name, password)) = who.split_once(':') {
+            command.args(["-username", name, "-password", password, "-database", "a1"]);
+        }
+        let finished = process::run(&mut command, LIMIT, |_, _| {})?;
+        let holds = match wanted {
+            "" => finished.out.is_empty(),
+            // Behind the server's words it gives advice.
+            _ => finished.out.contains(wanted),
+        };
+        let what = format!("{who} says {statement}");
+        check(tally, &what, holds, true, &finished);
+    }
+    Ok(())
+}
+
 pub(super) fn run(bench: &mut Bench<'_>) -> anyhow::Result<Tally> {
     if !on_path("influx") {
         return Ok(bench.missing("influx is not installed (package influxdb-client)"));
@@ -111,6 +175,7 @@ pub(super) fn run(bench: &mut Bench<'_>) -> anyhow::Result<Tally> {
         true,
         &finished,
     );
+    guarded(bench.root, &mut tally)?;
     Ok(tally)
 }
 

@@ -8,7 +8,7 @@ use super::process::{on_path, run_aloud};
 
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 /// A package, and the program that shows it is there whoever brought it.
-const PACKAGES: [(&str, &str); 14] = [
+const PACKAGES: [(&str, &str); 15] = [
     ("influxdb", "influxd"),
     ("influxdb-client", "influx"),
     ("chromium", "chromium"),
@@ -23,6 +23,7 @@ const PACKAGES: [(&str, &str); 14] = [
     ("docker.io", "dockerd"),
     ("busybox-static", "busybox"),
     ("iproute2", "ip"),
+    ("faketime", "faketime"),
 ];
 
 /// Installs what is missing; `Err` when it cannot.

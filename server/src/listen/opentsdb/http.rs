@@ -121,7 +121,9 @@ impl Room {
                 StatusCode::BAD_REQUEST,
                 &format!("could not read gzip, {source}"),
             ),
-            BodyError::Stalled { .. } | BodyError::TooSlow { .. } => plain(StatusCode::REQUEST_TIMEOUT, &error.to_string()),
+            BodyError::Stalled { .. } | BodyError::TooSlow { .. } => {
+                plain(StatusCode::REQUEST_TIMEOUT, &error.to_string())
+            }
             BodyError::Read(_) | BodyError::Broken(_) => {
                 plain(StatusCode::BAD_REQUEST, "unexpected EOF")
             }
