@@ -137,14 +137,12 @@ impl Store {
         }
     }
 
-    /// Names of the databases, sorted.
+    /// Names of the databases, in the order in which they were made.
     #[must_use]
     pub fn databases(&self) -> Vec<String> {
-        self.core
-            .databases()
-            .iter()
-            .map(|d| d.name.clone())
-            .collect()
+        let mut databases = self.core.databases();
+        databases.sort_by_key(|database| database.id);
+        databases.iter().map(|d| d.name.clone()).collect()
     }
 
     /// Makes a database, durably, unless there is one. With `policy` it gets that as its default

@@ -1,6 +1,6 @@
 //! Writing: a body of lines into rows that are durable and readable.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tandem_line::ParseOptions;
@@ -11,7 +11,7 @@ use crate::budget::HeldWrite;
 use crate::database::{Database, PolicyChoice};
 use crate::error::{StoreError, WriteError};
 use crate::parse::{ErrorTexts, Parsed, parse_into};
-use crate::policy::RetentionPolicy;
+use crate::policy::{RetentionPolicy, shard_bounds};
 use crate::refusal::Drops;
 use crate::shard::Shard;
 use crate::stats::Refusal;
@@ -236,7 +236,11 @@ impl Store {
             now_ns
         };
         let before = rows.len();
-        let is_expired = |row: &Row| row.time_ns < oldest_ns(as_of_ns);
+        // As by InfluxDB, a shard that is there for another point of the request takes older ones too.
+        let shard = |row: &Row| shard_bounds(row.time_ns, policy.shard_duration_ns).0;
+        let is_old = |row: &Row| row.time_ns < oldest_ns(as_of_ns);
+        let young: HashSet<i64> = rows.iter().filter(|row| !is_old(row)).map(shard).collect();
+        let is_expired = |row: &Row| is_old(row) && !young.contains(&shard(row));
         if let Some(bad) = &mut parsed.bad_name {
             let earlier = rows.iter().take(bad.rows_before);
             bad.rows_before = earlier.filter(|row| !is_expired(row)).count();

@@ -52,6 +52,35 @@ fn times(bed: &Bed) -> Vec<i64> {
     hours.collect()
 }
 
+/// InfluxDB asks whether there is a shard for a point, and makes one for points that are young enough.
+#[test]
+fn an_old_point_is_taken_beside_a_young_one_of_its_shard() {
+    let (bed, _) = bed();
+    let quarter_ns = HOUR_NS / 4;
+    let write = |quarters: &[i64]| {
+        let request = WriteRequest {
+            database: "db",
+            retention_policy: Some("short"),
+            precision: Precision::Nanosecond,
+            now_ns: START_NS + 2 * quarter_ns,
+        };
+        let lines = quarters.iter().map(|quarter| {
+            let time_ns = START_NS + quarter * quarter_ns;
+            format!("m v=1i {time_ns}\n")
+        });
+        let body: String = lines.collect();
+        match bed.store.write(&request, body.as_bytes()) {
+            Ok(_) => 0,
+            Err(WriteError::Partial { dropped, .. }) => dropped,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    // Six quarters before are young enough, in a shard that begins eight before.
+    assert_eq!(write(&[-7]), 1);
+    assert_eq!(write(&[-7, -9, -5]), 1);
+    assert_eq!(points(&bed.store, "m").len(), 2);
+}
+
 #[test]
 fn shards_go_when_their_last_row_is_past_its_time_with_their_files() {
     let (mut bed, clock) = bed();
