@@ -1,7 +1,6 @@
 //! `tandem backup`
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -9,6 +8,8 @@ use clap::Args;
 use tandem_store::{BackupList, BackupOptions, Selection};
 use tandem_vfs::RealFs;
 
+use super::progress::{Progress, Unit};
+use super::watched::{Count, Watched, bytes_below};
 use super::{check_store_dir, now_ns, text};
 
 /// Options of `tandem backup`.
@@ -78,7 +79,11 @@ pub(super) fn run(args: &BackupArgs, dir: &Path) -> anyhow::Result<()> {
         now_ns: now_ns(),
     };
     let start = Instant::now();
-    let report = tandem_store::backup(&(Arc::new(RealFs) as _), dir, &args.target, &options)
+    let (progress, drawing) = Progress::begin("backup", bytes_below(dir), Unit::Bytes);
+    let vfs = Watched::new(&progress, Count::Copies);
+    let report = tandem_store::backup(&vfs, dir, &args.target, &options);
+    drop(drawing);
+    let report = report
         .with_context(|| format!("back up {} to {}", dir.display(), args.target.display()))?;
     let (all, own) = report.list.bytes();
     let files = report.list.files.len();

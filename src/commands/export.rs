@@ -11,8 +11,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tandem_model::TimeRange;
 use tandem_store::{BackupOptions, ExportRequest, Exported, Options, Selection, Store};
-use tandem_vfs::{RealFs, Vfs};
+use tandem_vfs::Vfs;
 
+use super::progress::{Progress, Unit};
+use super::watched::{Count, Watched};
 use super::{check_store_dir, now_ns, text};
 
 /// Options of `tandem export`.
@@ -59,7 +61,9 @@ pub(super) fn run(args: &ExportArgs, dir: &Path) -> anyhow::Result<()> {
     if range.is_empty() {
         bail!("--start is behind --end; nothing lies between them");
     }
-    let picture = Picture::take(args, dir)?;
+    let (progress, drawing) = Progress::begin_if(args.out.is_some(), "export", 0, Unit::Bytes);
+    let picture = Picture::take(args, dir, &progress)?;
+    progress.restart(picture.store.shards().iter().map(|s| s.file_bytes).sum());
     let databases = match &args.database {
         Some(name) => vec![name.clone()],
         None => picture.store.databases(),
@@ -71,6 +75,7 @@ pub(super) fn run(args: &ExportArgs, dir: &Path) -> anyhow::Result<()> {
             write(args, out, &picture.store, &databases, range).context("write standard output")
         }
     }?;
+    drop(drawing);
     eprintln!(
         "{} points with {} values, {} of text",
         text::count(done.points),
@@ -156,7 +161,7 @@ struct Picture {
 }
 
 impl Picture {
-    fn take(args: &ExportArgs, dir: &Path) -> anyhow::Result<Self> {
+    fn take(args: &ExportArgs, dir: &Path, progress: &Progress) -> anyhow::Result<Self> {
         let parent = args.temp_dir.as_deref().unwrap_or(dir);
         remove_left_over(parent);
         let place = parent.join(format!("export-{}.tmp", std::process::id()));
@@ -169,7 +174,7 @@ impl Picture {
             now_ns: now_ns(),
             ..BackupOptions::default()
         };
-        let vfs: Arc<dyn Vfs> = Arc::new(RealFs);
+        let vfs = Watched::new(progress, Count::Reads);
         let report = tandem_store::backup(&vfs, dir, &place, &options).with_context(|| {
             format!(
                 "take a picture of the store in {} (--temp-dir names another place for it)",

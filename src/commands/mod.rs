@@ -9,11 +9,13 @@ mod du;
 mod export;
 mod import;
 mod inspect;
+mod progress;
 pub(crate) mod queue;
 mod repair;
 mod restore;
 mod text;
 mod verify;
+mod watched;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -10,6 +10,7 @@ use tandem_relay::offline;
 use tandem_relay::repair::{Difference, Extent, Findings, Way, repair};
 use tandem_vfs::{RealFs, Vfs};
 
+use super::progress::{Progress, Unit};
 use super::text;
 
 /// Options of `tandem repair`. Both sides may be any server that speaks InfluxDB 1.x.
@@ -60,13 +61,20 @@ pub(super) fn run(args: &RepairArgs, dir: &Path) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("start the runtime")?;
+    // How many windows there are is known when the last one is compared.
+    let (progress, drawing) = Progress::begin("windows that differ", 0, Unit::Things);
+    let mut told = |found: &Difference| {
+        progress.add(1);
+        progress.aside(|| tell(found));
+    };
     let mut all = Findings::default();
     for extent in extents(args, dir)? {
-        let found = runtime.block_on(repair(&from, &to, &extent, way, &mut tell))?;
+        let found = runtime.block_on(repair(&from, &to, &extent, way, &mut told))?;
         all.windows += found.windows;
         all.copied += found.copied;
         all.differences.extend(found.differences);
     }
+    drop(drawing);
     let surplus: u64 = all.differences.iter().map(|found| found.surplus).sum();
     text::print(format_args!(
         "{} windows compared, {} differ; {} points copied; {} points only at {}",

@@ -1,16 +1,17 @@
 //! `tandem restore`
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use tandem_store::{RestoreOptions, RestoreReport};
-use tandem_vfs::{RealFs, Vfs};
+use tandem_store::{BackupList, RestoreOptions, RestoreReport};
+use tandem_vfs::RealFs;
 
 use super::backup::PartArgs;
+use super::progress::{Progress, Unit};
 use super::text;
+use super::watched::{Count, Watched};
 
 /// Options of `tandem restore`.
 #[derive(Debug, Args)]
@@ -35,7 +36,10 @@ pub(super) fn run(args: &RestoreArgs, dir: &Path) -> anyhow::Result<()> {
             args.backup.display()
         );
     }
-    let vfs: Arc<dyn Vfs> = Arc::new(RealFs);
+    // What is wrong with the list is told below.
+    let bytes = BackupList::read(&RealFs, &args.backup).map_or(0, |list| list.bytes().0);
+    let (progress, drawing) = Progress::begin("restore", bytes, Unit::Bytes);
+    let vfs = Watched::new(&progress, Count::Reads);
     let options = RestoreOptions {
         selection: args.part.selection(),
         chain: args.chain.clone(),
@@ -48,6 +52,7 @@ pub(super) fn run(args: &RestoreArgs, dir: &Path) -> anyhow::Result<()> {
         }
         None => tandem_store::restore(&vfs, &args.backup, dir, &options),
     };
+    drop(drawing);
     let report = report
         .with_context(|| format!("restore {} into {}", args.backup.display(), dir.display()))?;
     tell(&report, dir, start);

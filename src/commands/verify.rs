@@ -1,14 +1,14 @@
 //! `tandem verify`
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use tandem_store::Finding;
-use tandem_vfs::RealFs;
 
+use super::progress::{Progress, Unit};
+use super::watched::{Count, Watched, bytes_below};
 use super::{check_store_dir, text};
 
 /// Options of `tandem verify`. --data-dir may be a store, running or not, or a backup.
@@ -22,17 +22,22 @@ pub(crate) struct VerifyArgs {
 pub(super) fn run(args: &VerifyArgs, dir: &Path) -> anyhow::Result<()> {
     check_store_dir(dir)?;
     let start = Instant::now();
-    let mut tell = |finding: Finding| match finding {
-        Finding::Fault { file, offset, what } => {
-            text::print(format_args!(
-                "fault: {}: at byte {offset}: {what}",
-                file.display()
-            ));
-        }
-        Finding::Note(text) => text::print(format_args!("note: {text}")),
+    let (progress, drawing) = Progress::begin("verify", bytes_below(dir), Unit::Bytes);
+    let mut tell = |finding: Finding| {
+        progress.aside(|| match finding {
+            Finding::Fault { file, offset, what } => {
+                text::print(format_args!(
+                    "fault: {}: at byte {offset}: {what}",
+                    file.display()
+                ));
+            }
+            Finding::Note(text) => text::print(format_args!("note: {text}")),
+        });
     };
-    let report = tandem_store::verify(&(Arc::new(RealFs) as _), dir, &args.chain, &mut tell)
-        .with_context(|| format!("verify {}", dir.display()))?;
+    let vfs = Watched::new(&progress, Count::Reads);
+    let report = tandem_store::verify(&vfs, dir, &args.chain, &mut tell);
+    drop(drawing);
+    let report = report.with_context(|| format!("verify {}", dir.display()))?;
     text::print(format_args!(
         "{}: {} files, {}, {} series, {} rows, {} values, {} WAL records checked in {:.1} s: {}",
         dir.display(),

@@ -22,6 +22,21 @@ impl Process {
     /// Starts `tandem` with `arguments`; what it prints goes to files in `logs` that are named
     /// after `name`.
     pub(crate) fn start(arguments: &[&str], logs: &Path, name: &str) -> Self {
+        // What a store writes about itself is no part of what a test counts.
+        let silent = ["STORE", "BACKUP"].map(|section| {
+            let name = format!("TANDEM_{section}_MONITOR_STORE_ENABLED");
+            (name, "false".to_owned())
+        });
+        Self::start_with(arguments, logs, name, &silent)
+    }
+
+    /// As [`Process::start`], with these variables of the environment and no other of ours.
+    pub(crate) fn start_with(
+        arguments: &[&str],
+        logs: &Path,
+        name: &str,
+        variables: &[(String, String)],
+    ) -> Self {
         let (out, err) = (
             logs.join(format!("{name}.out")),
             logs.join(format!("{name}.err")),
@@ -45,10 +60,7 @@ impl Process {
                 command.env_remove(variable);
             }
         }
-        // What a store writes about itself is no part of what a test counts.
-        for section in ["STORE", "BACKUP"] {
-            command.env(format!("TANDEM_{section}_MONITOR_STORE_ENABLED"), "false");
-        }
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         let child = command.spawn().expect("start tandem");
         Self { child, out, err }
     }

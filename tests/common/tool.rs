@@ -8,6 +8,12 @@ use std::{
 
 use super::process::{Process, free_addresses};
 
+/// Whether `program` is found on the path.
+pub(crate) fn on_path(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|dir| dir.join(program).is_file())
+}
+
 /// Runs `tandem` with `arguments` in `dir` to its end.
 pub(crate) fn run(dir: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tandem"))

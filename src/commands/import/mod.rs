@@ -20,6 +20,7 @@ use tandem_influxql::ast::Statement;
 
 use self::reader::{Item, Reader};
 use self::target::{Outcome, Place, Target};
+use super::progress::{Progress, Unit};
 use super::text;
 
 /// Lines in one write.
@@ -30,8 +31,6 @@ const BATCH_BYTES_MAX: usize = 4 << 20;
 const TOLD_MAX: u64 = 100;
 /// How many writes are spent on finding out which lines were refused.
 const SEARCH_WRITES_MAX: u64 = 2000;
-/// How often progress is told.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 /// What a gzip file starts with.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
@@ -92,6 +91,9 @@ pub(super) fn run(args: &ImportArgs, data_dir: Option<&Path>) -> anyhow::Result<
         }
         (url, None) => Target::server(url.as_deref().unwrap_or("http://127.0.0.1:8086"))?,
     };
+    let bytes = |path: &PathBuf| std::fs::metadata(path).map_or(0, |meta| meta.len());
+    let bytes = args.files.iter().map(bytes).sum();
+    let (progress, drawing) = Progress::begin("import", bytes, Unit::Bytes);
     let mut import = Import {
         target,
         place: Place {
@@ -104,7 +106,7 @@ pub(super) fn run(args: &ImportArgs, data_dir: Option<&Path>) -> anyhow::Result<
         done: Done::default(),
         pps: args.pps,
         start: Instant::now(),
-        told_at: Instant::now(),
+        progress,
     };
     let mut from_line = args.from_line;
     for path in &args.files {
@@ -125,6 +127,7 @@ pub(super) fn run(args: &ImportArgs, data_dir: Option<&Path>) -> anyhow::Result<
         from_line = 1;
     }
     import.target.finish()?;
+    drop(drawing);
     let done = import.done;
     eprintln!(
         "{} points stored, {} refused, {} statements done, {} failed, in {:.1} s",
@@ -151,6 +154,20 @@ struct Done {
     searched: u64,
 }
 
+/// A file whose bytes are counted as they are read.
+struct Counted {
+    input: File,
+    progress: Progress,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buf)?;
+        self.progress.add(read as u64);
+        Ok(read)
+    }
+}
+
 /// Lines that go together.
 #[derive(Debug, Default)]
 struct Batch {
@@ -174,7 +191,7 @@ struct Import {
     done: Done,
     pps: u64,
     start: Instant,
-    told_at: Instant,
+    progress: Progress,
 }
 
 impl Import {
@@ -183,7 +200,10 @@ impl Import {
         let input: Box<dyn Read> = if path == Path::new("-") {
             Box::new(io::stdin().lock())
         } else {
-            Box::new(File::open(path).with_context(read)?)
+            Box::new(Counted {
+                input: File::open(path).with_context(read)?,
+                progress: self.progress.clone(),
+            })
         };
         let mut input = BufReader::with_capacity(1 << 20, input);
         let head = input.fill_buf().with_context(read)?;
@@ -307,29 +327,21 @@ impl Import {
         self.done.told += 1;
         if self.done.told <= TOLD_MAX {
             let what: String = what.chars().take(500).collect();
-            eprintln!("{}: line {line}: {what}", self.file);
+            self.progress
+                .aside(|| eprintln!("{}: line {line}: {what}", self.file));
         }
         if self.done.told == TOLD_MAX {
-            eprintln!("further refused lines are counted and not told");
+            self.progress
+                .aside(|| eprintln!("further refused lines are counted and not told"));
         }
     }
 
-    /// Waits where points go faster than they may, and tells the progress now and then.
+    /// Waits where points go faster than they may.
     fn throttle(&mut self) {
         let done = self.done.stored + self.done.refused;
         if self.pps > 0 {
             let due = Duration::from_secs_f64(done as f64 / self.pps as f64);
             std::thread::sleep(due.saturating_sub(self.start.elapsed()));
-        }
-        if self.told_at.elapsed() >= PROGRESS_INTERVAL {
-            self.told_at = Instant::now();
-            let rate = done as f64 / self.start.elapsed().as_secs_f64();
-            eprintln!(
-                "{}: {} points, {} a second",
-                self.file,
-                text::count(done),
-                text::count(rate as u64)
-            );
         }
     }
 }
