@@ -176,12 +176,10 @@ fn take(engine: &Engine, root: &Path, step: &Step) -> anyhow::Result<()> {
         }
         Step::Shell { script, shows } => {
             let mut script = script.as_str();
+            let mut missing: Vec<&String> = shows.iter().collect();
             loop {
                 let done = engine.shell(script)?;
-                let missing: Vec<&String> = shows
-                    .iter()
-                    .filter(|promised| !done.text.contains(promised.as_str()))
-                    .collect();
+                missing.retain(|promised| !done.text.contains(promised.as_str()));
                 if missing.is_empty() {
                     ensure!(done.success || !shows.is_empty(), "{script}: {}", done.text);
                     break;
@@ -192,7 +190,7 @@ fn take(engine: &Engine, root: &Path, step: &Step) -> anyhow::Result<()> {
                     done.text
                 );
                 std::thread::sleep(LOOK_INTERVAL);
-                // What was done is done: only the last command looks.
+                // What was done is done: only the last command looks again.
                 script = script.trim_end().lines().last().unwrap_or_default();
             }
         }
