@@ -12,6 +12,10 @@ pub enum Error {
     /// The statement cannot mean anything, or asks for what is not there. The text is InfluxDB's.
     #[error("{0}")]
     Refused(String),
+    /// A condition on tags that the index cannot answer. The statements after it still run, see
+    /// [`Error::ends_request`].
+    #[error("{0}")]
+    TagCondition(String),
     /// The statement is good and this server cannot run it.
     #[error("{0} is not supported yet")]
     Unsupported(String),
@@ -93,6 +97,18 @@ impl Error {
     /// A refusal with InfluxDB's text.
     pub(crate) fn refused(text: impl Into<String>) -> Self {
         Self::Refused(text.into())
+    }
+
+    /// A refusal of a condition on tags.
+    pub(crate) fn tag_condition(text: impl Into<String>) -> Self {
+        Self::TagCondition(text.into())
+    }
+
+    /// Whether the statements behind the one that failed are not executed. As in InfluxDB, what its index finds
+    /// wrong is told as the statement's result, and the next one goes on.
+    #[must_use]
+    pub const fn ends_request(&self) -> bool {
+        !matches!(self, Self::TagCondition(_))
     }
 }
 

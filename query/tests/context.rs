@@ -75,6 +75,10 @@ fn a_change_by_get_runs_and_warns() {
         json!({"results": [{"statement_id": 0, "messages": [{"level": "warning", "text": text}]}]});
     assert_eq!(answer, expected);
     assert_eq!(bench.store.databases(), ["db", "x"]);
+    let answer = bench.query("SELECT v INTO n FROM (SELECT v FROM m)", &context, None);
+    let text = answer["results"][0]["messages"][0]["text"].as_str();
+    let shown = "'SELECT v INTO db.autogen.n FROM (SELECT v FROM db.autogen.m)'";
+    assert!(text.is_some_and(|text| text.contains(shown)), "{answer}");
     bench.query("DROP DATABASE x", &context, None);
     assert_eq!(bench.store.databases(), ["db"]);
     context.read_only = false;

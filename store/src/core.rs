@@ -242,12 +242,11 @@ impl Core {
         let mut manifest = self.manifest();
         manifest.check()?;
         if let Some(existing) = self.database(name) {
-            let conflict = spec.is_some()
-                && !existing
-                    .policies()
-                    .list
-                    .iter()
-                    .any(|p| same_policy(p, &policy));
+            let conflict = spec.is_some_and(|spec| {
+                let policies = existing.policies();
+                let mut known = policies.list.iter();
+                !known.any(|policy| policy.is_default && spec.fits(policy))
+            });
             return if conflict {
                 Err(StoreError::Refused(
                     "retention policy conflicts with an existing policy".into(),

@@ -141,6 +141,22 @@ impl PolicySpec {
     }
 }
 
+impl PolicySpec {
+    /// True if all that is given here is so in `policy`, as where a database is made once more.
+    pub(crate) fn fits(&self, policy: &RetentionPolicy) -> bool {
+        let shard_duration_ns = match self.shard_duration_ns {
+            None | Some(0) => default_shard_duration_ns(policy.duration_ns),
+            Some(asked) => asked.max(HOUR_NS),
+        };
+        self.name.as_deref().unwrap_or(DEFAULT_POLICY_NAME) == policy.name
+            && self
+                .duration_ns
+                .is_none_or(|asked| asked == policy.duration_ns)
+            && self.replicas.is_none_or(|asked| asked == policy.replicas)
+            && shard_duration_ns == policy.shard_duration_ns
+    }
+}
+
 /// The shard duration that InfluxDB gives to a policy of this duration.
 #[must_use]
 pub fn default_shard_duration_ns(duration_ns: i64) -> i64 {

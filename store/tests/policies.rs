@@ -28,6 +28,41 @@ fn write_to(bed: &Bed, policy: &str, body: &str) {
 }
 
 #[test]
+fn a_database_is_made_again_if_all_that_is_said_of_its_policy_is_so() {
+    let bed = Bed::new();
+    let made = |spec: &PolicySpec| bed.store.create_database("again", Some(spec));
+    made(&spec("day", 24 * HOUR_NS)).unwrap();
+    let name = |name: &str| PolicySpec {
+        name: Some(name.into()),
+        ..PolicySpec::default()
+    };
+    made(&spec("day", 24 * HOUR_NS)).unwrap();
+    made(&name("day")).unwrap();
+    bed.store
+        .create_policy("again", &spec("week", 168 * HOUR_NS), false)
+        .unwrap();
+    let of_shards = PolicySpec {
+        shard_duration_ns: Some(24 * HOUR_NS),
+        ..name("day")
+    };
+    // Another name, another duration, and one that is there and not the default.
+    let others = [
+        name("other"),
+        spec("day", 48 * HOUR_NS),
+        of_shards,
+        spec("week", 168 * HOUR_NS),
+        PolicySpec::default(),
+    ];
+    for other in others {
+        let refused = made(&other).unwrap_err().to_string();
+        assert_eq!(
+            refused, "retention policy conflicts with an existing policy",
+            "{other:?}"
+        );
+    }
+}
+
+#[test]
 fn a_policy_is_made_once_changed_and_becomes_the_default() {
     let mut bed = Bed::new();
     bed.store

@@ -8,6 +8,9 @@ use crate::http::Answer;
 /// another order, and logarithms of another library.
 const FLOAT_PART: f64 = 1e-9;
 
+/// Beyond it, floats are printed without a fraction, most of them.
+const LARGE: u64 = 1_000_000_000_000_000;
+
 /// True when status and body say the same.
 pub(crate) fn same_answer(a: &Answer, b: &Answer) -> bool {
     if a.status != b.status {
@@ -29,11 +32,7 @@ fn documents(body: &[u8]) -> Option<Json> {
 pub(crate) fn same(a: &Json, b: &Json) -> bool {
     match (a, b) {
         // What is printed without a fraction is most likely an integer, and nothing less than equal will do.
-        (Json::Number(x), Json::Number(y))
-            if !x.is_f64() && !y.is_f64() && !(is_large_float(x) && is_large_float(y)) =>
-        {
-            x == y
-        }
+        (Json::Number(x), Json::Number(y)) if are_integers(x, y) => x == y,
         (Json::Number(x), Json::Number(y)) => {
             let (x, y) = (
                 x.as_f64().unwrap_or(f64::NAN),
@@ -53,11 +52,17 @@ pub(crate) fn same(a: &Json, b: &Json) -> bool {
     }
 }
 
-/// Whether a number without a fraction may well be a float: it is beyond what floats tell apart, and is one
-/// of theirs.
+/// Whether both numbers are integers, as far as that can be told.
+fn are_integers(x: &serde_json::Number, y: &serde_json::Number) -> bool {
+    let may_be_floats = is_large_float(x) && is_large_float(y);
+    !x.is_f64() && !y.is_f64() && !may_be_floats
+}
+
+/// Whether a number without a fraction may well be a float: it is large, and printed as floats are.
 fn is_large_float(number: &serde_json::Number) -> bool {
     number.as_i64().is_some_and(|integer| {
-        integer.unsigned_abs() > 1 << f64::MANTISSA_DIGITS && integer as f64 as i64 == integer
+        let as_float = || (integer as f64).to_string() == integer.to_string();
+        integer.unsigned_abs() > LARGE && as_float()
     })
 }
 
@@ -79,6 +84,9 @@ mod tests {
         check("9223372036854775807", "9223372036854775806", false);
         check("9007199254740993", "9007199254740992", false);
         check("-15372286728091288", "-15372286728091286", true);
+        check("-92233720368547790", "-92233720368547780", true);
+        check("-6516973460783181", "-6516973460783182", true);
+        check("46116860184273879", "46116860184273880", false);
         check("4", "4.0", true);
         check("0", "1e-300", false);
     }

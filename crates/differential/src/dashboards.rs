@@ -122,7 +122,9 @@ mod tests {
         let mut judge = Server::influxd(&influxd, dir.path()).expect("influxd");
         tell(&mut judge).expect("write to influxd");
         let engine = Engine::open(&dir.path().join("engine")).expect("open");
-        engine.change("", "CREATE DATABASE telegraf").expect("make it");
+        engine
+            .change("", "CREATE DATABASE telegraf")
+            .expect("make it");
         for file in DATA {
             let lines = read(file).expect("the hour");
             engine.write(DATABASE, lines.as_bytes()).expect("write");

@@ -139,16 +139,7 @@ pub(crate) struct Binder<'a> {
 
 impl<'a> Binder<'a> {
     /// A binder that sees the shards that overlap `range`.
-    /// Where the range is empty, the one that holds both its bounds: names have types all the same.
     pub(crate) fn new(store: &'a Store, defaults: Defaults<'a>, range: TimeRange) -> Self {
-        let holds_both =
-            |shard: &TimeRange| shard.contains(range.min_ns) && shard.contains(range.max_ns);
-        let range = if range.is_empty() {
-            let mut shards = store.shards().into_iter().map(|shard| shard.range);
-            shards.find(holds_both).unwrap_or(range)
-        } else {
-            range
-        };
         Self {
             store,
             defaults,
@@ -239,9 +230,33 @@ impl<'a> Binder<'a> {
             return Ok(view.clone());
         }
         let choice = policy.map_or(PolicyChoice::Default, PolicyChoice::Named);
-        let view = Rc::new(self.store.view(database, choice, self.range)?);
+        let range = self.range_in(database, policy)?;
+        let view = Rc::new(self.store.view(database, choice, range)?);
         self.views.insert(key, view.clone());
         Ok(view)
+    }
+
+    /// The range. Where it is empty, that of the shard which holds both its bounds: names have types all
+    /// the same.
+    fn range_in(&self, database: &str, policy: Option<&str>) -> Result<TimeRange, Error> {
+        let range = self.range;
+        if !range.is_empty() {
+            return Ok(range);
+        }
+        let policies = self.store.retention_policies(database)?;
+        let policy = policies
+            .iter()
+            .find(|known| policy.map_or(known.is_default, |name| known.name == name));
+        let Some(policy) = policy else {
+            return Ok(range);
+        };
+        let shards = self.store.shards().into_iter();
+        let mut own =
+            shards.filter(|shard| shard.database == database && shard.policy == policy.name);
+        let holding = own.find(|shard| {
+            shard.range.contains(range.min_ns) && shard.range.contains(range.max_ns)
+        });
+        Ok(holding.map_or(range, |shard| shard.range))
     }
 }
 

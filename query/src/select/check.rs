@@ -6,6 +6,7 @@
 
 use tandem_influxql::ast::{Call, DataType, Expr, VarRef};
 
+use super::bind::BoundMeasurement;
 use super::plan::{Level, Plan, PlannedSource};
 use super::{subquery, types};
 use crate::error::Error;
@@ -81,9 +82,7 @@ impl Checker {
     fn is_there(&self, level: &Level, reference: &VarRef) -> bool {
         level.sources.iter().any(|source| match source {
             PlannedSource::Leaf(leaf) => {
-                let field = leaf.measurement.field(&reference.name).map(data_type_of);
-                field.is_some_and(|field| is_read_as(field, reference.data_type))
-                    && !leaf.found.is_empty()
+                has_values(&leaf.measurement, reference) && !leaf.found.is_empty()
             }
             PlannedSource::Subquery(inner) => subquery::has_column(inner, reference),
         })
@@ -97,6 +96,20 @@ fn subqueries(level: &Level) -> impl Iterator<Item = &Level> {
     })
 }
 
+/// Whether a measurement has a field of this name with values of the type asked for, in whatever shard.
+fn has_values(measurement: &BoundMeasurement, reference: &VarRef) -> bool {
+    let fits = |found| is_read_as(data_type_of(found), reference.data_type);
+    measurement.field(&reference.name).is_some_and(|strongest| {
+        fits(strongest) || {
+            let types = measurement.view.field_types(&measurement.name);
+            let mut own = types
+                .into_iter()
+                .filter(|(name, _)| name == reference.name.as_bytes());
+            own.any(|(_, found)| fits(found))
+        }
+    })
+}
+
 /// Whether a field of one type has values of another: numbers are cast into one another, and nothing else is.
 fn is_read_as(field: DataType, asked: Option<DataType>) -> bool {
     let is_number = |data_type| {
@@ -106,9 +119,7 @@ fn is_read_as(field: DataType, asked: Option<DataType>) -> bool {
         )
     };
     asked.is_none_or(|asked| {
-        asked == field
-            || asked == DataType::AnyField
-            || is_number(asked) && is_number(field)
+        asked == field || asked == DataType::AnyField || is_number(asked) && is_number(field)
     })
 }
 

@@ -26,6 +26,7 @@ mod limit;
 mod merge;
 mod plan;
 mod point;
+mod qualified;
 mod reduce;
 mod run;
 mod scan;
@@ -86,7 +87,9 @@ pub(crate) fn execute(
     let mut writer = Writer::new((store, follower), target, context, columns, &level.ranked_by)?;
     fast::all_rows(&prepared, context, &meter, &mut writer)?;
     let written = writer.finish()?;
-    warn_of_get(statement, context, sink);
+    if context.read_only {
+        warn_of_get(&qualified::qualified(statement, store, context)?, context, sink);
+    }
     Ok(sink.series(Series {
         name: Some(b"result".to_vec()),
         columns: vec![b"time".to_vec(), b"written".to_vec()],
@@ -347,18 +350,23 @@ fn header(
     columns: &[Vec<u8>],
     time_zone: Option<&str>,
 ) -> Series {
-    let (name, values) = key;
+    let mut header = Series {
+        columns: columns.to_vec(),
+        time_zone: time_zone.map(str::to_owned),
+        ..Series::default()
+    };
+    rename(&mut header, key, group_by);
+    header
+}
+
+/// Makes a header that of another group.
+fn rename(header: &mut Series, (name, values): &GroupKey, group_by: &[String]) {
     let tags = group_by
         .iter()
         .map(|tag| tag.clone().into_bytes())
         .zip(values.iter().cloned());
-    Series {
-        name: Some(name.to_vec()),
-        tags: (!group_by.is_empty()).then(|| tags.collect()),
-        columns: columns.to_vec(),
-        values: Vec::new(),
-        time_zone: time_zone.map(str::to_owned),
-    }
+    header.name = Some(name.to_vec());
+    header.tags = (!group_by.is_empty()).then(|| tags.collect());
 }
 
 /// Hands the rows of one group to the sink, piece by piece; nothing where there is no row.

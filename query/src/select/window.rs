@@ -62,7 +62,6 @@ impl Options {
         } else {
             time - into
         };
-        start = start.saturating_add(offset_ns);
         // The clocks may have changed between the start of the window and the time in it; a change
         // as large as the window itself does not move it.
         let change = zone - self.zone_offset_ns(start);
@@ -86,7 +85,10 @@ impl Options {
         {
             end = end.saturating_add(change);
         }
-        (start, end.saturating_add(offset_ns))
+        (
+            start.saturating_add(offset_ns),
+            end.saturating_add(offset_ns),
+        )
     }
 
     /// How far the clocks of the zone are ahead of UTC at this time.

@@ -12,7 +12,7 @@ use roaring::RoaringBitmap;
 use tandem_influxql::ast::{Expr, ShowCardinality, ShowTagValuesCardinality, Source};
 use tandem_influxql::condition::{TimeContext, split_condition};
 use tandem_model::{SeriesId, TimeRange};
-use tandem_store::{PolicyChoice, Store, View};
+use tandem_store::{PolicyChoice, Store, StoreError, View};
 
 use super::grouping::{Grouping, Tags};
 use super::tags::Keys;
@@ -30,7 +30,9 @@ pub(crate) fn series_cardinality(
     sink: &mut dyn Sink,
 ) -> Result<(), Error> {
     if is_estimate(statement) {
-        let view = whole(store, statement, context)?;
+        let Some(view) = whole(store, statement, context)? else {
+            return estimate(0, sink);
+        };
         let series = |name: &Vec<u8>| view.series_count(name);
         return estimate(view.measurements().iter().map(series).sum(), sink);
     }
@@ -64,7 +66,8 @@ pub(crate) fn measurement_cardinality(
     sink: &mut dyn Sink,
 ) -> Result<(), Error> {
     if is_estimate(statement) {
-        let names = whole(store, statement, context)?.measurements();
+        let names = whole(store, statement, context)?.map(|view| view.measurements());
+        let names = names.unwrap_or_default();
         return estimate(u64::try_from(names.len()).unwrap_or(u64::MAX), sink);
     }
     let name = "SHOW MEASUREMENT EXACT CARDINALITY";
@@ -255,9 +258,18 @@ fn is_estimate(statement: &ShowCardinality) -> bool {
         }
 }
 
-fn whole(store: &Store, statement: &ShowCardinality, context: &Context) -> Result<View, Error> {
+/// All that a database holds; `None` where there is no such database, of which InfluxDB counts nothing.
+fn whole(
+    store: &Store,
+    statement: &ShowCardinality,
+    context: &Context,
+) -> Result<Option<View>, Error> {
     let database = database(statement.database.as_deref(), context)?;
-    Ok(store.view(database, PolicyChoice::All, TimeRange::ALL)?)
+    match store.view(database, PolicyChoice::All, TimeRange::ALL) {
+        Ok(view) => Ok(Some(view)),
+        Err(StoreError::DatabaseNotFound(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn estimate(count: u64, sink: &mut dyn Sink) -> Result<(), Error> {
@@ -291,9 +303,19 @@ fn per_measurement(
     };
     let own = statement.database.as_deref();
     let mut counted = Counted::new();
-    let all = found(store, &statement.sources, own, TimeRange::ALL, context)?;
-    // The database comes first: its absence is what is told when both are wrong.
+    // What is told where several things are wrong: that a database is missing, then the condition, then that a
+    // policy is.
+    for source in &statement.sources {
+        if let Source::Measurement(measurement) = source {
+            let named = measurement.database.as_deref().or(own);
+            store.retention_policies(database(named, context)?)?;
+        }
+    }
+    if statement.sources.is_empty() {
+        store.retention_policies(database(own, context)?)?;
+    }
     split_condition(statement.condition.as_ref(), &time)?;
+    let all = found(store, &statement.sources, own, TimeRange::ALL, context)?;
     let grouping = Grouping::new(&statement.dimensions, &all)?;
     let mut add = |key, more: Distinct| match counted.entry(key) {
         Entry::Occupied(mut known) => known.get_mut().extend(more),

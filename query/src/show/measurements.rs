@@ -128,7 +128,7 @@ fn matching(condition: &Expr, view: &View) -> Result<BTreeSet<Vec<u8>>, Error> {
     let Expr::Binary { op, lhs, rhs } = condition else {
         return match condition {
             Expr::Paren(inner) => matching(inner, view),
-            other => Err(Error::refused(format!(
+            other => Err(Error::tag_condition(format!(
                 "invalid condition expression: {other}"
             ))),
         };
@@ -138,7 +138,7 @@ fn matching(condition: &Expr, view: &View) -> Result<BTreeSet<Vec<u8>>, Error> {
         BinaryOp::Or => Ok(&matching(lhs, view)? | &matching(rhs, view)?),
         BinaryOp::Eq | BinaryOp::Neq | BinaryOp::EqRegex | BinaryOp::NeqRegex => {
             let Expr::VarRef(tag) = &**lhs else {
-                return Err(Error::refused(format!(
+                return Err(Error::tag_condition(format!(
                     "left side of '{}' must be a tag key",
                     op.as_str()
                 )));
@@ -155,7 +155,7 @@ fn matching(condition: &Expr, view: &View) -> Result<BTreeSet<Vec<u8>>, Error> {
             });
             Ok(names.into_iter().collect())
         }
-        _ => Err(Error::refused("invalid tag comparison operator")),
+        _ => Err(Error::tag_condition("invalid tag comparison operator")),
     }
 }
 
@@ -180,7 +180,7 @@ impl Fits {
                 regex: None,
                 negated,
             }),
-            _ => Err(Error::refused(format!(
+            _ => Err(Error::tag_condition(format!(
                 "right side of '{}' must be a tag value string",
                 op.as_str()
             ))),

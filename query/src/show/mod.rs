@@ -180,7 +180,7 @@ fn check_operators(condition: &Expr) -> Result<(), Error> {
         _ => false,
     };
     if condition.any(is_bad) {
-        Err(Error::refused("invalid tag comparison operator"))
+        Err(Error::tag_condition("invalid tag comparison operator"))
     } else {
         Ok(())
     }

@@ -163,7 +163,7 @@ fn check_quotes(condition: &Expr) -> Result<(), Error> {
             lhs,
             rhs,
         } if matches!((&**lhs, &**rhs), (Expr::VarRef(_), Expr::VarRef(_))) => {
-            Err(Error::refused(format!(
+            Err(Error::tag_condition(format!(
                 "bad WHERE clause for metaquery; one term must be a string literal tag value within single quotes: {condition}"
             )))
         }

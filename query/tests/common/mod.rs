@@ -14,7 +14,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Map, Value as Json, json};
 use tandem_influxql::{Params, parse_query};
 use tandem_model::Precision;
-use tandem_query::{Context, Executor, Gone, Message, Series, Sink, Value};
+use tandem_query::{Context, Error, Executor, Gone, Message, Series, Sink, Value};
 use tandem_store::{Options, Store, WriteRequest};
 use tandem_vfs::RealFs;
 
@@ -79,12 +79,10 @@ impl Bench {
             let error = if failed {
                 Some("not executed".to_owned())
             } else {
-                self.executor
-                    .execute(statement, context, &mut sink)
-                    .err()
-                    .map(|error| error.to_string())
+                let done = self.executor.execute(statement, context, &mut sink);
+                failed = done.as_ref().is_err_and(Error::ends_request);
+                done.err().map(|error| error.to_string())
             };
-            failed |= error.is_some();
             let mut result = Map::new();
             result.insert("statement_id".into(), json!(id));
             if !sink.messages.is_empty() {

@@ -21,16 +21,25 @@ impl Asker<'_> {
     /// What a function of numbers makes of an expression.
     pub(super) fn of_numbers(&mut self, inner: &str, other: &str) -> String {
         let one = [
-            "abs", "sin", "cos", "tan", "asin", "acos", "atan", "exp", "ln", "log2", "log10", "sqrt",
-            "floor", "ceil", "round", "abs", "floor", "round",
+            "abs", "sin", "cos", "tan", "asin", "acos", "atan", "exp", "ln", "log2", "log10",
+            "sqrt", "floor", "ceil", "round", "abs", "floor", "round",
         ];
         match self.random.below(24) {
             0 => format!("atan2({inner}, {other})"),
-            1 => format!("pow({inner}, {})", self.random.choose(&["2", "0.5", "-1", "f"])),
-            2 => format!("log({inner}, {})", self.random.choose(&["2", "10", "0", "i"])),
+            1 => format!(
+                "pow({inner}, {})",
+                self.random.choose(&["2", "0.5", "-1", "f"])
+            ),
+            2 => format!(
+                "log({inner}, {})",
+                self.random.choose(&["2", "10", "0", "i"])
+            ),
             3 => format!("pow({inner})"),
             4 => format!("abs({inner}, {other})"),
-            5 => format!("floor({})", self.random.choose(&["2.5", "'a'", "true", "*", "host"])),
+            5 => format!(
+                "floor({})",
+                self.random.choose(&["2.5", "'a'", "true", "*", "host"])
+            ),
             _ => format!("{}({inner})", self.random.choose(&one)),
         }
     }
@@ -47,7 +56,9 @@ impl Asker<'_> {
             "kaufmans_efficiency_ratio",
             "kaufmans_adaptive_moving_average",
         ]);
-        let period = self.random.choose(&["1", "2", "3", "4", "2", "0", "-1", "2.5"]);
+        let period = self
+            .random
+            .choose(&["1", "2", "3", "4", "2", "0", "-1", "2.5"]);
         let hold = self.random.choose(&["0", "1", "2", "3", "-1", "-2", "'a'"]);
         let warmup = self
             .random

@@ -207,9 +207,10 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
         let mask = (1_u64 << bits(length)) - 1;
         let middle = start + length / 4 * 2 - 1;
         for at in 0..3 {
+            // The shifts are those of Go until 1.21.
             random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
+            random ^= random >> 17;
+            random ^= random << 5;
             let mut other = (random & mask) as usize;
             if other >= length {
                 other -= length;

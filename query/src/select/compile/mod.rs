@@ -18,6 +18,7 @@ use tandem_model::{MAX_TIME_NS, MIN_TIME_NS, TimeRange};
 use self::dimension::Windows;
 use super::window::Interval;
 use crate::error::Error;
+use crate::result::Value;
 use crate::scalar::Math;
 
 /// A checked `SELECT`.
@@ -370,10 +371,58 @@ fn wrong_arity(name: &str, expected: usize, got: usize) -> Error {
 
 /// Computes the constant parts of `expr`, `now()` aside.
 fn fold(expr: Expr) -> Result<Expr, Error> {
-    Ok(match fold_constants(expr, None)? {
+    Ok(match fold_constants(with_known_math(expr)?, None)? {
         Expr::Paren(inner) => *inner,
         other => other,
     })
+}
+
+/// `expr` with the values of functions of literals for the calls.
+fn with_known_math(expr: Expr) -> Result<Expr, Error> {
+    Ok(match expr {
+        Expr::Call(Call { name, args }) => {
+            let args: Vec<Expr> = args.into_iter().map(fold).collect::<Result<_, _>>()?;
+            let math = Math::from_name(&name).filter(|math| math.arity() == args.len());
+            match math {
+                Some(math) if args.iter().all(is_value) => value_of(math, &args),
+                _ => Expr::Call(Call { name, args }),
+            }
+        }
+        Expr::Binary { op, lhs, rhs } => {
+            Expr::binary(op, with_known_math(*lhs)?, with_known_math(*rhs)?)
+        }
+        Expr::Paren(inner) => Expr::Paren(Box::new(with_known_math(*inner)?)),
+        other => other,
+    })
+}
+
+/// True for literals of the types that fields have.
+const fn is_value(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::Number(_)
+            | Expr::Integer(_)
+            | Expr::Unsigned(_)
+            | Expr::String(_)
+            | Expr::Boolean(_)
+    )
+}
+
+/// What a function makes of literals.
+fn value_of(math: Math, args: &[Expr]) -> Expr {
+    let number = |expr: &Expr| match expr {
+        Expr::Number(number) => Value::Float(*number),
+        Expr::Integer(integer) => Value::Integer(*integer),
+        Expr::Unsigned(unsigned) => Value::Unsigned(*unsigned),
+        _ => Value::Null,
+    };
+    let mut args = args.iter().map(number);
+    match math.apply(args.next().unwrap_or(Value::Null), args.next()) {
+        Value::Float(number) => Expr::Number(number),
+        Value::Integer(integer) => Expr::Integer(integer),
+        Value::Unsigned(unsigned) => Expr::Unsigned(unsigned),
+        _ => Expr::Nil,
+    }
 }
 
 /// `DISTINCT x` as the call that it means.
