@@ -147,7 +147,17 @@ impl Compiler {
             now_ns,
             zone: zone.clone().unwrap_or(TimeZone::UTC),
         };
-        let (bounds, condition) = split_condition(statement.condition.as_ref(), &context)?;
+        let mut condition = statement.condition.clone();
+        if parent.is_some() {
+            // That of a subquery is folded before its time is looked for: `time > 5 OR true` is no bound there.
+            let folded = condition
+                .clone()
+                .map(|condition| fold_constants(condition, Some(&context)));
+            if let Some(Ok(folded)) = folded {
+                condition = Some(folded);
+            }
+        }
+        let (bounds, condition) = split_condition(condition.as_ref(), &context)?;
         if let Some(condition) = &condition {
             check_condition(condition)?;
         }
