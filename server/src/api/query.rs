@@ -126,9 +126,9 @@ impl Api {
         };
         if let (Some(look), Ok((_, context))) = (look, &listed) {
             let _active = self.counters.queries_active.hold();
-            let answer =
-                self.at_once
-                    .run(look, &runner, &query, context, &identity, style, gzip);
+            let answer = self
+                .at_once
+                .run(look, &runner, &query, context, &identity, style, gzip);
             if let Some((answer, bytes)) = answer {
                 self.counters.query_bytes.add(bytes);
                 return Ok(encoded(Body::from(answer)));
@@ -174,6 +174,7 @@ impl Api {
         if ask.method != Method::POST || !(is_form || is_multipart) {
             return Ok(ask.params.clone());
         }
+        let _room = self.room_for(ask, body).await?;
         let payload = read_body(body, self.config.body_bytes_max, self.config.pace()).await;
         let form = payload.map_err(|error| {
             let (status, text) = body_answer(&error);

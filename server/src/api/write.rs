@@ -9,6 +9,7 @@ use std::time::Instant;
 use tandem_http::{Body, HttpBody, Incoming, Response, StatusCode, empty, read_body_into};
 use tandem_model::Precision;
 use tandem_store::{StoreError, WriteError, WriteRequest, Written};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::encoding::{DecodeError, Encoding, body_answer};
 use super::{Api, Ask, finished, now_ns};
@@ -131,14 +132,12 @@ impl Api {
         }
     }
 
-    /// Reads a body and stores what is in it.
-    pub(super) async fn store_body(
+    /// Waits for room among the bodies that are held at once; one of unknown length counts as the largest.
+    pub(super) async fn room_for(
         &self,
         ask: &Ask,
-        target: Target,
-        encoding: Encoding,
-        body: &mut Incoming,
-    ) -> Result<Response<Body>, Response<Body>> {
+        body: &Incoming,
+    ) -> Result<OwnedSemaphorePermit, Response<Body>> {
         let length = body
             .size_hint()
             .upper()
@@ -148,7 +147,18 @@ impl Api {
             .min(self.config.body_bytes_max)
             .min(self.config.bodies_bytes_max);
         let kib = u32::try_from(held / 1024).unwrap_or(u32::MAX);
-        let room = self.turn(&self.body_kib, kib, ask).await?;
+        self.turn(&self.body_kib, kib, ask).await
+    }
+
+    /// Reads a body and stores what is in it.
+    pub(super) async fn store_body(
+        &self,
+        ask: &Ask,
+        target: Target,
+        encoding: Encoding,
+        body: &mut Incoming,
+    ) -> Result<Response<Body>, Response<Body>> {
+        let room = self.room_for(ask, body).await?;
         let mut sent = self.buffers.take();
         let read = read_body_into(
             &mut *body,

@@ -206,9 +206,11 @@ impl Writer {
                 Ok(taken) => {
                     self.counters.batches.add(1);
                     self.counters.points_stored.add(taken.stored);
-                    self.counters.dropped_store.add(taken.dropped);
-                    if taken.dropped > 0 {
-                        self.complain(taken.dropped, "some of its points were refused");
+                    // Among them those that the store finds it cannot parse, as for a key that is too long.
+                    let dropped = points.saturating_sub(taken.stored);
+                    self.counters.dropped_store.add(dropped);
+                    if dropped > 0 {
+                        self.complain(dropped, "some of its points were refused");
                     }
                     break;
                 }

@@ -137,6 +137,16 @@ const DIFFERENCES: &[Difference] = &[
         theirs: (&[OK], "[[\"m\\\\ x=\\\"y\"]]"),
     },
     Difference {
+        name: "backslashes-at-the-end-of-a-field",
+        bodies: &[b"m f\\\\=1,g=2 1"],
+        read: "SHOW FIELD KEYS",
+        ours: (
+            &["400 {\"error\":\"unable to parse 'm f\\\\\\\\=1,g=2 1': invalid field format\"}\n"],
+            "",
+        ),
+        theirs: (&[OK], "[[\"f\\\\=1,g\",\"float\"]]"),
+    },
+    Difference {
         name: "comment-with-quotes",
         bodies: &[b"# m a=\"b\nm v=1 1\n# c=\"\nm v=2 2\n# d\\\nm v=3 3"],
         read: "SELECT v FROM m",

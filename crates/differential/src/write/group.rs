@@ -127,8 +127,9 @@ impl Group {
             // Nothing is stored.
             apart = None;
         }
-        let has_ghosts = ["field type conflict", "invalid field name"];
-        let has_ghosts = has_ghosts.iter().any(|text| answered.1.contains(text));
+        // Of several reasons one is told, and it may be one that leaves no series.
+        let is_partial = answered.1.starts_with("partial write");
+        let has_ghosts = is_partial && !answered.1.ends_with("dropped=0");
         for line in &rewritten.lines {
             if has_ghosts && let Ok(parsed) = Parsed::of(line, options(precision)) {
                 self.ghosts.add(&parsed.series);

@@ -136,6 +136,9 @@ fn refusal_rule(raw: &[u8], error: &LineError<'_>) -> Option<&'static str> {
     let has = |pair: &[u8]| raw.windows(2).any(|two| two == pair);
     match error.reason {
         Reason::InvalidFieldFormat if has_text_behind_a_string(raw) => Some("text-behind-a-string"),
+        Reason::InvalidFieldFormat if raw.windows(3).any(|three| three == b"\\\\=") => {
+            Some("backslashes-at-the-end-of-a-field")
+        }
         Reason::BadTimestamp if has(b" \n") => Some("newline-for-a-time"),
         Reason::MissingFieldKey if has(b"\t=") || has(b"\0=") => Some("name-of-a-tab"),
         _ => None,
@@ -322,6 +325,8 @@ mod tests {
             "x unable to parse 'm s=\"a\"b 1': invalid field format dropped=0"
         );
         check("m \t=1 5", &["name-of-a-tab"], "stand_in_0");
+        let rules = ["backslashes-at-the-end-of-a-field"];
+        check("m f\\\\=1,g=2", &rules, "stand_in_0");
     }
 
     #[test]

@@ -60,6 +60,7 @@ impl Api {
         identity: Identity,
         body: &mut Incoming,
     ) -> Result<Response<Body>, Response<Body>> {
+        let _room = self.room_for(ask, body).await?;
         let sent = read_body(body, self.config.body_bytes_max, self.config.pace()).await;
         let sent = sent.map_err(|error| {
             let (status, text) = body_answer(&error);

@@ -19,6 +19,9 @@ use packet::{Malformed, ValueList};
 use points::Points;
 use types::Types;
 
+/// Bytes of lines after which no more is made of a datagram. An ordinary one makes a few thousand.
+const LINES_BYTES_MAX: usize = 1 << 20;
+
 /// Makes points of datagrams, for one listener.
 #[derive(Debug)]
 pub(super) struct Decoder {
@@ -51,13 +54,18 @@ impl Decode for Decoder {
         out: &mut Vec<u8>,
     ) -> u64 {
         let start = out.len();
-        let mut points = 0;
+        let (mut points, mut is_over) = (0, false);
         let mut take = |list: &ValueList<'_>| {
-            let (written, not_numbers) = self.points.write(list, now_ns, out);
-            points += written;
-            counters.not_a_number.add(not_numbers);
+            // Each value repeats the names before it, so that a datagram could become a hundred megabytes.
+            is_over |= out.len() - start > LINES_BYTES_MAX;
+            if !is_over {
+                let (written, not_numbers) = self.points.write(list, now_ns, out);
+                points += written;
+                counters.not_a_number.add(not_numbers);
+            }
         };
         let read = packet::read(datagram, self.security, &self.users, &mut take);
+        let read = if is_over { read.and(Err(Malformed::Torn)) } else { read };
         match read {
             Ok(()) => points,
             // What was read before is good, unless it was not allowed to be there.

@@ -107,9 +107,12 @@ fn split(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     Some((kind, part, bytes.get(length..)?))
 }
 
+/// Bytes of a name; collectd's own have 128 at most, with the zero at their end.
+const NAME_BYTES_MAX: usize = 256;
+
 fn text(part: &[u8]) -> Result<&[u8], Malformed> {
     match part.split_last() {
-        Some((0, text)) if !text.contains(&0) => Ok(text),
+        Some((0, text)) if text.len() < NAME_BYTES_MAX && !text.contains(&0) => Ok(text),
         _ => Err(Malformed::Torn),
     }
 }

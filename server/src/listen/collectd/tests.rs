@@ -194,3 +194,22 @@ fn both_directions_of_encryption_agree_and_depend_on_key_and_vector() {
     assert_ne!(stream(b"a", [0; 16]), stream(b"b", [0; 16]));
     assert_ne!(stream(b"a", [0; 16]), stream(b"a", [1; 16]));
 }
+
+/// Each value repeats all names: sixty kilobytes could become a hundred megabytes.
+#[test]
+fn a_datagram_makes_a_bounded_number_of_bytes() {
+    let mut decoder = decoder(CollectdSecurity::None, "", MultiValue::Split);
+    let name = "x".repeat(250);
+    let mut datagram: Vec<u8> = [0, 2, 3, 4, 5]
+        .into_iter()
+        .flat_map(|kind| text(kind, &name))
+        .collect();
+    let one = values(&[(1, 1.5_f64.to_le_bytes())]);
+    datagram.extend(one.repeat(3_900));
+    let (lines, points, malformed) = decode(&mut decoder, &datagram);
+    assert!(lines.len() < LINES_BYTES_MAX + 2_000, "{}", lines.len());
+    assert!(points > 500 && malformed == 1, "{points} {malformed}");
+    // Longer names than collectd has are none.
+    let long = [text(0, &"x".repeat(256)), text(2, "a"), one].concat();
+    assert_eq!(decode(&mut decoder, &long).2, 1);
+}

@@ -6,15 +6,18 @@
 use std::time::Duration;
 
 use tandem_http::{
-    Body, BodyError, Incoming, Method, Params, Request, Response, StatusCode, discard_body, empty,
+    Body, BodyError, Incoming, Method, Pace, Params, Request, Response, StatusCode, discard_body, empty,
     full, gunzip, header, read_body,
 };
 use tandem_store::WriteError;
 
 use super::{Room, point};
 
-/// How long a sender may pause within a body.
-const STALL_MAX: Duration = Duration::from_secs(30);
+/// How slowly a sender may send a body.
+const PACE: Pace = Pace {
+    stall_max: Duration::from_secs(30),
+    bytes_per_s_min: crate::Config::BODY_BYTES_PER_S_MIN,
+};
 
 /// How long a request waits for others to end.
 const WAIT_MAX: Duration = Duration::from_secs(5);
@@ -58,7 +61,7 @@ impl Room {
         let Ok(Ok(place)) = tokio::time::timeout(WAIT_MAX, waiting).await else {
             return Err(busy("too many requests in flight"));
         };
-        let read = read_body(body, self.limits.body_bytes_max, STALL_MAX).await;
+        let read = read_body(body, self.limits.body_bytes_max, PACE).await;
         let payload = read.map_err(|error| self.body_error(&error))?;
         self.counters.bytes.add(payload.len() as u64);
         let inflated_bytes_max = self.limits.inflated_bytes_max;
@@ -99,9 +102,10 @@ impl Room {
         match written {
             Ok(taken) => {
                 counters.batches.add(1);
+                let dropped = points.saturating_sub(taken.stored);
                 counters.points_stored.add(taken.stored);
-                counters.dropped_store.add(taken.dropped);
-                Ok(told(params, taken.stored, malformed + taken.dropped))
+                counters.dropped_store.add(dropped);
+                Ok(told(params, taken.stored, malformed + dropped))
             }
             Err(error) => {
                 counters.batches_failed.add(1);

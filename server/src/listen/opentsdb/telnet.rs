@@ -1,6 +1,7 @@
 //! Lines `put name time value tag=value…`; `version` is answered.
 
 use std::io;
+use std::time::Duration;
 
 use tandem_line::Writer;
 use tokio::io::AsyncWriteExt;
@@ -14,6 +15,12 @@ use super::point;
 
 /// What InfluxDB answers to `version`.
 const VERSION: &[u8] = b"InfluxDB TSDB proxy\n";
+
+/// Of these that one read of a connection is answered with; it may hold thousands of questions.
+const ANSWERS_MAX: usize = 100;
+
+/// How long a client may take nothing of its answer.
+const WRITE_MAX: Duration = Duration::from_secs(10);
 
 /// Reads a connection to its end.
 pub(super) async fn serve(
@@ -43,8 +50,15 @@ pub(super) async fn serve(
         };
         let points = writer.lines() as u64;
         feeder.send(writer.into_bytes(), points).await;
-        for _ in 0..versions {
-            reader.stream().write_all(VERSION).await?;
+        if versions > 0 {
+            let answers = VERSION.repeat(versions.min(ANSWERS_MAX));
+            tokio::select! {
+                // Who asks and does not listen would stay for ever, and the listener with it.
+                written = tokio::time::timeout(WRITE_MAX, reader.stream().write_all(&answers)) => {
+                    written.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+                }
+                () = until(&mut stopped) => return Ok(()),
+            }
         }
         if !more || is_over {
             return Ok(());
