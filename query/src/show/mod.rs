@@ -144,6 +144,29 @@ fn found(
     range: TimeRange,
     context: &Context,
 ) -> Result<Vec<Found>, Error> {
+    found_with(store, sources, own, range, context, false)
+}
+
+/// As [`found`], but where the policy holds anything, all that its database holds: InfluxDB's index has the
+/// series of all policies together.
+fn found_together(
+    store: &Store,
+    sources: &[Source],
+    own: Option<&str>,
+    range: TimeRange,
+    context: &Context,
+) -> Result<Vec<Found>, Error> {
+    found_with(store, sources, own, range, context, true)
+}
+
+fn found_with(
+    store: &Store,
+    sources: &[Source],
+    own: Option<&str>,
+    range: TimeRange,
+    context: &Context,
+    together: bool,
+) -> Result<Vec<Found>, Error> {
     let everything = [Source::Measurement(Measurement {
         regex: Some(String::new()),
         ..Measurement::default()
@@ -162,9 +185,13 @@ fn found(
         let policy = measurement.retention_policy.as_deref();
         let policy = policy.or(context.retention_policy.as_deref());
         let policy = policy.map_or(PolicyChoice::Default, PolicyChoice::Named);
-        let view = store.view(database, policy, range)?;
+        let mut view = store.view(database, policy, range)?;
         let named = Named::new(std::slice::from_ref(source))?;
         let mut names = view.measurements();
+        if together && !names.is_empty() {
+            view = store.view(database, PolicyChoice::All, range)?;
+            names = view.measurements();
+        }
         names.retain(|name| named.contains(name));
         found.push((view, names));
     }

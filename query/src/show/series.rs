@@ -7,7 +7,7 @@ use tandem_influxql::condition::{TimeContext, split_condition};
 use tandem_model::{SeriesId, SeriesKey, TimeRange};
 use tandem_store::Store;
 
-use super::{check_operators, found, in_pieces};
+use super::{check_operators, found, found_together, in_pieces};
 use crate::context::Context;
 use crate::error::Error;
 use crate::meter::Meter;
@@ -17,8 +17,8 @@ use crate::result::Sink;
 /// Bytes of a key in the set beside its texts, about.
 const KEY_BYTES: usize = 96;
 
-/// `SHOW SERIES …`: canonical keys, of the default retention policy unless a source names another.
-/// With a time in the condition, the series of the shards that overlap it.
+/// `SHOW SERIES …`: canonical keys, of all policies of a database where the default one, or the one that a
+/// source names, holds anything. With a time in the condition, the series of the shards that overlap it.
 pub(crate) fn series(
     store: &Store,
     statement: &ShowSeries,
@@ -35,7 +35,8 @@ pub(crate) fn series(
     }
     let meter = Meter::new(store, context);
     let mut keys: BTreeMap<(Vec<u8>, Vec<u8>), Vec<u8>> = BTreeMap::new();
-    for (view, names) in found(store, &statement.sources, own, bounds.range(), context)? {
+    let range = bounds.range();
+    for (view, names) in found_together(store, &statement.sources, own, range, context)? {
         for name in names {
             for id in Predicate::matching(condition.as_ref(), &view, &name)? {
                 let key = view.series_key(SeriesId(id));
