@@ -1,6 +1,7 @@
-// What there is in a database: its policies, its measurements, and of the chosen one the fields with their types and the tag
+// What there is in a database: its policies and sizes, its measurements, and of the chosen one the fields with their types and the tag
 // keys with the number of their values.
 
+import { lookAt } from '../api/appliance';
 import { askBoard, type Part } from '../boards/ask';
 import { inUnit } from '../boards/units';
 import type { Outcome } from '../api/query';
@@ -14,6 +15,8 @@ import type { View } from './views';
 
 /** Measurements that are listed; a filter finds the others. */
 const LISTED_MAX = 500;
+/** How long it is waited for the sizes, in milliseconds. */
+const SIZE_MS = 5_000;
 /** Values of a tag that are shown. */
 const VALUES_SHOWN = 50;
 
@@ -64,6 +67,7 @@ export class ExploreView implements View {
     const [policies, measurements, series] = await this.send(statements);
     if (policies === undefined || measurements === undefined) return;
     this.drawPolicies(policies, series);
+    void this.drawSize(database);
     this.all = firstColumn(measurements);
     this.list();
     if (this.chosen !== '') await this.choose(this.chosen);
@@ -92,6 +96,16 @@ export class ExploreView implements View {
     const count = series?.series[0]?.rows[0]?.[0];
     if (typeof count === 'number') items.push(make('li', {}, make('span', { class: 'tag-key' }, 'series '), inUnit(count, 'plain')));
     this.policies.replaceChildren(make('ul', { class: 'tags', 'aria-label': 'Retention policies' }, ...items));
+  }
+
+  /** What the database takes on disk; left out where the person may not know it. */
+  private async drawSize(database: string): Promise<void> {
+    const { look } = await lookAt(document.baseURI, AbortSignal.timeout(SIZE_MS)).catch(() => ({ look: undefined }));
+    const shards = look?.store.shards.filter((shard) => shard.database === database) ?? [];
+    if (look === undefined || database !== this.of_database) return;
+    const [files, bytes, memory] = (['files', 'file_bytes', 'memtable_bytes'] as const).map((key) => shards.reduce((sum, shard) => sum + shard[key], 0));
+    const words = `${inUnit(bytes, 'bytes')} in ${inUnit(files, 'plain')} files of ${shards.length} shards, ${inUnit(memory, 'bytes')} in memory`;
+    this.policies.querySelector('ul')?.append(make('li', {}, make('span', { class: 'tag-key' }, 'size '), words));
   }
 
   private list(): void {
