@@ -23,6 +23,9 @@ pub use self::password::hash_password;
 pub(crate) use self::password::{Busy, HashError, Passwords};
 pub(crate) use self::rights::Denied;
 
+/// Of a name that is logged although nobody has it.
+const LOGGED_CHARS_MAX: usize = 100;
+
 /// How users are told apart.
 #[derive(Clone, Debug)]
 pub struct AuthConfig {
@@ -171,7 +174,9 @@ impl Auth {
         match user {
             Some(user) if is_right.map_err(|Busy| Refusal::Busy)? => Ok(user),
             _ => {
-                info!(user = name, "authorization failed");
+                // A name may be as long as a request's head.
+                let user: String = name.chars().take(LOGGED_CHARS_MAX).collect();
+                info!(user, "authorization failed");
                 Err(unauthorized("authorization failed"))
             }
         }
