@@ -6,6 +6,7 @@
 //! a TOML value where it is one, and else as text.
 
 pub(crate) mod agent;
+mod environment;
 pub(crate) mod inputs;
 mod variables;
 
@@ -15,62 +16,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use tandem_store::Options;
-use toml::{Table, Value};
+use toml::Table;
 
 use crate::cli::{Cli, Command};
 use crate::config::agent::AgentSection;
+use crate::config::environment::overlay;
 use crate::roles::backends::{self, BackendSection, UdpSection};
 use crate::roles::serving;
 use crate::units::{DurationText, SecretText, SizeText};
 
 /// Where data is kept when nobody says otherwise.
 const DATA_DIR: &str = "data";
-/// Sections that the environment can set.
-const SECTIONS: [&str; 5] = ["log", "store", "backup", "relay", "agent"];
-/// Variables that users of InfluxDB's containers know, and the keys of `[store]` that they stand for.
-const INFLUXDB: [(&str, &str); 28] = [
-    ("INFLUXDB_DB", "database"),
-    ("INFLUXDB_CONTINUOUS_QUERIES_ENABLED", "continuous-queries"),
-    ("INFLUXDB_HTTP_AUTH_ENABLED", "auth-enabled"),
-    ("INFLUXDB_HTTP_PING_AUTH_ENABLED", "ping-auth-enabled"),
-    ("INFLUXDB_HTTP_SHARED_SECRET", "shared-secret"),
-    ("INFLUXDB_HTTP_HTTPS_ENABLED", "https-enabled"),
-    ("INFLUXDB_HTTP_HTTPS_CERTIFICATE", "https-certificate"),
-    ("INFLUXDB_HTTP_HTTPS_PRIVATE_KEY", "https-private-key"),
-    ("INFLUXDB_HTTP_MAX_BODY_SIZE", "body-bytes-max"),
-    ("INFLUXDB_HTTP_MAX_ROW_LIMIT", "max-row-limit"),
-    ("INFLUXDB_HTTP_MAX_CONNECTION_LIMIT", "max-connection-limit"),
-    ("INFLUXDB_COORDINATOR_WRITE_TIMEOUT", "write-timeout"),
-    ("INFLUXDB_COORDINATOR_QUERY_TIMEOUT", "query-timeout"),
-    (
-        "INFLUXDB_COORDINATOR_LOG_QUERIES_AFTER",
-        "log-queries-after",
-    ),
-    (
-        "INFLUXDB_COORDINATOR_MAX_CONCURRENT_QUERIES",
-        "max-concurrent-queries",
-    ),
-    ("INFLUXDB_COORDINATOR_MAX_SELECT_POINT", "max-select-point"),
-    (
-        "INFLUXDB_COORDINATOR_MAX_SELECT_SERIES",
-        "max-select-series",
-    ),
-    (
-        "INFLUXDB_COORDINATOR_MAX_SELECT_BUCKETS",
-        "max-select-buckets",
-    ),
-    ("INFLUXDB_MONITOR_STORE_ENABLED", "monitor-store-enabled"),
-    ("INFLUXDB_MONITOR_STORE_INTERVAL", "monitor-store-interval"),
-    ("INFLUXDB_ADMIN_USER", "admin-user"),
-    ("INFLUXDB_ADMIN_PASSWORD", "admin-password"),
-    ("INFLUXDB_USER", "user"),
-    ("INFLUXDB_USER_PASSWORD", "user-password"),
-    ("INFLUXDB_READ_USER", "read-user"),
-    ("INFLUXDB_READ_USER_PASSWORD", "read-user-password"),
-    ("INFLUXDB_WRITE_USER", "write-user"),
-    ("INFLUXDB_WRITE_USER_PASSWORD", "write-user-password"),
-];
-
 /// The whole configuration.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -275,13 +231,7 @@ impl StoreSection {
 impl Config {
     /// Reads everything that `cli` and the environment name.
     pub(crate) fn load(cli: &Cli) -> anyhow::Result<Self> {
-        let own = std::env::vars().filter(|(name, _)| name.starts_with("TANDEM_"));
-        let known = |name: &str| {
-            let name = name.strip_suffix("_FILE").unwrap_or(name);
-            INFLUXDB.iter().any(|(known, _)| *known == name)
-        };
-        // First, so that our own go over them.
-        let environment = std::env::vars().filter(|(name, _)| known(name)).chain(own);
+        let environment = environment::variables();
         let mut config = Self::from_sources(cli.config.as_deref(), environment)?;
         config.take_flags(cli)?;
         Ok(config)
@@ -307,12 +257,7 @@ impl Config {
                 .with_context(|| format!("in {}", path.display()))?;
         }
         for (name, value) in environment {
-            let (name, value) = match name.strip_suffix("_FILE") {
-                Some(stem) if overlay(&mut Table::new(), stem, "") => {
-                    (stem.to_owned(), secret(&name, &value)?)
-                }
-                _ => (name, value),
-            };
+            let (name, value) = environment::out_of_file(name, value)?;
             let known = overlay(&mut table, &name, &value);
             if known {
                 // Checked one by one, so that an error names its variable.
@@ -425,48 +370,6 @@ fn set_interval(place: &mut Option<DurationText>, flag: Option<&str>) -> anyhow:
     Ok(())
 }
 
-/// The text of the file that a variable `…_FILE` names, without the end of its last line: how engines hand over
-/// secrets.
-fn secret(name: &str, path: &str) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("read {path}, which the variable {name} names"))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-/// Puts the value of a variable in its place; false when it names no section.
-fn overlay(table: &mut Table, name: &str, text: &str) -> bool {
-    let words = match name.strip_prefix("TANDEM_") {
-        Some(rest) => rest.to_ascii_lowercase().replace('_', "-"),
-        None => match INFLUXDB.iter().find(|(known, _)| *known == name) {
-            Some((_, key)) => format!("store-{key}"),
-            None => return false,
-        },
-    };
-    // A password may look like a number, and is none.
-    let is_text = ["password", "secret", "user"]
-        .iter()
-        .any(|end| words.ends_with(end));
-    let value = toml::from_str::<Table>(&format!("value = {text}"))
-        .ok()
-        .filter(|_| !is_text)
-        .and_then(|mut parsed| parsed.remove("value"))
-        .unwrap_or_else(|| Value::String(text.into()));
-    if words == "data-dir" {
-        table.insert(words, value);
-        return true;
-    }
-    let Some((section, key)) = words.split_once('-').filter(|(s, _)| SECTIONS.contains(s)) else {
-        return false;
-    };
-    let section = table
-        .entry(section)
-        .or_insert_with(|| Value::Table(Table::new()));
-    if let Some(section) = section.as_table_mut() {
-        section.insert(key.into(), value);
-    }
-    true
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -505,29 +408,6 @@ mod tests {
             Some(DurationText(Duration::from_secs(5)))
         );
         assert_eq!(config.relay.backends.len(), 2);
-    }
-
-    #[test]
-    fn a_secret_may_lie_in_a_file() {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(b"123 \"x\"\n").unwrap();
-        let path = file.path().to_str().unwrap();
-        let variables = [
-            ("INFLUXDB_ADMIN_USER", "root"),
-            ("INFLUXDB_ADMIN_PASSWORD_FILE", path),
-            ("TANDEM_STORE_READ_USER", "grafana"),
-            ("TANDEM_STORE_READ_USER_PASSWORD_FILE", path),
-        ];
-        let config = load("", &variables).unwrap();
-        for password in [config.store.admin_password, config.store.read_user_password] {
-            assert_eq!(password.unwrap().0, "123 \"x\"");
-        }
-        let missing = [("TANDEM_STORE_SHARED_SECRET_FILE", "/nowhere/secret")];
-        let error = format!("{:#}", load("", &missing).unwrap_err());
-        assert!(
-            error.contains("/nowhere/secret") && error.contains("SHARED_SECRET_FILE"),
-            "{error}"
-        );
     }
 
     #[test]
