@@ -224,6 +224,30 @@ mod tests {
     }
 
     #[test]
+    fn the_stores_are_started_as_in_the_compose_file() {
+        let root = crate::root().expect("the repository");
+        let compose = fs::read_to_string(root.join("deploy/compose.yaml")).expect("the file");
+        let commands = compose.lines().filter_map(|line| {
+            line.trim()
+                .strip_prefix("command: [store, ")?
+                .strip_suffix(']')
+        });
+        let mut stores = 0;
+        for command in commands {
+            let words = command.replace(['"', ','], "");
+            let same = SERVICES.iter().any(|service| {
+                let words_here: Vec<&str> = service.split_whitespace().collect();
+                words_here
+                    .join(" ")
+                    .ends_with(&format!("tandem store {words}"))
+            });
+            assert!(same, "{words}");
+            stores += 1;
+        }
+        assert_eq!(stores, 2);
+    }
+
+    #[test]
     fn a_text_is_one_word() {
         assert_eq!(quoted("a'b c"), r"'a'\''b c'");
     }
