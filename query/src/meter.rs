@@ -21,6 +21,8 @@ use crate::tasks::Task;
 
 /// Points between two looks at whether the query is still wanted.
 const POINTS_PER_CHECK: u64 = 256;
+/// Series that a statement looks at in one step where there is little time.
+const PATIENT_SERIES_MAX: u64 = 10_000;
 /// Bytes that a statement may hold without asking.
 const FREE_BYTES: usize = 256 << 10;
 /// Bytes that are asked for, and given back, at once.
@@ -90,6 +92,19 @@ impl<'a> Meter<'a> {
         } else {
             Ok(())
         }
+    }
+
+    /// Asks whether a step may be taken that looks at this many series without asking again.
+    pub(crate) fn may_take(&self, series: u64) -> Result<(), Error> {
+        match self.patience {
+            Some(patience) if series > PATIENT_SERIES_MAX => Err(patience.end()),
+            _ => self.check(),
+        }
+    }
+
+    /// Whether it has to be done on this thread alone, and soon.
+    pub(crate) const fn is_hasty(&self) -> bool {
+        self.patience.is_some()
     }
 
     /// Counts one point that was read.

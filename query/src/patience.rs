@@ -36,10 +36,15 @@ impl Patience {
     /// Fails when the time is over.
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.has_ended() || Instant::now() >= self.until {
-            self.has_ended.store(true, Ordering::Relaxed);
-            return Err(Error::Interrupted);
+            return Err(self.end());
         }
         Ok(())
+    }
+
+    /// Ends it: what comes next would take too long.
+    pub(crate) fn end(&self) -> Error {
+        self.has_ended.store(true, Ordering::Relaxed);
+        Error::Interrupted
     }
 }
 

@@ -104,7 +104,9 @@ fn data(random: &mut Random, context: &Context) -> Bench {
             let at = time_s(random);
             let tags = random.choose(&["host=h0,dc=d0", "host=h9", "dc=d1", "host=h1,dc=d1"]);
             let line = fields(random, at);
-            body.push_str(&format!("cpu,{tags} {line} {at}\n"));
+            // Now and then of another measurement, which shares some groups.
+            let name = if random.is(6) { "mem" } else { "cpu" };
+            body.push_str(&format!("{name},{tags} {line} {at}\n"));
         }
         if !body.is_empty() {
             write(&body);
@@ -196,7 +198,11 @@ fn statement(random: &mut Random) -> String {
             _ => calls.join(", "),
         }
     };
-    let mut text = format!("SELECT {select} FROM cpu");
+    let from = match random.below(8) {
+        0 => random.choose(&["cpu, mem", "/c|m/", "mem, cpu, cpu", "cpu, (SELECT f, i FROM mem)"]),
+        _ => "cpu",
+    };
+    let mut text = format!("SELECT {select} FROM {from}");
     let mut tests = Vec::new();
     let from_s = time_s(random);
     let length_s = random.choose(&[50, 600, 4_000, 20_000, WEEK_S, 3 * WEEK_S]);

@@ -29,6 +29,7 @@ mod frame;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod in_memory;
 mod index;
 mod inspect;
 mod maintain;
@@ -66,6 +67,7 @@ pub use compact::CompactionStats;
 pub use database::PolicyChoice;
 pub use error::{StoreError, WriteError};
 pub use export::{ExportError, ExportRequest, Exported, export};
+pub use in_memory::in_memory;
 pub use inspect::{ColumnUse, DatabaseUse, Inspection, MeasurementUse, ShardUse, WalUse, inspect};
 pub use open::OpenReport;
 pub use options::Options;

@@ -163,6 +163,16 @@ fn sorted(tags: &[String]) -> Vec<String> {
     tags
 }
 
+/// Whether values of tags have to be looked at one by one.
+fn has_regex(condition: &Expr) -> bool {
+    match condition {
+        Expr::Regex(_) => true,
+        Expr::Binary { lhs, rhs, .. } => has_regex(lhs) || has_regex(rhs),
+        Expr::Paren(inner) => has_regex(inner),
+        _ => false,
+    }
+}
+
 /// Series between two looks at whether the query is still wanted.
 const SERIES_PER_CHECK: u64 = 1_024;
 
@@ -260,9 +270,13 @@ impl Planner<'_> {
         let at = self.leaves;
         self.leaves += 1;
         let view = measurement.view.clone();
+        if condition.is_some_and(has_regex) {
+            self.meter.may_take(view.series_count(&measurement.name))?;
+        }
         let mut predicate =
             Predicate::new(condition, &view, &measurement.name, &measurement.fields)?;
         let candidates = predicate.candidates();
+        self.meter.may_take(candidates.len())?;
         let found = usize::try_from(candidates.len()).unwrap_or(usize::MAX);
         let ids: Vec<u32> = if predicate.is_settled() {
             self.count(found)?;

@@ -1,12 +1,12 @@
 //! Small queries are answered on the thread that read them.
 //!
 //! To wake another thread and to be woken by it takes longer than what most panels of a dashboard ask for. So a
-//! query that changes nothing is begun at once, and if it is done within [`TIME_MAX`] and its answer fits into one
-//! piece, that is it. Else it is begun anew on a thread of its own, where it may take its time and notices
+//! `SELECT` is begun at once, and if it is done within [`TIME_MAX`], from what is in memory, and its answer fits into
+//! one piece, that is it. Else it is begun anew on a thread of its own, where it may take its time and notices
 //! that its client goes away; queries that look like it are not tried here for a while.
 //!
-//! What always holds: the thread may wait for a disk here, since another takes over its work meanwhile; and nothing
-//! that changes anything is run twice.
+//! What always holds: this thread, which has other requests, waits for no disk and is not held up for long; and
+//! nothing that changes anything is run twice.
 
 use std::{
     sync::{
@@ -17,13 +17,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use tandem_influxql::ast::Query;
+use tandem_influxql::ast::{Query, Statement};
 use tandem_query::{Context, Patience};
-use tokio::{
-    runtime::{Handle, RuntimeFlavor},
-    sync::oneshot,
-    task::block_in_place,
-};
+use tandem_store::in_memory;
+use tokio::sync::oneshot;
 
 use super::query::run;
 use crate::{
@@ -33,11 +30,13 @@ use crate::{
 };
 
 /// How long a query may take.
-const TIME_MAX: Duration = Duration::from_millis(2);
+const TIME_MAX: Duration = Duration::from_millis(1);
 /// Looks of queries that are told apart.
 const LOOKS: usize = 4_096;
 /// So many queries of a look are not tried after one that was tried in vain.
 const NOT_TRIED: u8 = 100;
+/// The same where something had to be read first: then it is in memory.
+const NOT_TRIED_COLD: u8 = 2;
 
 /// Which queries are not worth trying.
 #[derive(Debug)]
@@ -61,19 +60,22 @@ impl Default for AtOnce {
 impl AtOnce {
     /// Whether to try a query, and what it looks like.
     pub(super) fn look(&self, query: &Query, text: &str, style: &Style) -> Option<Look> {
-        let changes_nothing = query.statements.iter().all(|s| s.is_read_only());
+        let may_be_small = |statement: &Statement| match statement {
+            Statement::Select(_) => statement.is_read_only(),
+            Statement::ShowDatabases | Statement::ShowRetentionPolicies { .. } => true,
+            // Others ask the index about every series.
+            _ => false,
+        };
         // What is chunked leaves in pieces.
-        if !changes_nothing || style.chunk_rows.is_some() {
+        if !query.statements.iter().all(may_be_small) || style.chunk_rows.is_some() {
             return None;
         }
-        let may_block = Handle::try_current()
-            .is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
         let look = Look::of(text);
         let left = &self.not_tried[look.0];
         let is_out = left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
             .is_ok();
-        (may_block && !is_out).then_some(look)
+        (!is_out).then_some(look)
     }
 
     /// Runs a query of this look; `None` when it has to be run elsewhere. Else its answer, and how long
@@ -97,13 +99,15 @@ impl AtOnce {
         let gone = Arc::new(AtomicBool::new(false));
         let outlet = Outlet::new(opening, gzip, Duration::ZERO, gone).in_one_piece();
         let output = Output::new(style, outlet);
-        let bytes = block_in_place(|| run(runner, query, Ok(&context), identity, output));
+        let (bytes, is_cold) =
+            in_memory(|| run(runner, query, Ok(&context), identity, output));
         match (bytes, opened.try_recv()) {
-            (Ok(bytes), Ok(Opening::Whole(answer))) if !patience.has_ended() => {
+            (Ok(bytes), Ok(Opening::Whole(answer))) if !is_cold && !patience.has_ended() => {
                 Some((answer, bytes))
             }
             _ => {
-                self.not_tried[look.0].store(NOT_TRIED, Ordering::Relaxed);
+                let left = if is_cold { NOT_TRIED_COLD } else { NOT_TRIED };
+                self.not_tried[look.0].store(left, Ordering::Relaxed);
                 None
             }
         }
@@ -142,8 +146,8 @@ mod tests {
         at_once.look(&query, text, &style).is_some()
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn what_only_reads_is_tried_until_it_was_in_vain() {
+    #[test]
+    fn what_only_reads_is_tried_until_it_was_in_vain() {
         let at_once = AtOnce::default();
         let text = "SELECT v FROM m WHERE time > 17s";
         assert!(is_tried(&at_once, text, STYLE));
@@ -156,6 +160,7 @@ mod tests {
             "SELECT v FROM m; DELETE FROM m",
             "SELECT v INTO n FROM m",
             "KILL QUERY 1",
+            "SHOW SERIES",
         ] {
             assert!(!is_tried(&at_once, text, STYLE), "{text}");
         }
@@ -164,10 +169,5 @@ mod tests {
             ..STYLE
         };
         assert!(!is_tried(&at_once, text, chunked));
-    }
-
-    #[tokio::test]
-    async fn a_runtime_of_one_thread_never_waits() {
-        assert!(!is_tried(&AtOnce::default(), "SELECT v FROM m", STYLE));
     }
 }

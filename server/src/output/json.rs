@@ -144,8 +144,14 @@ impl JsonOutput {
         if !open.is_some_and(|open| same_series(&open.head, head)) {
             let zone = head.time_zone.as_deref();
             let zone = zone.and_then(|name| TimeZone::get(name).ok());
-            self.leave_series()?;
-            self.begin_series(head.clone(), zone);
+            // There may be many small series, which mostly have the same columns.
+            let last = self.leave_series()?.map(|open| open.head);
+            let mut own = last.unwrap_or_default();
+            own.name.clone_from(&head.name);
+            own.tags.clone_from(&head.tags);
+            own.columns.clone_from(&head.columns);
+            own.time_zone.clone_from(&head.time_zone);
+            self.begin_series(own, zone);
         }
         for at in 0..block.len() {
             if self.chunk_is_full() {
@@ -190,16 +196,17 @@ impl JsonOutput {
         out.push(b']');
     }
 
-    /// Ends the series before another begins, and its document where answers are cut there.
-    fn leave_series(&mut self) -> Result<(), Gone> {
-        self.end_series(false);
+    /// Ends the series before another begins, and its document where answers are cut there; hands back
+    /// what it was.
+    fn leave_series(&mut self) -> Result<Option<Open>, Gone> {
+        let last = self.end_series(false);
         if self.chunk_rows.is_some()
             && self.statement.list
             && self.statement.chunks != Chunks::Whole
         {
             self.end_document(self.statement.chunks == Chunks::Rows)?;
         }
-        Ok(())
+        Ok(last)
     }
 
     /// The current series was cut off by the limit of rows.

@@ -15,7 +15,7 @@ use super::error::Damage;
 use super::footer::{self, FileMeta, MeasurementInfo, TrailerError};
 use super::handles::{Handle, Handles};
 use super::{BlockError, MAGIC, TRAILER_LEN, piece};
-use crate::Rows;
+use crate::{Rows, in_memory};
 
 mod chunk_index;
 mod open_column;
@@ -189,6 +189,12 @@ impl BlockFile {
         let len = end.and(usize::try_from(len).ok()).ok_or_else(|| {
             let damage = Damage::new("a piece reaches past the end of the file");
             self.note_damage(damage, offset)
+        })?;
+        // Not noted: nothing is wrong with the file.
+        in_memory::check().map_err(|source| BlockError::Io {
+            action: "read",
+            file: self.path().to_owned(),
+            source,
         })?;
         let mut bytes = vec![0; len];
         let read = self.handle.get();

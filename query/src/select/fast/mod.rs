@@ -374,7 +374,7 @@ impl<'p> Job<'p> {
         let name = &self.leaf.measurement.name;
         let series = view.series_count(name).max(1);
         let members = self.members.len() as u64;
-        if members < 2 || processors() < 2 {
+        if members < 2 || self.meter.is_hasty() || processors() < 2 {
             return false;
         }
         let rows = view.rows_about(name, self.range) as f64;

@@ -27,7 +27,7 @@ use crate::result::{Series, Sink, Value};
 use crate::scalar::Scalar;
 use crate::select::groups::PlannedSeries;
 use crate::select::plan::Leaf;
-use crate::select::{Prepared, header};
+use crate::select::{Prepared, header, rename};
 
 /// What is gathered at once.
 const GATHERED_BYTES_MAX: usize = 64 << 20;
@@ -323,13 +323,18 @@ impl<'p> Selection<'p> {
         let group_by = &prepared.plan.level.group_by;
         let mut found = found.into_iter().zip(tags).peekable();
         let mut member = members.iter().peekable();
+        let mut head: Option<Series> = None;
         for (number, (key, _)) in groups.iter().enumerate() {
             let mut series = Vec::new();
             while member.next_if(|member| member.group == number).is_some() {
                 series.extend(found.next());
             }
             let zone = prepared.time_zone.as_deref();
-            let head = header(key, group_by, &prepared.columns, zone);
+            if let Some(head) = &mut head {
+                rename(head, key, group_by);
+            }
+            let head = &*head
+                .get_or_insert_with(|| header(key, group_by, &prepared.columns, zone));
             merged(
                 series,
                 &this.columns,
@@ -337,7 +342,7 @@ impl<'p> Selection<'p> {
                 &prepared.options,
                 &mut |block| {
                     meter.check()?;
-                    Ok(sink.block(&head, block)?)
+                    Ok(sink.block(head, block)?)
                 },
             )?;
         }
