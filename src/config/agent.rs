@@ -132,6 +132,7 @@ collector!(DockerSection {
     label_include: Vec<String>,
     label_exclude: Vec<String>,
     tag_env: Vec<String>,
+    storage_objects: Vec<String>,
     source_tag: bool,
     perdevice_cpu: bool,
     perdevice_network: bool,
@@ -301,6 +302,7 @@ impl DockerSection {
         set(&mut docker.labels.include, &self.label_include);
         set(&mut docker.labels.exclude, &self.label_exclude);
         set(&mut docker.tag_env, &self.tag_env);
+        set(&mut docker.storage_objects, &self.storage_objects);
         set(&mut docker.source_tag, &self.source_tag);
         set(&mut docker.perdevice_cpu, &self.perdevice_cpu);
         set(&mut docker.perdevice_network, &self.perdevice_network);

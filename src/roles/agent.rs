@@ -1,7 +1,7 @@
 //! The agent role.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tandem_agent::{Agent, Budget, World, telegraf};
@@ -69,14 +69,16 @@ async fn watch(agent: &Agent) {
     let Some(every) = watchdog_interval() else {
         return std::future::pending().await;
     };
-    let mut last = None;
+    let (mut last, mut turned_at) = (agent.turns(), Instant::now());
     loop {
         tokio::time::sleep(every).await;
-        let turns = Some(agent.turns());
-        if turns != last {
+        let turns = agent.turns();
+        if std::mem::replace(&mut last, turns) != turns {
+            turned_at = Instant::now();
+        }
+        if turned_at.elapsed() <= Agent::TURN_MAX {
             notify("WATCHDOG=1");
         }
-        last = turns;
     }
 }
 

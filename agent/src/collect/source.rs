@@ -13,7 +13,7 @@ use thiserror::Error;
 /// well below.
 const FILE_BYTES_MAX: usize = 16 << 20;
 /// Longest line of a file that is read piece by piece.
-const LINE_BYTES_MAX: usize = 64 << 10;
+const LINE_BYTES_MAX: usize = 16 << 10;
 /// What a buffer keeps between gathers; a larger one is given back.
 const BUFFER_BYTES_KEPT_MAX: usize = 256 << 10;
 

@@ -29,5 +29,5 @@ pub(crate) use names::Names;
 pub(crate) use network::{Traffic, namespace, traffic};
 pub(crate) use readings::{Cpu, IoValue, Memory, Readings, read};
 #[cfg(test)]
-pub(crate) use registry::Health;
-pub(crate) use registry::{Died, EngineInfo, Meta, Registry, Service};
+pub(crate) use registry::{ContainerDisk, Health, ImageDisk, VolumeDisk};
+pub(crate) use registry::{Died, DiskUsage, EngineInfo, Meta, Registry, Service};

@@ -28,6 +28,8 @@ pub(crate) struct State {
     pub(crate) died: Vec<Died>,
     /// Of the swarm; empty unless this node leads one.
     pub(crate) services: Vec<Service>,
+    /// What it takes on disk, until it was reported.
+    pub(crate) disk_usage: Option<DiskUsage>,
     /// Why the engine is not followed, until it was said.
     pub(crate) problem: Option<String>,
 }
@@ -106,6 +108,44 @@ pub(crate) struct Service {
     pub(crate) tasks_desired: Option<u64>,
     pub(crate) max_concurrent: Option<u64>,
     pub(crate) total_completions: Option<u64>,
+}
+
+/// What an engine's things take on disk, in bytes; -1 where it does not know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DiskUsage {
+    pub(crate) layers_bytes: i64,
+    pub(crate) containers: Vec<ContainerDisk>,
+    pub(crate) images: Vec<ImageDisk>,
+    pub(crate) volumes: Vec<VolumeDisk>,
+}
+
+/// Of one container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ContainerDisk {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) image: String,
+    pub(crate) version: String,
+    /// What it wrote, and that with its image.
+    pub(crate) writable_bytes: i64,
+    pub(crate) all_bytes: i64,
+}
+
+/// Of one image; without a name where it has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ImageDisk {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) bytes: i64,
+    pub(crate) shared_bytes: i64,
+}
+
+/// Of one volume.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct VolumeDisk {
+    pub(crate) name: String,
+    pub(crate) bytes: i64,
 }
 
 impl Registry {

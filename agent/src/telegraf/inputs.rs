@@ -146,6 +146,7 @@ fn docker(section: &mut Section<'_>) -> Result<DockerOptions, TelegrafError> {
     section.texts("docker_label_include", &mut options.labels.include)?;
     section.texts("docker_label_exclude", &mut options.labels.exclude)?;
     section.texts("tag_env", &mut options.tag_env)?;
+    section.texts("storage_objects", &mut options.storage_objects)?;
     section.boolean("source_tag", &mut options.source_tag)?;
     let mut perdevice = vec!["cpu".to_owned()];
     section.texts("perdevice_include", &mut perdevice)?;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::DockerOptions;
 use super::host::Host;
 use crate::batch::{Batch, Line};
-use crate::containers::{Cpu, EngineInfo, IoValue, Memory, Meta, Readings, Service, Traffic};
+use crate::containers::{
+    Cpu, DiskUsage, EngineInfo, IoValue, Memory, Meta, Readings, Service, Traffic,
+};
 use crate::hostname;
 use crate::roots::Roots;
 
@@ -89,6 +91,55 @@ impl<'a, 'b> Writer<'a, 'b> {
             }
         }
         line.finish();
+    }
+
+    /// `docker_disk_usage`
+    pub(super) fn disk_usage(&mut self, usage: &DiskUsage) {
+        let has = |object: &str| self.options.storage_objects.iter().any(|one| one == object);
+        let (containers, images, volumes) = (has("container"), has("image"), has("volume"));
+        if images {
+            self.disk_line()
+                .signed("layers_size", usage.layers_bytes)
+                .finish();
+        }
+        for container in usage.containers.iter().filter(|_| containers) {
+            let id = &container.id;
+            let source = if self.options.source_tag {
+                id.get(..SHORT_ID_DIGITS).unwrap_or(id)
+            } else {
+                ""
+            };
+            self.disk_line()
+                .tag("container_name", &container.name)
+                .tag("container_image", &container.image)
+                .tag("container_version", &container.version)
+                .tag("source", source)
+                .signed("size_rw", container.writable_bytes)
+                .signed("size_root_fs", container.all_bytes)
+                .finish();
+        }
+        for image in usage.images.iter().filter(|_| images) {
+            self.disk_line()
+                .tag("image_id", &image.id)
+                .tag("image_name", &image.name)
+                .tag("image_version", &image.version)
+                .signed("size", image.bytes)
+                .signed("shared_size", image.shared_bytes)
+                .finish();
+        }
+        for volume in usage.volumes.iter().filter(|_| volumes) {
+            self.disk_line()
+                .tag("volume_name", &volume.name)
+                .signed("size", volume.bytes)
+                .finish();
+        }
+    }
+
+    fn disk_line(&mut self) -> Line<'_> {
+        self.out
+            .line("docker_disk_usage")
+            .tag("engine_host", &self.engine_host)
+            .tag("server_version", &self.server_version)
     }
 
     /// All lines of one container at `time_ns`.

@@ -46,6 +46,8 @@ pub struct DockerOptions {
     pub tag_env: Vec<String>,
     /// States whose containers are reported, such as `running` and `exited`.
     pub states: Vec<String>,
+    /// Of these it is reported what they take on disk: `container`, `image`, `volume`.
+    pub storage_objects: Vec<String>,
     /// The tag `source`: the first twelve digits of the id.
     pub source_tag: bool,
     /// A line for each processor; only with control groups of version 1.
@@ -71,6 +73,7 @@ impl Default for DockerOptions {
             labels: Filter::default(),
             tag_env: Vec::new(),
             states: vec!["running".to_owned()],
+            storage_objects: Vec::new(),
             source_tag: false,
             perdevice_cpu: true,
             perdevice_network: false,
@@ -140,6 +143,7 @@ impl Docker {
             Arc::clone(&self.registry),
             roots.clone(),
             self.options.tag_env.clone(),
+            !self.options.storage_objects.is_empty(),
         );
         self.engine = Some(engine.map_err(|error| other(format!("follow the engine: {error}")))?);
         Ok(())
@@ -267,7 +271,7 @@ impl Collector for Docker {
         if self.hierarchy.is_none() {
             self.hierarchy = Some(Hierarchy::detect(roots, &mut self.source));
         }
-        let (info, engines, died, services) = {
+        let (info, engines, died, services, disk_usage) = {
             let mut state = self.registry.lock();
             if let Some(problem) = state.problem.take() {
                 troubles.add(SourceError::Other { what: problem });
@@ -275,7 +279,8 @@ impl Collector for Docker {
             let engines: Vec<Arc<Meta>> = state.containers.values().cloned().collect();
             let info: Option<EngineInfo> = state.info.clone();
             let died = std::mem::take(&mut state.died);
-            (info, engines, died, state.services.clone())
+            let disk_usage = state.disk_usage.take();
+            (info, engines, died, state.services.clone(), disk_usage)
         };
         let known: HashSet<String> = engines.iter().map(|meta| meta.id.clone()).collect();
         let strangers = self.strangers(&known, roots, at);
@@ -311,6 +316,9 @@ impl Collector for Docker {
         }
         for service in &services {
             writer.service(service);
+        }
+        if let Some(usage) = &disk_usage {
+            writer.disk_usage(usage);
         }
         self.last.retain(|id, _| seen.contains(id));
         troubles.into_result()

@@ -6,7 +6,9 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use crate::collect::tests::{Host, tree};
-use crate::containers::{Cpu, Health, Readings, Service};
+use crate::containers::{
+    ContainerDisk, Cpu, DiskUsage, Health, ImageDisk, Readings, Service, VolumeDisk,
+};
 
 fn alone() -> DockerOptions {
     DockerOptions {
@@ -520,4 +522,56 @@ fn a_host_without_containers_says_nothing() {
         "#]],
     );
     host.gather(&mut docker, &nowhere, &expect![[""]]);
+}
+
+#[test]
+fn what_things_take_on_disk_is_reported_once_where_it_is_asked_for() {
+    let usage = DiskUsage {
+        layers_bytes: 1000,
+        containers: vec![ContainerDisk {
+            id: id("a1"),
+            name: "web".into(),
+            image: "nginx".into(),
+            version: "1.25".into(),
+            writable_bytes: 7,
+            all_bytes: 70,
+        }],
+        images: vec![ImageDisk {
+            id: "0123456789ab".into(),
+            bytes: 50,
+            shared_bytes: -1,
+            ..ImageDisk::default()
+        }],
+        volumes: vec![VolumeDisk {
+            name: "data".into(),
+            bytes: 9,
+        }],
+    };
+    let registry = registry();
+    registry.lock().disk_usage = Some(usage);
+    let options = DockerOptions {
+        storage_objects: vec!["container".into(), "image".into()],
+        source_tag: true,
+        ..alone()
+    };
+    let mut docker = Docker::with_registry(options, registry);
+    let lines = gather(&mut docker, "docker-v2/first", 0);
+    let disk: Vec<&str> = lines
+        .lines()
+        .filter_map(|line| line.strip_prefix("docker_disk_usage,engine_host=node1,"))
+        .collect();
+    let expected = [
+        "server_version=27.5.1 layers_size=1000i 1000000000000000000",
+        "image_id=0123456789ab,server_version=27.5.1 size=50i,shared_size=-1i 1000000000000000000",
+    ];
+    assert_eq!([disk[0], disk[1]], expected);
+    // Tags of a container stand before the host's.
+    has(
+        &lines,
+        "docker_disk_usage,container_image=nginx,container_name=web,container_version=1.25,engine_host=node1,\
+         server_version=27.5.1,source=a1a1a1a1a1a1 size_rw=7i,size_root_fs=70i ",
+    );
+    assert!(!lines.contains("volume_name"), "{lines}");
+    let later = gather(&mut docker, "docker-v2/first", 10);
+    assert!(!later.contains("docker_disk_usage"), "{later}");
 }

@@ -9,7 +9,7 @@ use super::super::registry::{EngineInfo, Health, Meta, Service, split_image};
 use super::super::time;
 
 /// Null counts as not being there.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())

@@ -10,6 +10,7 @@ use tracing::{debug, info};
 
 use super::Endpoint;
 use super::answers::{Event, Info, Inspected, Listed, ListedService, Node, Task, count_tasks};
+use super::disk_usage::DiskUsageAsker;
 use super::ends::Ends;
 use super::socket::{SocketError, get, stream};
 use crate::collect::{Source, host_cpu_ns};
@@ -52,6 +53,8 @@ pub(super) struct Follower {
     services_at: Option<Instant>,
     has_changed: bool,
     is_manager: Option<String>,
+    /// Only where somebody wants to know.
+    disk_usage: Option<DiskUsageAsker>,
     /// By container: what its group said when its process ended, until the engine tells of it.
     last: BTreeMap<String, (Readings, u64)>,
 }
@@ -78,8 +81,14 @@ impl Follower {
             services_at: None,
             has_changed: false,
             is_manager: None,
+            disk_usage: None,
             last: BTreeMap::new(),
         }
+    }
+
+    /// Has it ask what the engine's things take on disk, too.
+    pub(super) fn ask_disk_usage(&mut self) {
+        self.disk_usage = Some(DiskUsageAsker::new());
     }
 
     /// Follows until it is told to stop.
@@ -190,6 +199,9 @@ impl Follower {
         {
             self.services_at = Some(Instant::now());
             self.ask_services();
+        }
+        if let Some(asker) = &mut self.disk_usage {
+            asker.ask(&self.endpoint, &self.registry);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 
 mod answers;
 mod chunks;
+mod disk_usage;
 mod ends;
 mod follow;
 mod socket;
@@ -69,10 +70,14 @@ impl Engine {
         registry: Arc<Registry>,
         roots: Roots,
         tag_env: Vec<String>,
+        asks_disk_usage: bool,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut follower =
-            follow::Follower::new(endpoint, registry, roots, tag_env, Arc::clone(&stop));
+        let stopped = Arc::clone(&stop);
+        let mut follower = follow::Follower::new(endpoint, registry, roots, tag_env, stopped);
+        if asks_disk_usage {
+            follower.ask_disk_usage();
+        }
         std::thread::Builder::new()
             .name("agent-engine".into())
             .stack_size(STACK_BYTES)

@@ -90,7 +90,7 @@ impl Wire for TcpStream {
 }
 
 /// Opens a connection and asks; the head of the answer has come, and perhaps some of its body.
-fn ask(endpoint: &Endpoint, target: &str) -> Result<Answer, SocketError> {
+fn ask(endpoint: &Endpoint, target: &str, patience: Duration) -> Result<Answer, SocketError> {
     let mut wire: Box<dyn Wire> = match endpoint {
         Endpoint::Unix(path) => Box::new(UnixStream::connect(path).map_err(SocketError::Connect)?),
         Endpoint::Tcp(address) => {
@@ -100,13 +100,13 @@ fn ask(endpoint: &Endpoint, target: &str) -> Result<Answer, SocketError> {
             Box::new(TcpStream::connect_timeout(&first, TIMEOUT).map_err(SocketError::Connect)?)
         }
     };
-    wire.set_timeout(TIMEOUT)?;
+    wire.set_timeout(patience)?;
     let agent = concat!("Docker-Client/tandem-agent-", env!("CARGO_PKG_VERSION"));
     let request = format!(
         "GET {target} HTTP/1.1\r\nHost: docker\r\nUser-Agent: {agent}\r\nConnection: close\r\n\r\n"
     );
     wire.write_all(request.as_bytes())?;
-    let deadline = Instant::now() + TIMEOUT;
+    let deadline = Instant::now() + patience;
     let mut head = Vec::new();
     let body_at = loop {
         if let Some(end) = memchr::memmem::find(&head, b"\r\n\r\n") {
@@ -250,7 +250,7 @@ impl Answer {
 
 /// Opens a stream.
 pub(super) fn stream(endpoint: &Endpoint, target: &str) -> Result<Answer, SocketError> {
-    let answer = ask(endpoint, target)?;
+    let answer = ask(endpoint, target, TIMEOUT)?;
     if answer.status == 200 {
         Ok(answer)
     } else {
@@ -273,8 +273,17 @@ pub(super) fn get<T: serde::de::DeserializeOwned>(
     endpoint: &Endpoint,
     target: &str,
 ) -> Result<T, SocketError> {
-    let deadline = Instant::now() + TIMEOUT;
-    let mut answer = ask(endpoint, target)?;
+    get_within(endpoint, target, TIMEOUT)
+}
+
+/// The same of an engine that may take longer.
+pub(super) fn get_within<T: serde::de::DeserializeOwned>(
+    endpoint: &Endpoint,
+    target: &str,
+    patience: Duration,
+) -> Result<T, SocketError> {
+    let deadline = Instant::now() + patience;
+    let mut answer = ask(endpoint, target, patience)?;
     if answer.status != 200 {
         return Err(refused(answer, target));
     }

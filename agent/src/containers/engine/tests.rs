@@ -138,7 +138,8 @@ fn follow(engine: &FakeEngine) -> (Engine, Arc<Registry>) {
     let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trees/docker-v2/first");
     let roots = Roots::under(&tree);
     let env = vec!["TIER".to_owned()];
-    let running = Engine::start(engine.endpoint(), Arc::clone(&registry), roots, env).unwrap();
+    let running =
+        Engine::start(engine.endpoint(), Arc::clone(&registry), roots, env, false).unwrap();
     (running, registry)
 }
 
