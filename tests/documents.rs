@@ -1,7 +1,7 @@
 //! What the documents tell people to type works: every command of README and docs runs against an appliance, or is
 //! listed with the reason why it does not; every example of the configuration is taken.
 //!
-//! Commands stand in blocks that are indented by four spaces, with an explanation behind them. Those in fenced blocks
+//! Commands stand in blocks that are indented by four spaces or more, with an explanation behind them. Those in fenced blocks
 //! of docs/operations.md are the guide's, which `cargo xtask guide` runs.
 
 mod common;
@@ -75,7 +75,8 @@ fn commands(text: &str) -> Vec<String> {
     let mut commands = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
-        let Some(line) = line.strip_prefix("    ") else {
+        // Within a list they stand deeper.
+        let Some(line) = line.strip_prefix("    ").map(str::trim_start) else {
             continue;
         };
         let mut command = line.to_owned();
@@ -137,7 +138,10 @@ fn filled(command: &str, ports: &[(u16, SocketAddr)]) -> String {
 /// Runs a command by a shell that knows `tandem`; what it printed is told when it fails.
 fn run(home: &Path, command: &str) -> Result<(), String> {
     let binary = env!("CARGO_BIN_EXE_tandem");
-    let script = format!("tandem() {{ {binary:?} \"$@\"; }}\n{command}");
+    // An answer that refuses is a failure here.
+    let script = format!(
+        "tandem() {{ {binary:?} \"$@\"; }}\ncurl() {{ command curl --fail-with-body \"$@\"; }}\n{command}"
+    );
     let output = Command::new("sh")
         .args(["-c", &script])
         .current_dir(home)
@@ -320,9 +324,15 @@ fn every_example_of_the_configuration_is_taken() {
 
 #[test]
 fn commands_are_told_from_what_explains_them() {
-    let text = "x\n    tandem a --b C   what it does\n    tandem  c    --d E\n    curl x \\\n      y\n    not a command\n    install f   # why\ntandem z";
+    let text = "x\n      curl deep\n    tandem a --b C   what it does\n    tandem  c    --d E\n    curl x \\\n      y\n    not a command\n    install f   # why\ntandem z";
     assert_eq!(
         commands(text),
-        ["tandem a --b C", "tandem c --d E", "curl x y", "install f"]
+        [
+            "curl deep",
+            "tandem a --b C",
+            "tandem c --d E",
+            "curl x y",
+            "install f"
+        ]
     );
 }
