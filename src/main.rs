@@ -110,6 +110,12 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Agent(_) => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
+    if let Command::Relay(_) = command {
+        // A request is one task that waits for three sockets. With more threads than work they wake one
+        // another for it, which costs more than it brings.
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        builder.worker_threads((processors / 4).max(1));
+    }
     let runtime = builder.enable_all().build().context("start the runtime")?;
     let result = runtime.block_on(async {
         match command {

@@ -64,6 +64,7 @@ mod window;
 mod compare;
 mod config;
 mod metrics;
+mod metronome;
 pub mod offline;
 mod relay;
 pub mod repair;

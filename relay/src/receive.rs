@@ -35,6 +35,8 @@ const INFLATION: usize = 8;
 const INLINE_GZIP_BYTES_MAX: usize = 64 << 10;
 /// Plain bodies are only scanned, a megabyte in about as long as a hop to another thread takes.
 const INLINE_PLAIN_BYTES_MAX: usize = 4 << 20;
+/// A clock that goes back by less is held at the time that it had.
+const CLOCK_NUDGE_NS: i64 = 1_000_000_000;
 /// Lines without a time that get it as slices between those of the body. With more of them the slices
 /// would take more memory, and more time to send, than a copy of the body with the times in it.
 const SLICED_LINES_MAX: usize = 128;
@@ -101,7 +103,7 @@ pub(crate) struct Receiver {
     pub(crate) memory: Arc<Semaphore>,
     pub(crate) memory_wait: Duration,
     pub(crate) clock: Arc<dyn Clock>,
-    /// The latest time that was given out: times do not go back within one run.
+    /// The latest time that was given out.
     pub(crate) latest_ns: AtomicI64,
     pub(crate) buffers: Arc<Buffers>,
 }
@@ -260,10 +262,19 @@ impl Receiver {
         }
     }
 
-    /// The time, never less than it was before.
+    /// The time of a request: another one for each, and later than that of the one before it, unless the clock
+    /// has gone back further than clocks are nudged. Then it is followed: else all points without a time would
+    /// get one and the same until it has caught up, and each take the place of the one before.
     fn now_ns(&self) -> i64 {
         let now = self.clock.now_ns();
-        self.latest_ns.fetch_max(now, Ordering::Relaxed).max(now)
+        let next = |latest: i64| {
+            let has_jumped = now < latest.saturating_sub(CLOCK_NUDGE_NS);
+            if has_jumped { now } else { now.max(latest.saturating_add(1)) }
+        };
+        let taken = self.latest_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |latest| {
+            Some(next(latest))
+        });
+        taken.map_or(now, next)
     }
 }
 
@@ -405,6 +416,30 @@ mod tests {
         let copy = fill_copy(&body, &scan, &time);
         assert_eq!(copy, fill(&body, &scan, time).concat(), "both ways give the same");
         String::from_utf8(prepared.body.concat()).unwrap()
+    }
+
+    #[test]
+    fn times_go_on_when_the_clock_is_nudged_and_follow_it_when_it_jumps() {
+        let clock = Arc::new(tandem_testkit::ManualClock::new(10 * CLOCK_NUDGE_NS));
+        let receiver = Receiver {
+            body_bytes_max: 1,
+            inflated_bytes_max: 1,
+            body_stall_max: Duration::ZERO,
+            memory: Receiver::budget(1),
+            memory_wait: Duration::ZERO,
+            clock: clock.clone(),
+            latest_ns: AtomicI64::new(i64::MIN),
+            buffers: Arc::default(),
+        };
+        let first = receiver.now_ns();
+        assert_eq!(first, 10 * CLOCK_NUDGE_NS);
+        assert_eq!(receiver.now_ns(), first + 1, "no two are the same");
+        clock.set(first - CLOCK_NUDGE_NS / 2);
+        assert_eq!(receiver.now_ns(), first + 2);
+        clock.set(5 * CLOCK_NUDGE_NS);
+        assert_eq!(receiver.now_ns(), 5 * CLOCK_NUDGE_NS);
+        clock.set(20 * CLOCK_NUDGE_NS);
+        assert_eq!(receiver.now_ns(), 20 * CLOCK_NUDGE_NS);
     }
 
     #[test]

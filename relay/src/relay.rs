@@ -26,6 +26,7 @@ use crate::drain::{Manner, Source, drain};
 use crate::identity::warn_of_strangers;
 use crate::join::Joiner;
 use crate::lane::Lanes;
+use crate::metronome::Metronome;
 use crate::off_loop::off_loop;
 use crate::queue::{Bounds, Queue, QueueError};
 use crate::rate::Rates;
@@ -214,11 +215,13 @@ impl Relay {
             joiner: Joiner::new(config.join_delay, config.join_bytes_max),
             consistency_of_clients: config.consistency_of_clients,
             compared: Compared::default(),
+            metronome: Metronome::default(),
         });
         let (stopping, stopped) = watch::channel(false);
         let mut helpers = vec![
             tokio::spawn(report(service.clone(), config.report_interval)),
             tokio::spawn(compare(service.clone(), config.compare)),
+            tokio::spawn(beat(service.clone())),
         ];
         let udp_listeners = sockets
             .into_iter()
@@ -533,6 +536,10 @@ async fn open(
         ghosts_until: Mutex::default(),
     };
     Ok((Arc::new(backend), recovered.was_killed))
+}
+
+async fn beat(service: Arc<Service>) {
+    service.metronome.run().await;
 }
 
 /// One line a backend, at every interval; and how much comes in.

@@ -18,6 +18,7 @@ use crate::batch::Batch;
 use crate::compare::Compared;
 use crate::join::Joiner;
 use crate::metrics;
+use crate::metronome::Metronome;
 use crate::rate::{Rates, Sender};
 use crate::receive::{Inflow, ReceiveError, Receiver};
 use crate::report::{BackendStatus, Condition};
@@ -61,6 +62,7 @@ pub(crate) struct Service {
     pub(crate) rates: Rates,
     pub(crate) joiner: Joiner,
     pub(crate) compared: Compared,
+    pub(crate) metronome: Metronome,
     /// Whether the parameter `consistency` counts.
     pub(crate) consistency_of_clients: bool,
 }
@@ -81,6 +83,7 @@ impl Express for Door {
         peer: Peer,
     ) -> Response<Body> {
         let _busy = self.0.busy.subscribe();
+        self.0.metronome.heard();
         let headers = request.headers();
         let id = self.0.request_id(headers);
         let response = match Api::of_path(request.uri().path()) {

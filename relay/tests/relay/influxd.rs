@@ -222,3 +222,61 @@ async fn a_hole_in_one_of_two_real_stores_is_found_and_mended() {
     assert!(found.differences.is_empty());
     relay.stop().await;
 }
+
+/// A store that answers 204 and loses what it took: nobody tells the relay, so it has to look.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_store_lost_in_silence_is_found_told_and_mended() {
+    if !Path::new(INFLUXD).exists() {
+        eprintln!("SKIPPED: {INFLUXD} is missing; install Debian's package influxdb");
+        return;
+    }
+    let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let a = Influxd::start(dirs[0].path()).await;
+    let b = Influxd::start(dirs[1].path()).await;
+    let urls = [a.url.clone(), b.url.clone()];
+    let relay = Running::start_with(dirs[2].path(), &urls, |config| {
+        config.compare.interval = Duration::from_millis(20);
+        config.compare.window = Duration::from_secs(60);
+        config.compare.settle = Duration::ZERO;
+        config.compare.mend = true;
+    })
+    .await;
+    for store in [&a, &b] {
+        store.query("CREATE DATABASE d").await;
+    }
+    let now = std::time::SystemTime::now();
+    let now_s = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let mut body = String::new();
+    for n in 0..120 {
+        let time = (now_s - 7_200 + n * 10) * 1_000_000_000;
+        body += &format!("m,host=a f={n}.5,i={n}i,s=\"x\" {time}\n");
+    }
+    assert_eq!(relay.write(&body).await, 204);
+    let lost = format!(
+        "DELETE FROM m WHERE time >= {} AND time < {}",
+        (now_s - 6_900) * 1_000_000_000,
+        (now_s - 6_600) * 1_000_000_000
+    );
+    b.query(&lost).await;
+    // And one value that the first store has not got as the second has it.
+    let own = format!("m,host=b f=7 {}", (now_s - 6_000) * 1_000_000_000);
+    let call = Call::post("/write?db=d", vec![own.into()], true);
+    b.client.send(&b.url, call).await.unwrap();
+    let all = "SELECT * FROM m";
+    assert_ne!(a.query(all).await, b.query(all).await);
+    let begun = std::time::Instant::now();
+    while a.query(all).await != b.query(all).await {
+        assert!(begun.elapsed() < crate::support::SOON, "it is not mended");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(relay.relay.status()[1].divergences >= 2);
+    let listed = text(&relay.send(Call::get("/differences")).await);
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(
+        (&listed[0]["backend"], &listed[0]["measurement"]),
+        (&"b".into(), &"m".into())
+    );
+    let metrics = text(&relay.send(Call::get("/metrics")).await);
+    assert!(metrics.contains("tandem_relay_compare_mended_points_total 31\n"), "{metrics}");
+    relay.stop().await;
+}

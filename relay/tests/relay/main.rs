@@ -36,10 +36,12 @@
 mod contract;
 mod disk;
 mod fan_out;
+mod ghosts;
 mod held;
 mod influxd;
 mod listen;
 mod outage;
+mod pairs;
 mod poison;
 mod queue;
 mod slow;

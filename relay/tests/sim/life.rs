@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use tandem_http::Url;
 use tandem_relay::{BackendConfig, Config, Relay};
-use tandem_testkit::{ManualClock, Rng, SimFs};
+use tandem_testkit::{Rng, SimFs};
+use tandem_vfs::Clock;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::net::Net;
 use crate::store::{Mood, Stores};
@@ -30,7 +32,7 @@ pub(crate) struct Life {
     pub(crate) stores: Stores,
     net: Net,
     fs: SimFs,
-    clock: Arc<ManualClock>,
+    clock: Arc<WallClock>,
     writers: Vec<Arc<Mutex<Writer>>>,
     pub(crate) starts: u64,
 }
@@ -54,7 +56,7 @@ impl Life {
             seed,
             net: Net::new(stores.clone(), rng.next_u64()),
             fs: SimFs::new(rng.next_u64()),
-            clock: Arc::new(ManualClock::new(1_700_000_000_000_000_000)),
+            clock: Arc::new(WallClock::new(1_700_000_000_000_000_000)),
             writers: (0..WRITERS).map(writer).collect(),
             stores,
             rng,
@@ -73,10 +75,16 @@ impl Life {
                 .start_paused(true)
                 .build()
                 .expect("a runtime");
-            let end = runtime.block_on(self.live(&mut events));
+            let pause = Duration::from_millis(self.rng.within(0..300));
+            let end = runtime.block_on(async {
+                let end = self.live(&mut events).await;
+                // Said within it: outside it is another time.
+                self.stores.end(pause);
+                self.clock.end(pause);
+                end
+            });
             // Everything in memory is gone with it; what the stores have taken in is not.
             drop(runtime);
-            self.stores.end(Duration::from_millis(self.rng.within(0..300)));
             match end {
                 End::Done => break,
                 End::PowerCut => self.fs = self.fs.crash(self.rng.next_u64()),
@@ -91,6 +99,7 @@ impl Life {
 
     async fn live(&mut self, events: &mut u64) -> End {
         self.stores.begin();
+        self.clock.begin();
         let (stop, stopped) = oneshot::channel::<()>();
         let stopping = async {
             let _ = stopped.await;
@@ -110,7 +119,7 @@ impl Life {
         while *events > 0 {
             *events -= 1;
             let wait = self.rng.within(1..400);
-            self.pass(Duration::from_millis(wait)).await;
+            tokio::time::sleep(Duration::from_millis(wait)).await;
             if let Some(end) = self.event() {
                 match end {
                     End::Stop => {
@@ -142,7 +151,7 @@ impl Life {
                 if queued == 0 && self.stores.is_quiet() {
                     break;
                 }
-                self.pass(Duration::from_millis(50)).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
         });
         if drained.await.is_err() {
@@ -171,11 +180,6 @@ impl Life {
         config
     }
 
-    /// Both clocks go on.
-    async fn pass(&self, time: Duration) {
-        tokio::time::sleep(time).await;
-        self.clock.advance(time);
-    }
 
     fn event(&mut self) -> Option<End> {
         let store = self.rng.below(2);
@@ -211,8 +215,7 @@ impl Life {
             }
             16 => {
                 let jump = self.rng.within(0..48 * HOUR_NS) as i64 - 24 * HOUR_NS as i64;
-                let now = tandem_vfs::Clock::now_ns(&*self.clock);
-                self.clock.set(now + jump);
+                self.clock.jump(jump);
             }
             17 => return Some(End::Stop),
             18 => return Some(End::Kill),
@@ -227,5 +230,49 @@ impl Life {
         }
         self.fs.set_capacity(None);
         self.fs.calm();
+    }
+}
+
+/// The clock on the wall: it goes with the time of the runtime, jumps when it is told to, and never says the same
+/// twice.
+#[derive(Debug)]
+struct WallClock(Mutex<Wall>);
+
+#[derive(Debug)]
+struct Wall {
+    base_ns: i64,
+    begun: Option<Instant>,
+}
+
+impl WallClock {
+    fn new(base_ns: i64) -> Self {
+        let begun = None;
+        Self(Mutex::new(Wall { base_ns, begun }))
+    }
+
+    fn begin(&self) {
+        self.0.lock().expect("no panic").begun = Some(Instant::now());
+    }
+
+    fn end(&self, pause: Duration) {
+        let now_ns = self.now_ns();
+        let mut wall = self.0.lock().expect("no panic");
+        *wall = Wall {
+            base_ns: now_ns + pause.as_nanos() as i64,
+            begun: None,
+        };
+    }
+
+    fn jump(&self, by_ns: i64) {
+        self.0.lock().expect("no panic").base_ns += by_ns;
+    }
+}
+
+impl Clock for WallClock {
+    fn now_ns(&self) -> i64 {
+        let mut wall = self.0.lock().expect("no panic");
+        wall.base_ns += 1;
+        let elapsed = wall.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+        wall.base_ns + elapsed.as_nanos() as i64
     }
 }

@@ -79,7 +79,7 @@ impl Wire {
         self.is_kept && self.framing == Framing::Done && self.read.is_empty()
     }
 
-    /// Asks the system whether the server has closed this end, or said something that nobody asked for.
+    /// Whether the server has closed this end, or said something that nobody asked for.
     pub(super) fn is_stale(&self) -> bool {
         self.link.has_something()
     }
