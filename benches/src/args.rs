@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 pub(crate) const USAGE: &str =
-    "usage: tandem-benches rivals|store|query|chain|mixed|relay|agent|inside|guard [OPTION]…
+    "usage: tandem-benches rivals|store|query|chain|growth|mixed|relay|agent|inside|guard [OPTION]…
 
   rivals         store, query and chain, all rows several times: medians beside goals and rivals
   store          ingest, bytes, opening and memory of a store, beside goals and rivals
   query          how long queries take, beside goals and rivals
   chain          values a second through a relay into two stores
+  growth         what ingest and queries cost as series and values grow, as plots
   mixed          small queries beside many that want everything
   relay          what a relay to two backends costs, beside a bare TCP tee
   agent          memory and time of an agent, of the host alone and with 100 containers
@@ -32,6 +33,7 @@ pub(crate) enum What {
     Store,
     Query,
     Chain,
+    Growth,
     Mixed,
     Relay,
     Agent,
@@ -64,6 +66,7 @@ impl Args {
             Some("store") => What::Store,
             Some("query") => What::Query,
             Some("chain") => What::Chain,
+            Some("growth") => What::Growth,
             Some("mixed") => What::Mixed,
             Some("relay") => What::Relay,
             Some("agent") => What::Agent,

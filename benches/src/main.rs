@@ -13,6 +13,7 @@ mod bodies;
 mod chain;
 mod disk;
 mod generate;
+mod growth;
 mod guard;
 mod http;
 mod inside;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         What::Store => store::run(&args),
         What::Query => query::run(&args),
         What::Chain => chain::run(&args),
+        What::Growth => growth::run(&args),
         What::Mixed => mixed::run(&args),
         What::Relay => relay::run(&args),
         What::Agent => agent::run(&args),

@@ -34,6 +34,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                              measures a store beside its goals and beside influxd and
                              victoria-metrics, which --install brings
   bench relay [--quick]      what a relay to two backends costs, beside a bare TCP tee
+  bench chain|growth [--quick]
+                             clients through a relay into two stores; costs over series and values
   bench guard [--install] [--bless]
                              instructions of hot paths, beside those that are committed
   crash [--cycles N] [--seed S] …
