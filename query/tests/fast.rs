@@ -199,7 +199,12 @@ fn statement(random: &mut Random) -> String {
         }
     };
     let from = match random.below(8) {
-        0 => random.choose(&["cpu, mem", "/c|m/", "mem, cpu, cpu", "cpu, (SELECT f, i FROM mem)"]),
+        0 => random.choose(&[
+            "cpu, mem",
+            "/c|m/",
+            "mem, cpu, cpu",
+            "cpu, (SELECT f, i FROM mem)",
+        ]),
         _ => "cpu",
     };
     let mut text = format!("SELECT {select} FROM {from}");

@@ -233,8 +233,12 @@ impl Found {
         let range = match &self.starts {
             None => at..at + 1,
             Some(starts) => {
-                let start = starts.get(at).map_or(self.ids.len(), |start| *start as usize);
-                let end = starts.get(at + 1).map_or(self.ids.len(), |end| *end as usize);
+                let start = starts
+                    .get(at)
+                    .map_or(self.ids.len(), |start| *start as usize);
+                let end = starts
+                    .get(at + 1)
+                    .map_or(self.ids.len(), |end| *end as usize);
                 start..end
             }
         };
@@ -530,4 +534,48 @@ fn tag_values(series_key: &[u8], tags: &[String]) -> Vec<Vec<u8>> {
         }
     }
     values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_made_dense_in_their_order() {
+        let mut keyed = [(9, 1), (u64::MAX, 2), (9, 3), (2, 4)];
+        assert_eq!(renumber(&mut keyed), 3);
+        assert_eq!(keyed, [(1, 1), (2, 2), (1, 3), (0, 4)]);
+    }
+
+    #[test]
+    fn groups_are_runs_of_series_or_single_ones() {
+        let alone = Found {
+            ids: vec![7, 3],
+            starts: None,
+        };
+        assert_eq!((alone.len(), alone.group(1)), (2, &[3][..]));
+        let runs = Found {
+            ids: vec![7, 8, 3],
+            starts: Some(vec![0, 2]),
+        };
+        let groups: Vec<&[u32]> = (0..3).map(|at| runs.group(at)).collect();
+        assert_eq!(groups, [&[7, 8][..], &[3], &[]]);
+        assert_eq!((Found::default().len(), runs.len()), (0, 2));
+    }
+
+    #[test]
+    fn limits_of_series_count_by_the_keys_that_are_there() {
+        let tags = ["a".to_owned(), "b".to_owned()];
+        let key = |a: &str, b: &str| tag_set_key(&tags, &[a.into(), b.into()]);
+        assert_eq!(key("x", "y"), b"a|b|x|y");
+        assert_eq!(key("", "y"), b"b|y");
+        assert_eq!(key("", ""), b"");
+    }
+
+    #[test]
+    fn values_of_tags_come_from_a_key() {
+        let tags = ["a".to_owned(), "c".to_owned()];
+        let values = tag_values(br"m,a=x\ y,b=1", &tags);
+        assert_eq!(values, [b"x y".to_vec(), Vec::new()]);
+    }
 }

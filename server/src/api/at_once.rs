@@ -49,6 +49,16 @@ pub(super) struct AtOnce {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Look(usize);
 
+/// A query that may be small, and what to answer it with.
+pub(super) struct Small<'a> {
+    pub(super) runner: &'a Runner,
+    pub(super) query: &'a Query,
+    pub(super) context: &'a Context,
+    pub(super) identity: &'a Identity,
+    pub(super) style: Style,
+    pub(super) gzip: bool,
+}
+
 impl Default for AtOnce {
     fn default() -> Self {
         Self {
@@ -80,16 +90,15 @@ impl AtOnce {
 
     /// Runs a query of this look; `None` when it has to be run elsewhere. Else its answer, and how long
     /// that was before gzip.
-    pub(super) fn run(
-        &self,
-        look: Look,
-        runner: &Runner,
-        query: &Query,
-        context: &Context,
-        identity: &Identity,
-        style: Style,
-        gzip: bool,
-    ) -> Option<(Bytes, u64)> {
+    pub(super) fn run(&self, look: Look, small: &Small<'_>) -> Option<(Bytes, u64)> {
+        let Small {
+            runner,
+            query,
+            context,
+            identity,
+            style,
+            gzip,
+        } = *small;
         let patience = Arc::new(Patience::new(TIME_MAX));
         let context = Context {
             patience: Some(Arc::clone(&patience)),
@@ -99,8 +108,7 @@ impl AtOnce {
         let gone = Arc::new(AtomicBool::new(false));
         let outlet = Outlet::new(opening, gzip, Duration::ZERO, gone).in_one_piece();
         let output = Output::new(style, outlet);
-        let (bytes, is_cold) =
-            in_memory(|| run(runner, query, Ok(&context), identity, output));
+        let (bytes, is_cold) = in_memory(|| run(runner, query, Ok(&context), identity, output));
         match (bytes, opened.try_recv()) {
             (Ok(bytes), Ok(Opening::Whole(answer))) if !is_cold && !patience.has_ended() => {
                 Some((answer, bytes))

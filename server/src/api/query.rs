@@ -20,7 +20,10 @@ use tandem_query::{Context, Gone, Message, Running, Series, Sink};
 use tokio::sync::oneshot;
 use tracing::info;
 
-use super::{Api, Ask, SetOnDrop, bind_params, encoding::body_answer, finished, multipart, now_ns};
+use super::{
+    Api, Ask, SetOnDrop, at_once::Small, bind_params, encoding::body_answer, finished, multipart,
+    now_ns,
+};
 use crate::{
     auth::Identity,
     output::{Chunks, Epoch, Opening, Outlet, Output, Style},
@@ -126,9 +129,15 @@ impl Api {
         };
         if let (Some(look), Ok((_, context))) = (look, &listed) {
             let _active = self.counters.queries_active.hold();
-            let answer = self
-                .at_once
-                .run(look, &runner, &query, context, &identity, style, gzip);
+            let small = Small {
+                runner: &runner,
+                query: &query,
+                context,
+                identity: &identity,
+                style,
+                gzip,
+            };
+            let answer = self.at_once.run(look, &small);
             if let Some((answer, bytes)) = answer {
                 self.counters.query_bytes.add(bytes);
                 return Ok(encoded(Body::from(answer)));

@@ -220,7 +220,9 @@ mod tests {
         assert_eq!(printed.len(), 4);
         let row = |row| {
             let mut out = Vec::new();
-            printed.iter().for_each(|column| column.write(&mut out, row));
+            printed
+                .iter()
+                .for_each(|column| column.write(&mut out, row));
             String::from_utf8(out).unwrap()
         };
         assert_eq!(row(0), r#",1,false,null,"y\"","x",-7"#);

@@ -80,6 +80,49 @@ fn series_with_equal_values_of_two_tags() {
 }
 
 #[test]
+fn places_of_values_are_those_of_their_order() {
+    let store = store();
+    write(
+        &store,
+        "m,a=b,c=1 v=1 1\nm,a=a\\ x v=1 1\nm,c=2 v=1 1\nm,a=a v=1 1\nm,a=b,c=2 v=1 1",
+    );
+    let view = view(&store);
+    let ids: Vec<u32> = view.series(b"m").iter().collect();
+    assert_eq!(view.tag_value_places(b"a", &ids), (vec![3, 2, 0, 1, 3], 3));
+    assert_eq!(
+        view.tag_value_places(b"c", &ids[1..]),
+        (vec![0, 1, 0, 1], 1)
+    );
+    assert_eq!(view.tag_value_places(b"gone", &ids), (vec![0; 5], 0));
+    assert_eq!(view.tag_value_places(b"a", &[999]), (vec![0], 0));
+    let tags = ["c".to_owned(), "a".to_owned(), "x".to_owned()];
+    let values = view.tag_values_at(SeriesId(ids[1]), &tags).unwrap();
+    assert_eq!(values, [&b""[..], b"a x", b""]);
+    assert_eq!(view.tag_values_at(SeriesId(999), &tags), None);
+    // Of many values few are asked for, which are put in order for themselves.
+    let lines: String = (0..500).map(|at| format!("n,a=v{at:03} v=1 1\n")).collect();
+    write(&store, &lines);
+    let view = self::view(&store);
+    let ids: Vec<u32> = view.series(b"n").iter().collect();
+    let (places, count) = view.tag_value_places(b"a", &ids);
+    assert_eq!((count, places.is_sorted()), (500, true));
+    let some = [ids[400], ids[3], ids[400], ids[77]];
+    assert_eq!(view.tag_value_places(b"a", &some), (vec![3, 1, 3, 2], 3));
+}
+
+#[test]
+fn the_extent_is_that_of_files_or_of_a_whole_shard() {
+    let store = store();
+    assert!(view(&store).extent().is_empty());
+    write(&store, "m v=1 100\nm v=1 200");
+    let whole = view(&store).extent();
+    assert!(whole.min_ns <= 0 && whole.max_ns > 1_000_000_000_000);
+    store.flush().unwrap();
+    let range = TimeRange::new(100_000_000_000, 200_000_000_000);
+    assert_eq!(view(&store).extent(), range);
+}
+
+#[test]
 fn a_long_series_comes_in_slices_of_both_orders() {
     let store = store();
     // Three files and a memtable over two shards, every other row in two of them.

@@ -264,14 +264,14 @@ impl Piece<'_> {
         self.emit(emit)
     }
 
-    fn emit(
-        &mut self,
-        emit: &mut dyn FnMut(&Block<'_>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    fn emit(&mut self, emit: &mut dyn FnMut(&Block<'_>) -> Result<(), Error>) -> Result<(), Error> {
         if self.times_ns.is_empty() {
             return Ok(());
         }
-        let columns = self.columns.iter().map(|at| Cells::Values(&self.values[*at]));
+        let columns = self
+            .columns
+            .iter()
+            .map(|at| Cells::Values(&self.values[*at]));
         let columns: Vec<Cells<'_>> = columns.collect();
         emit(&Block {
             times_ns: &self.times_ns,

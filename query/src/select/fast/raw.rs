@@ -12,25 +12,24 @@ use tandem_influxql::ast::{DataType, Fill, VarRef};
 use tandem_model::{SeriesId, TimeRange};
 use tandem_store::{Batch, Flow, Order, Segment, StoreError, ValuesSlice, Visitor};
 
+use super::Named;
 use super::cells::{cast_cell, is_of, is_written};
-use super::ends::{end, summary_is};
 use super::filter::{Filter, Filters, Rows};
 use super::gather::{Gathered, merged};
+use super::gatherer::{Failure, GATHERED_BYTES_MAX, Gatherer};
+use super::job::only_leaf;
 use super::sweep::{Member, Sweep};
-use super::{Named, only_leaf};
 use crate::block::{Block, Cells};
 use crate::context::Context;
 use crate::error::Error;
 use crate::meter::Meter;
-use crate::paths::{Path, Paths};
+use crate::paths::Path;
 use crate::result::{Series, Sink, Value};
 use crate::scalar::Scalar;
 use crate::select::groups::PlannedSeries;
 use crate::select::plan::Leaf;
 use crate::select::{Prepared, header, rename};
 
-/// What is gathered at once.
-const GATHERED_BYTES_MAX: usize = 64 << 20;
 /// Series that are gathered at once.
 const GATHERED_SERIES_MAX: usize = 4_096;
 
@@ -46,14 +45,14 @@ pub(super) enum Source {
 }
 
 /// What is selected of one measurement.
-struct Selection<'p> {
+pub(super) struct Selection<'p> {
     leaf: &'p Leaf,
     fields: Vec<Vec<u8>>,
     tags: Vec<String>,
     /// One for each column.
-    columns: Vec<Source>,
+    pub(super) columns: Vec<Source>,
     /// One for each reference, in the order in which the plain executor compares strings at equal times.
-    references: Vec<Source>,
+    pub(super) references: Vec<Source>,
     /// The fields that columns are made of.
     shown: Vec<usize>,
     filters: Filters,
@@ -333,8 +332,7 @@ impl<'p> Selection<'p> {
             if let Some(head) = &mut head {
                 rename(head, key, group_by);
             }
-            let head = &*head
-                .get_or_insert_with(|| header(key, group_by, &prepared.columns, zone));
+            let head = &*head.get_or_insert_with(|| header(key, group_by, &prepared.columns, zone));
             merged(
                 series,
                 &this.columns,
@@ -366,7 +364,7 @@ impl<'p> Selection<'p> {
 }
 
 /// The rows of a batch that fit a condition and have a value in one of the columns.
-fn rows_of(
+pub(super) fn rows_of(
     selection: &Selection<'_>,
     filter: Option<&Filter>,
     batch: &mut Batch<'_, '_>,
@@ -525,172 +523,5 @@ impl Visitor for Streamer<'_, '_> {
                 Flow::Stop
             }
         })
-    }
-}
-
-enum Failure {
-    TooMuch,
-    Error(Error),
-}
-
-/// Copies the rows of many series.
-struct Gatherer<'s, 'p> {
-    selection: &'s Selection<'p>,
-    members: &'s [Member],
-    found: Vec<Gathered>,
-    ascending: bool,
-    /// Rows of each series.
-    limit: usize,
-    /// Whether only the outermost row of a series is wanted, whatever it holds.
-    ends: bool,
-    /// After the last statistics.
-    flow: Flow,
-    bytes: usize,
-    /// Rows that were read: they count once it is known that nothing has to be read again.
-    points: u64,
-    fits: Vec<bool>,
-    meter: &'s Meter<'s>,
-    paths: &'s Paths,
-    failed: Option<Failure>,
-}
-
-impl Gatherer<'_, '_> {
-    fn take(&mut self, series: usize, batch: &mut Batch<'_, '_>) -> Result<Flow, Failure> {
-        let error = |error: Error| Failure::Error(error);
-        self.meter.check().map_err(error)?;
-        let count = batch.times_ns().len();
-        let filter = self.members[series].filter.as_deref();
-        let rows = rows_of(self.selection, filter, batch, &mut self.fits)
-            .map_err(|why| Failure::Error(why.into()))?;
-        let found = &mut self.found[series];
-        let wanted = self.limit.saturating_sub(found.len());
-        let mut rows: Vec<u32> = match (rows, self.ascending) {
-            (Rows::None, _) => {
-                self.points += count as u64;
-                return Ok(Flow::On);
-            }
-            (Rows::All, true) => (0..count.min(wanted) as u32).collect(),
-            (Rows::All, false) => {
-                let first = count.saturating_sub(wanted) as u32;
-                (first..count as u32).rev().collect()
-            }
-            (Rows::Some(rows), true) => rows,
-            (Rows::Some(mut rows), false) => {
-                rows.reverse();
-                rows
-            }
-        };
-        rows.truncate(wanted);
-        // What lies behind the last row that is wanted is not read.
-        let read = match rows.last() {
-            Some(last) if rows.len() == wanted && self.ascending => *last as usize + 1,
-            Some(last) if rows.len() == wanted => count - *last as usize,
-            _ => count,
-        };
-        self.points += read as u64;
-        let bytes = found.append(batch, &rows, &self.selection.columns);
-        self.meter.grow(bytes).map_err(error)?;
-        self.bytes += bytes;
-        if self.bytes > GATHERED_BYTES_MAX {
-            return Err(Failure::TooMuch);
-        }
-        Ok(if found.len() >= self.limit {
-            Flow::SeriesDone
-        } else {
-            Flow::On
-        })
-    }
-}
-
-impl Gatherer<'_, '_> {
-    /// Takes the outermost row of a segment from its statistics; false where they do not tell it. A field
-    /// whose outermost value is of an earlier time, or a later one, has none in that row.
-    fn take_end(&mut self, series: usize, segment: &Segment<'_>) -> Result<bool, Error> {
-        let order = match self.ascending {
-            true => Order::Ascending,
-            false => Order::Descending,
-        };
-        let time_ns = match order {
-            Order::Ascending => segment.range.min_ns,
-            Order::Descending => segment.range.max_ns,
-        };
-        let value = |source: &Source| {
-            let Source::Field(field, data_type) = source else {
-                return Some(Value::Null);
-            };
-            let found = segment.fields.get(*field).copied().flatten();
-            let Some(found) = found.filter(|found| found.count > 0) else {
-                return Some(Value::Null);
-            };
-            let summary = found.summary.as_ref();
-            let summary = summary.filter(|summary| summary_is(summary, *data_type))?;
-            let found_ns = match order {
-                Order::Ascending => found.first_ns,
-                Order::Descending => found.last_ns,
-            };
-            Some(match found_ns == time_ns {
-                true => end(summary, order),
-                false => Value::Null,
-            })
-        };
-        // A row is one where a field that is selected has a value.
-        let mut has_value = false;
-        for reference in &self.selection.references {
-            let Some(value) = value(reference) else {
-                return Ok(false);
-            };
-            has_value |= value != Value::Null;
-        }
-        if !has_value {
-            return Ok(false);
-        }
-        let columns = self.selection.columns.iter();
-        let values: Option<Vec<Value>> = columns.map(value).collect();
-        let Some(values) = values else {
-            return Ok(false);
-        };
-        self.meter.check()?;
-        let bytes = self.found[series].push(time_ns, values.into_iter());
-        self.bytes += bytes;
-        self.points += 1;
-        self.meter.grow(bytes)?;
-        Ok(true)
-    }
-}
-
-impl Visitor for Gatherer<'_, '_> {
-    fn begin(&mut self, _: usize) {
-        self.flow = Flow::On;
-    }
-
-    fn wants_statistics(&self, _: TimeRange) -> bool {
-        self.ends
-    }
-
-    fn statistics(&mut self, series: usize, segment: &Segment<'_>) -> bool {
-        match self.take_end(series, segment) {
-            Ok(true) => {
-                self.paths.took(Path::Statistics);
-                self.flow = Flow::SeriesDone;
-                true
-            }
-            Ok(false) => false,
-            Err(error) => {
-                self.failed = Some(Failure::Error(error));
-                self.flow = Flow::Stop;
-                true
-            }
-        }
-    }
-
-    fn flow(&self) -> Flow {
-        self.flow
-    }
-
-    fn rows(&mut self, series: usize, batch: &mut Batch<'_, '_>) -> Result<Flow, StoreError> {
-        Ok(self.take(series, batch).unwrap_or_else(|failure| {
-            self.failed = Some(failure);
-            Flow::Stop
-        }))
     }
 }
