@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tandem_influxql::ast::ShowSeries;
 use tandem_influxql::condition::{TimeContext, split_condition};
-use tandem_model::{SeriesId, SeriesKey, TimeRange};
+use tandem_model::{EscapedTag, SeriesId, SeriesKey, TimeRange, split_escaped};
 use tandem_store::Store;
 
 use super::{check_operators, found, found_together, in_pieces};
@@ -39,7 +39,7 @@ pub(crate) fn series(
     for (view, names) in found_together(store, &statement.sources, own, range, context)? {
         for name in names {
             for id in Predicate::matching(condition.as_ref(), &view, &name)? {
-                let key = view.series_key(SeriesId(id));
+                let key = as_shown(view.series_key(SeriesId(id)));
                 meter.count_row(KEY_BYTES + name.len() + 2 * key.len())?;
                 keys.insert((name.clone(), order(&key)), key);
             }
@@ -48,6 +48,28 @@ pub(crate) fn series(
     let rows = keys.into_values().map(|key| vec![key]);
     let limits = (statement.limit, statement.offset);
     in_pieces(None, &["key"], rows, limits, &meter, sink)
+}
+
+/// A key with its tags in the order of their keys' escaped bytes: InfluxDB sorts them as they are written, so that
+/// `tA` comes before `t\ a`.
+fn as_shown(key: Vec<u8>) -> Vec<u8> {
+    match key.contains(&b'\\') {
+        true => sorted_as_written(&key),
+        false => key,
+    }
+}
+
+fn sorted_as_written(key: &[u8]) -> Vec<u8> {
+    let (measurement, tags) = split_escaped(key);
+    let mut tags: Vec<EscapedTag<'_>> = tags.collect();
+    let name = |tag: &EscapedTag<'_>| tag.text.get(..tag.key_len).map(<[u8]>::to_vec);
+    tags.sort_by_cached_key(name);
+    let mut shown = measurement.to_vec();
+    for tag in tags {
+        shown.push(b',');
+        shown.extend_from_slice(tag.text);
+    }
+    shown
 }
 
 /// What keys of one measurement are sorted by: their tags, key by key and value by value, not their
@@ -73,6 +95,16 @@ fn order(key: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As a real InfluxDB 1.6.7 shows them.
+    #[test]
+    fn tags_are_in_the_order_of_their_escaped_keys() {
+        let shown = |key: &str| String::from_utf8(as_shown(key.as_bytes().to_vec())).unwrap();
+        assert_eq!(shown("m\\,n,t\\ a=2,tA=1"), "m\\,n,tA=1,t\\ a=2");
+        assert_eq!(shown("m,t1=1,t\\=a=2"), "m,t1=1,t\\=a=2");
+        assert_eq!(shown("m,t\\ a=x\\,y,ta=1"), "m,t\\ a=x\\,y,ta=1");
+        assert_eq!(shown("m,b=1"), "m,b=1");
+    }
 
     #[test]
     fn shorter_names_and_fewer_tags_come_first() {
