@@ -53,13 +53,10 @@ impl Ghosts {
         }
     }
 
-    /// With `GROUP BY *`, every series shows the tags of all series of its measurement.
+    /// With `GROUP BY *`, every series shows the tags of all series of all measurements that are asked.
     fn take_empty_tags(&self, answer: &mut Json) {
+        let ghostly: BTreeSet<&String> = self.tags.values().flatten().collect();
         for series in all_series(answer) {
-            let name = series["name"].as_str().unwrap_or_default();
-            let Some(ghostly) = self.tags.get(name) else {
-                continue;
-            };
             if let Some(tags) = series["tags"].as_object_mut() {
                 tags.retain(|key, value| value != "" || !ghostly.contains(key));
                 if tags.is_empty() {
