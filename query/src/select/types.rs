@@ -54,11 +54,9 @@ pub(super) fn of_expr(expr: &Expr, sources: &[TypedSource]) -> Result<Option<Dat
         Expr::String(_) => Some(DataType::String),
         Expr::Boolean(_) => Some(DataType::Boolean),
         Expr::Call(call) => {
-            let first = match call.args.first() {
-                Some(first) => of_expr(first, sources)?,
-                None => None,
-            };
-            of_call(&call.name, first)
+            let types = call.args.iter().map(|arg| of_expr(arg, sources));
+            let types: Vec<_> = types.collect::<Result<_, Error>>()?;
+            of_call(&call.name, types.first().copied().flatten())
         }
         Expr::Binary { op, lhs, rhs } => {
             let types = (of_expr(lhs, sources)?, of_expr(rhs, sources)?);
@@ -87,7 +85,21 @@ fn of_call(name: &str, first: Option<DataType>) -> Option<DataType> {
         | "kaufmans_adaptive_moving_average"
         | "chande_momentum_oscillator"
         | "holt_winters"
-        | "holt_winters_with_fit" => Some(DataType::Float),
+        | "holt_winters_with_fit"
+        | "sin"
+        | "cos"
+        | "tan"
+        | "asin"
+        | "acos"
+        | "atan"
+        | "atan2"
+        | "exp"
+        | "log"
+        | "ln"
+        | "log2"
+        | "log10"
+        | "sqrt"
+        | "pow" => Some(DataType::Float),
         "count" | "elapsed" => Some(DataType::Integer),
         _ => first,
     }

@@ -50,7 +50,7 @@ impl Rule {
     }
 }
 
-pub(super) const RULES: [Rule; 23] = [
+pub(super) const RULES: [Rule; 24] = [
     Rule::plain("later-functions", |_, judged, _| {
         LATER_FUNCTIONS
             .iter()
@@ -100,6 +100,7 @@ pub(super) const RULES: [Rule; 23] = [
     Rule::proved("series-limits", rewrite::without_series_limits),
     Rule::proved("inner-limit", rewrite::without_inner_limits),
     Rule::proved("ranked-limit", rewrite::without_limits_of_ranks),
+    Rule::proved("absolute-integers", rewrite::with_floors_for_absolutes),
     Rule::proved("empty-percentile", rewrite::with_high_percentiles),
     Rule {
         name: "integral",
@@ -177,7 +178,12 @@ fn whole_series(text: &str) -> Option<(Json, bool)> {
             let rows = series.get("values").and_then(Json::as_array)?;
             let known = whole.entry(format!("{key:?}")).or_default();
             is_split |= !known.is_empty();
-            known.extend(rows.iter().cloned());
+            // Pieces come with rows of nothing.
+            let is_something = |row: &&Json| {
+                let cells = row.as_array().map(Vec::as_slice).unwrap_or_default();
+                cells.iter().skip(1).any(|cell| !cell.is_null())
+            };
+            known.extend(rows.iter().filter(is_something).cloned());
         }
         for rows in whole.values_mut() {
             rows.sort_by_key(|row| (row.get(0).and_then(Json::as_i64), row.to_string()));

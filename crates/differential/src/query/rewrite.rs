@@ -90,6 +90,13 @@ pub(super) fn with_high_percentiles(statement: &str) -> Option<String> {
     })
 }
 
+/// With `floor(…)` for `abs(…)`: both leave integers as they are in InfluxDB 1.6.
+pub(super) fn with_floors_for_absolutes(statement: &str) -> Option<String> {
+    with(statement, |tokens, at| {
+        is(&tokens[at], "ABS").then(|| " floor".to_owned())
+    })
+}
+
 /// With `sum(…)` for `integral(…)`, without its unit.
 pub(super) fn with_sums_for_integrals(statement: &str) -> Option<String> {
     let renamed = with(statement, |tokens, at| {

@@ -391,10 +391,11 @@ fn fold(expr: Expr) -> Result<Expr, Error> {
 fn with_known_math(expr: Expr) -> Result<Expr, Error> {
     Ok(match expr {
         Expr::Call(Call { name, args }) => {
-            let args: Vec<Expr> = args.into_iter().map(fold).collect::<Result<_, _>>()?;
+            let folded = |arg| Ok(fold_constants(with_known_math(arg)?, None)?);
+            let args: Vec<Expr> = args.into_iter().map(folded).collect::<Result<_, Error>>()?;
             let math = Math::from_name(&name).filter(|math| math.arity() == args.len());
             match math {
-                Some(math) if args.iter().all(is_value) => value_of(math, &args),
+                Some(math) if args.iter().all(is_known) => value_of(math, &args),
                 _ => Expr::Call(Call { name, args }),
             }
         }
@@ -406,16 +407,9 @@ fn with_known_math(expr: Expr) -> Result<Expr, Error> {
     })
 }
 
-/// True for literals of the types that fields have.
-const fn is_value(expr: &Expr) -> bool {
-    matches!(
-        expr,
-        Expr::Number(_)
-            | Expr::Integer(_)
-            | Expr::Unsigned(_)
-            | Expr::String(_)
-            | Expr::Boolean(_)
-    )
+/// True for literals of values.
+const fn is_known(expr: &Expr) -> bool {
+    expr.is_literal() && !matches!(expr, Expr::Regex(_))
 }
 
 /// What a function makes of literals.
