@@ -372,6 +372,11 @@ impl Relay {
         for status in self.status() {
             log_status(&status);
         }
+        for helper in self.helpers.drain(..).chain(self.udp_listeners.drain(..)) {
+            helper.abort();
+            // Each holds the queues, which whoever opens them next must not find locked.
+            let _ = helper.await;
+        }
         info!("relay stopped");
     }
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::net::Net;
 use crate::store::{Mood, Stores};
-use crate::writer::{WRITERS, Writer, write_on};
+use crate::writer::{Connections, WRITERS, Writer, write_on};
 
 /// Things that happen in one world.
 const EVENTS: u64 = 8;
@@ -111,10 +111,14 @@ impl Life {
             // The disk failed while it began.
             Err(_) => return End::Kill,
         };
+        let connections = Connections::default();
         let writing: Vec<_> = self
             .writers
             .iter()
-            .map(|writer| tokio::spawn(write_on(relay.clone(), writer.clone(), BATCHES)))
+            .map(|writer| {
+                let (relay, connections) = (relay.clone(), connections.clone());
+                tokio::spawn(write_on(relay, connections, writer.clone(), BATCHES))
+            })
             .collect();
         while *events > 0 {
             *events -= 1;
@@ -127,11 +131,14 @@ impl Life {
                             task.abort();
                             let _ = task.await;
                         }
-                        let _ = stop.send(());
-                        // Connections hold the relay too: it ends with the runtime, unless it was let go.
-                        if let Some(relay) = Arc::into_inner(relay) {
-                            relay.stopped().await;
+                        // Their clients have gone; what is in work comes to its end.
+                        let tasks = std::mem::take(&mut *connections.lock().expect("no panic"));
+                        for task in tasks {
+                            task.await.expect("a connection");
                         }
+                        let _ = stop.send(());
+                        let relay = Arc::into_inner(relay).expect("nobody else has it");
+                        relay.stopped().await;
                     }
                     _ => drop(stop),
                 }

@@ -90,8 +90,16 @@ impl Writer {
     }
 }
 
+/// The relay's ends of all connections.
+pub(crate) type Connections = Arc<Mutex<Vec<tokio::task::JoinHandle<()>>>>;
+
 /// Writes until the relay's runtime ends, or `count` batches are through.
-pub(crate) async fn write_on(relay: Arc<Relay>, writer: Arc<Mutex<Writer>>, count: u64) {
+pub(crate) async fn write_on(
+    relay: Arc<Relay>,
+    connections: Connections,
+    writer: Arc<Mutex<Writer>>,
+    count: u64,
+) {
     let mut stream: Option<DuplexStream> = None;
     loop {
         let (request, pause, goes_away, half) = {
@@ -108,7 +116,7 @@ pub(crate) async fn write_on(relay: Arc<Relay>, writer: Arc<Mutex<Writer>>, coun
             let goes_away = writer.rng.chance(3);
             (writer.request(), pause, goes_away, writer.rng.chance(50))
         };
-        let mut connection = stream.take().unwrap_or_else(|| connect(&relay));
+        let mut connection = stream.take().unwrap_or_else(|| connect(&relay, &connections));
         let bytes = match goes_away && half {
             true => &request.as_bytes()[..request.len() / 2],
             false => request.as_bytes(),
@@ -130,10 +138,11 @@ pub(crate) async fn write_on(relay: Arc<Relay>, writer: Arc<Mutex<Writer>>, coun
     }
 }
 
-fn connect(relay: &Arc<Relay>) -> DuplexStream {
+fn connect(relay: &Arc<Relay>, connections: &Connections) -> DuplexStream {
     let (near, far) = tokio::io::duplex(PIPE_BYTES);
     let relay = Arc::clone(relay);
-    tokio::spawn(async move { relay.serve_stream(far).await });
+    let task = tokio::spawn(async move { relay.serve_stream(far).await });
+    connections.lock().expect("no panic").push(task);
     near
 }
 
