@@ -7,7 +7,7 @@ use super::bind::TypedSource;
 use crate::error::Error;
 use crate::lower::lower;
 use crate::result::Value;
-use crate::scalar::IntegerDivision;
+use crate::scalar::{IntegerDivision, Math};
 use crate::value::stronger;
 
 /// The type of `reference`: its own if it was cast, else the strongest among the sources; a tag
@@ -85,22 +85,10 @@ fn of_call(name: &str, first: Option<DataType>) -> Option<DataType> {
         | "kaufmans_adaptive_moving_average"
         | "chande_momentum_oscillator"
         | "holt_winters"
-        | "holt_winters_with_fit"
-        | "sin"
-        | "cos"
-        | "tan"
-        | "asin"
-        | "acos"
-        | "atan"
-        | "atan2"
-        | "exp"
-        | "log"
-        | "ln"
-        | "log2"
-        | "log10"
-        | "sqrt"
-        | "pow" => Some(DataType::Float),
+        | "holt_winters_with_fit" => Some(DataType::Float),
         "count" | "elapsed" => Some(DataType::Integer),
+        // What is known of a number's function is what is known of the number.
+        _ if Math::from_name(name).is_some() => first.or(Some(DataType::Float)),
         _ => first,
     }
 }
