@@ -302,7 +302,8 @@ async fn an_engines_containers_are_measured_as_the_engine_measures_them() {
     let gone = json!({"NetworkMode": "none", "AutoRemove": true});
     engine.start_container("gone", "sleep 0.3; exit 5", &Value::Null, &gone);
     relay.wait("the end of one that is removed", |relay| {
-        last(relay, 0, "docker_container_status", "gone").is_some_and(|all| all["exitcode"] == "5")
+        last(relay, 0, "docker_container_status", "gone")
+            .is_some_and(|all| all["exitcode"] == "5" && all["container_status"] == "exited")
     });
     // One that starts while the agent runs appears, and so does its restart.
     let id = engine.start_container("late", "while :; do sleep 1; done", &Value::Null, &nothing);

@@ -210,9 +210,7 @@ impl Backend {
     ) -> bool {
         let (backend, head, text) = (self.clone(), head.clone(), reason.to_owned());
         let now_ns = self.clock.now_ns();
-        let burying = off_loop(move || {
-            backend.queue.dead.bury(&head, &body, &text, now_ns)
-        });
+        let burying = off_loop(move || backend.queue.dead.bury(&head, &body, &text, now_ns));
         match burying.await {
             Ok(true) => {
                 self.report.dead(reason);
@@ -244,7 +242,10 @@ impl Backend {
         }
         let (backend, counted) = (self.clone(), head.clone());
         let counting = off_loop(move || {
-            backend.queue.gaps.record(&counted, &body.concat(), UNBURIED)
+            backend
+                .queue
+                .gaps
+                .record(&counted, &body.concat(), UNBURIED)
         });
         match counting.await {
             Ok(()) => self.report.dropped(head.lines),

@@ -110,7 +110,10 @@ mod tests {
         let again = buffers.take(900 << 10);
         assert_eq!((again.as_ptr(), again.len()), (at, 0));
         drop(buffers.freeze(again));
-        assert!(buffers.take(200 << 10).capacity() < 1 << 20, "too large for this");
+        assert!(
+            buffers.take(200 << 10).capacity() < 1 << 20,
+            "too large for this"
+        );
         assert_eq!(buffers.freeze(b"x".to_vec()), "x");
     }
 

@@ -201,7 +201,10 @@ async fn differing(
     let mut starts: Vec<i64> = ours.keys().chain(theirs.keys()).copied().collect();
     starts.sort_unstable();
     starts.dedup();
-    service.compared.windows.fetch_add(starts.len() as u64, Ordering::Relaxed);
+    service
+        .compared
+        .windows
+        .fetch_add(starts.len() as u64, Ordering::Relaxed);
     starts.retain(|start| ours.get(start) != theirs.get(start));
     Ok(starts)
 }
@@ -223,7 +226,9 @@ async fn tell(
         };
         Run::new(server(from), server(to), way)
     };
-    let found = run(first, other, false).one_window(place, window.clone()).await?;
+    let found = run(first, other, false)
+        .one_window(place, window.clone())
+        .await?;
     if found.differences.is_empty() {
         // Point by point they are the same.
         return Ok(());
@@ -238,7 +243,9 @@ async fn tell(
     let mut mended_points = 0;
     if config.mend {
         for (from, to) in [(first, other), (other, first)] {
-            let mended = run(from, to, true).one_window(place, window.clone()).await?;
+            let mended = run(from, to, true)
+                .one_window(place, window.clone())
+                .await?;
             mended_points += mended.copied;
         }
         service

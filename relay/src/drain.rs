@@ -452,9 +452,8 @@ impl Drainer {
             let bytes = item.bytes;
             let backend = self.backend.clone();
             let lines = head.lines;
-            let recorded = off_loop(move || {
-                backend.queue.gaps.record(&head, &body, DROPPED_OLDEST)
-            });
+            let recorded =
+                off_loop(move || backend.queue.gaps.record(&head, &body, DROPPED_OLDEST));
             if let Err(error) = recorded.await {
                 let what = "a loss cannot be recorded, so nothing is dropped";
                 self.backend.report.trouble(what, &error);

@@ -73,7 +73,9 @@ impl Joiner {
         };
         let mut open = self.lock();
         let bytes = batch.bytes();
-        let number = self.opened.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let number = self
+            .opened
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let is_new = !open.contains_key(&kind);
         let entry = open.entry(kind.clone()).or_insert_with(|| Open {
             number,
@@ -159,8 +161,10 @@ impl Service {
     }
 
     async fn send_joined(self: &Arc<Self>, parts: Vec<Part>) {
-        let (batches, clients): (Vec<_>, Vec<_>) =
-            parts.into_iter().map(|part| (part.batch, part.client)).unzip();
+        let (batches, clients): (Vec<_>, Vec<_>) = parts
+            .into_iter()
+            .map(|part| (part.batch, part.client))
+            .unzip();
         let mut batches: Vec<Batch> = batches;
         let memory = taken_together(&mut batches);
         let batches: Vec<Arc<Batch>> = batches.into_iter().map(Arc::new).collect();
@@ -185,9 +189,14 @@ impl Service {
 
 /// One batch of several: their bytes as they are, each ending in a newline.
 fn joined(batches: &[Arc<Batch>]) -> Batch {
-    let mut head = batches.first().map(|first| first.head.clone()).unwrap_or_default();
+    let mut head = batches
+        .first()
+        .map(|first| first.head.clone())
+        .unwrap_or_default();
     head.lines = batches.iter().map(|batch| batch.head.lines).sum();
-    head.scope.lanes = batches.iter().fold(0, |lanes, batch| lanes | batch.head.scope.lanes);
+    head.scope.lanes = batches
+        .iter()
+        .fold(0, |lanes, batch| lanes | batch.head.scope.lanes);
     let mut body: Vec<Bytes> = Vec::new();
     for batch in batches {
         body.extend(batch.body.iter().cloned());
@@ -242,7 +251,12 @@ mod tests {
 
     #[test]
     fn bodies_are_joined_with_newlines_and_without_copying() {
-        let parts = [batch("a v=1 1", 1), batch("b v=1 1\n", 2), batch("c v=1 1", 4)].map(Arc::new);
+        let parts = [
+            batch("a v=1 1", 1),
+            batch("b v=1 1\n", 2),
+            batch("c v=1 1", 4),
+        ]
+        .map(Arc::new);
         let whole = joined(&parts);
         assert_eq!(whole.body.concat(), b"a v=1 1\nb v=1 1\nc v=1 1\n");
         assert_eq!(whole.body[0].as_ptr(), parts[0].body[0].as_ptr());
@@ -263,14 +277,23 @@ mod tests {
         let mut other = batch("a v=1 1\n", 1);
         other.head.query = "db=e".into();
         assert!(matches!(joiner.add(other, client()), Added::New(..)));
-        assert!(matches!(joiner.add(batch("a v=2 1\n", 1), client()), Added::Waits));
+        assert!(matches!(
+            joiner.add(batch("a v=2 1\n", 1), client()),
+            Added::Waits
+        ));
         let Added::Full(parts) = joiner.add(batch("a v=3 1\n", 1), client()) else {
             panic!("more than 20 bytes");
         };
         assert_eq!(parts.len(), 3);
-        assert!(joiner.close(&kind, number).is_empty(), "it has gone already");
+        assert!(
+            joiner.close(&kind, number).is_empty(),
+            "it has gone already"
+        );
         let small = batch("a v=1 1\n", 1);
         assert!(joiner.is_for(&small, Level::Kept) && !joiner.is_for(&small, Level::All));
-        assert!(!Joiner::default().is_for(&small, Level::Kept), "off by default");
+        assert!(
+            !Joiner::default().is_for(&small, Level::Kept),
+            "off by default"
+        );
     }
 }

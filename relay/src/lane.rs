@@ -78,7 +78,10 @@ impl Lanes {
         let mut state = self.lock();
         let is_free = !state.flying.precedes(&scope)
             && !state.staging.precedes(&scope)
-            && !state.waiters.iter().any(|waiter| scope.follows(&waiter.scope));
+            && !state
+                .waiters
+                .iter()
+                .any(|waiter| scope.follows(&waiter.scope));
         if is_free {
             return Place::Given(state.take(&scope));
         }

@@ -125,7 +125,14 @@ const FIGURES: [Figure; 21] = [
 /// The page; `all` are the bytes received, the lines left out, those of datagrams that failed, and windows that
 /// were compared, points copied to mend them, and measurements that could not be compared.
 pub(crate) fn text(backends: &[BackendStatus], all: [u64; 6]) -> String {
-    let [received_bytes, left_out_lines, udp_failed_lines, windows, mended, failures] = all;
+    let [
+        received_bytes,
+        left_out_lines,
+        udp_failed_lines,
+        windows,
+        mended,
+        failures,
+    ] = all;
     let mut out = String::new();
     let mut alone = |name: &str, help: &str, value: u64| {
         // Writing to a `String` does not fail.

@@ -95,7 +95,9 @@ impl Parcel {
                     if verdict == Verdict::Partial {
                         backend.report.partial(&text);
                         let reason = format!("in part refused: {text}");
-                        backend.bury_or_count(&self.head, vec![piece], &reason).await;
+                        backend
+                            .bury_or_count(&self.head, vec![piece], &reason)
+                            .await;
                     }
                 }
                 Verdict::Hold(lack) if self.head.target != Target::Query => {

@@ -227,7 +227,9 @@ fn rewrite(call: &mut Call, form: &Bytes, change: impl Fn(&mut Head)) {
         change(&mut head);
         head.query
     };
-    let query = call.target.split_off("/query?".len().min(call.target.len()));
+    let query = call
+        .target
+        .split_off("/query?".len().min(call.target.len()));
     call.target.push_str(&changed(query));
     let is_form = call.headers.get(header::CONTENT_TYPE).is_some_and(is_form);
     if is_form && let Ok(text) = std::str::from_utf8(form) {

@@ -65,7 +65,9 @@ impl Rates {
         let now = Instant::now();
         let wait = self.accounts(sender).filter_map(|(key, _)| {
             let paid_until = *self.lock().get(&key)?;
-            paid_until.checked_duration_since(now + BURST).filter(|wait| !wait.is_zero())
+            paid_until
+                .checked_duration_since(now + BURST)
+                .filter(|wait| !wait.is_zero())
         });
         wait.max().map_or(Ok(()), Err)
     }
@@ -85,7 +87,9 @@ impl Rates {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Instant>> {
-        self.paid_until.lock().unwrap_or_else(PoisonError::into_inner)
+        self.paid_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

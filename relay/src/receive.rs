@@ -269,11 +269,17 @@ impl Receiver {
         let now = self.clock.now_ns();
         let next = |latest: i64| {
             let has_jumped = now < latest.saturating_sub(CLOCK_NUDGE_NS);
-            if has_jumped { now } else { now.max(latest.saturating_add(1)) }
+            if has_jumped {
+                now
+            } else {
+                now.max(latest.saturating_add(1))
+            }
         };
-        let taken = self.latest_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |latest| {
-            Some(next(latest))
-        });
+        let taken = self
+            .latest_ns
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |latest| {
+                Some(next(latest))
+            });
         taken.map_or(now, next)
     }
 }
@@ -414,7 +420,11 @@ mod tests {
         let time = format!(" {}", prepared.body.concat().len());
         let scan = tandem_line::scan(&body);
         let copy = fill_copy(&body, &scan, &time);
-        assert_eq!(copy, fill(&body, &scan, time).concat(), "both ways give the same");
+        assert_eq!(
+            copy,
+            fill(&body, &scan, time).concat(),
+            "both ways give the same"
+        );
         String::from_utf8(prepared.body.concat()).unwrap()
     }
 
@@ -460,17 +470,10 @@ mod tests {
     fn one_time_for_all_lines_of_a_request_in_its_unit() {
         let now = 1_500_000_000_123_456_789;
         assert_eq!(
-            filled(
-                "a v=1\nb v=2 7\nc v=\"x\ny\"\n",
-                "ms",
-                now
-            ),
+            filled("a v=1\nb v=2 7\nc v=\"x\ny\"\n", "ms", now),
             "a v=1 1500000000123\nb v=2 7\nc v=\"x\ny\" 1500000000123\n"
         );
-        assert_eq!(
-            filled("a v=1", "n", now),
-            "a v=1 1500000000123456789"
-        );
+        assert_eq!(filled("a v=1", "n", now), "a v=1 1500000000123456789");
         assert_eq!(filled("a v=1", "s", -1), "a v=1 -1");
     }
 

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tandem_http::{
-    BindError, Client, ClientConfig, ClientTls, ClientTlsConfig, Drained, Limits, Listener, Peer, RequestIds,
-    Stream, TlsError, bind_udp, serve_connection_express, serve_express,
+    BindError, Client, ClientConfig, ClientTls, ClientTlsConfig, Drained, Limits, Listener, Peer,
+    RequestIds, Stream, TlsError, bind_udp, serve_connection_express, serve_express,
 };
 use tandem_vfs::{Clock, Vfs, random_u64};
 use thiserror::Error;
@@ -236,9 +236,7 @@ impl Relay {
         let handler = move |request, peer| answering.clone().answer(request, peer);
         let (door, limits) = (Door(service.clone()), config.limits.clone());
         let serving = match listener {
-            Some(listener) => {
-                tokio::spawn(serve_express(listener, handler, door, limits, stop))
-            }
+            Some(listener) => tokio::spawn(serve_express(listener, handler, door, limits, stop)),
             None => tokio::spawn(async move {
                 stop.await;
                 Drained { cut_off: 0 }
@@ -510,9 +508,7 @@ async fn open(
     };
     let now = (clock.now_ns(), link.write_timeout);
     let (opening, open_name) = (lanes.clone(), name.clone());
-    let opened = off_loop(move || {
-        Queue::open(&vfs, &dir, &open_name, bounds, now, opening)
-    });
+    let opened = off_loop(move || Queue::open(&vfs, &dir, &open_name, bounds, now, opening));
     let (queue, recovered) = opened.await.map_err(|source| StartError::Queue {
         name: name.clone(),
         data_dir: config.data_dir.clone(),

@@ -168,7 +168,9 @@ impl Service {
             "/query" if get || post => self.query(request).await,
             "/query" if request.method() == Method::OPTIONS => empty(StatusCode::NO_CONTENT),
             "/query" => not_allowed("GET, HEAD, OPTIONS, POST"),
-            "/ping" | "/health" | "/ready" | "/status" | "/gaps" | "/differences" | "/metrics" if !get => {
+            "/ping" | "/health" | "/ready" | "/status" | "/gaps" | "/differences" | "/metrics"
+                if !get =>
+            {
                 not_allowed("GET, HEAD")
             }
             "/ping" => ping(request.uri().query().unwrap_or_default()),

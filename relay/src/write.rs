@@ -114,7 +114,9 @@ impl Service {
         }
         let attempts = together(writes).await;
         let tried = whose.into_iter().zip(attempts);
-        tried.map(|((backend, copy), attempt)| (backend, copy, attempt)).collect()
+        tried
+            .map(|((backend, copy), attempt)| (backend, copy, attempt))
+            .collect()
     }
 
     /// Does with each copy what was decided. Gives what could not be kept, and why.
@@ -134,12 +136,16 @@ impl Service {
                     }
                     backend.let_go(copy);
                     if outcome == Outcome::Dead && decision.bury_dead {
-                        backend.bury_or_count(&copy.head, copy.body.clone(), &text).await;
+                        backend
+                            .bury_or_count(&copy.head, copy.body.clone(), &text)
+                            .await;
                     }
                 }
                 Attempt::Partial(answer) if decision.bury_partial => {
                     let reason = format!("in part refused: {}", words(answer));
-                    backend.bury_or_count(&copy.head, copy.body.clone(), &reason).await;
+                    backend
+                        .bury_or_count(&copy.head, copy.body.clone(), &reason)
+                        .await;
                 }
                 Attempt::Hinted(hinted) if decision.cancel_hints => {
                     backend.cancel_hint(hinted).await;
@@ -166,7 +172,11 @@ async fn together<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
                 }
             }
         }
-        if left == 0 { Poll::Ready(()) } else { Poll::Pending }
+        if left == 0 {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     })
     .await;
     ended.into_iter().flatten().collect()

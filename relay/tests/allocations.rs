@@ -78,13 +78,18 @@ async fn swallow(mut stream: TcpStream) {
             }
         }
         let head = String::from_utf8(head).unwrap();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "));
         let mut left: usize = length.unwrap().parse().unwrap();
         while left > 0 {
             let room = left.min(piece.len());
             left -= stream.read(&mut piece[..room]).await.unwrap();
         }
-        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+            .await
+            .unwrap();
     }
 }
 
@@ -128,9 +133,19 @@ async fn payload_bytes_are_allocated_once_a_request_and_shared_by_both_backends(
     }
     let large = LARGE.load(Ordering::Relaxed) - large;
     let bytes = (BYTES.load(Ordering::Relaxed) - bytes) / REQUESTS;
-    println!("{large} large allocations and {bytes} bytes each for {REQUESTS} requests of {} bytes", body.len());
-    assert_eq!(large, REQUESTS, "one buffer a request, whatever the number of backends");
+    println!(
+        "{large} large allocations and {bytes} bytes each for {REQUESTS} requests of {} bytes",
+        body.len()
+    );
+    assert_eq!(
+        large, REQUESTS,
+        "one buffer a request, whatever the number of backends"
+    );
     assert!(bytes < body.len() + 16_384, "{bytes} bytes a request");
-    let written: Vec<u64> = relay.status().iter().map(|backend| backend.written_batches).collect();
+    let written: Vec<u64> = relay
+        .status()
+        .iter()
+        .map(|backend| backend.written_batches)
+        .collect();
     assert_eq!(written, [REQUESTS as u64 + 5; 2]);
 }

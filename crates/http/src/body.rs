@@ -299,7 +299,11 @@ mod tests {
             bytes_per_s_min: 100,
         };
         let check = |elapsed, bytes, left: Option<Duration>| {
-            assert_eq!(pace.patience(elapsed, bytes).ok(), left, "{elapsed:?} {bytes}");
+            assert_eq!(
+                pace.patience(elapsed, bytes).ok(),
+                left,
+                "{elapsed:?} {bytes}"
+            );
         };
         check(s(0), 0, Some(s(30)));
         check(s(29), 99, Some(s(1)));

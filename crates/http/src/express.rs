@@ -92,7 +92,11 @@ impl WireBody<'_> {
     ///
     /// # Errors
     /// See [`BodyError`]; `out` may then hold a part.
-    pub async fn read_into(&mut self, out: &mut Vec<u8>, stall_max: Duration) -> Result<(), BodyError> {
+    pub async fn read_into(
+        &mut self,
+        out: &mut Vec<u8>,
+        stall_max: Duration,
+    ) -> Result<(), BodyError> {
         let here = self.left.min(self.ahead.len());
         out.extend_from_slice(&self.ahead[..here]);
         self.ahead.advance(here);
@@ -122,7 +126,11 @@ impl WireBody<'_> {
             self.left -= here;
             while self.left > 0 {
                 rest.clear();
-                match self.io.read_buf(&mut (&mut rest).limit(self.left.min(READ_BYTES))).await {
+                match self
+                    .io
+                    .read_buf(&mut (&mut rest).limit(self.left.min(READ_BYTES)))
+                    .await
+                {
                     Ok(count @ 1..) => self.left -= count,
                     _ => return false,
                 }
@@ -179,12 +187,22 @@ where
             left: plain.length,
         };
         let response = match desk.turn.take().await {
-            Some(_place) => desk.express.answer(plain.request, &mut body, desk.peer).await,
-            None => error_json(StatusCode::SERVICE_UNAVAILABLE, "too many requests in flight"),
+            Some(_place) => {
+                desk.express
+                    .answer(plain.request, &mut body, desk.peer)
+                    .await
+            }
+            None => error_json(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many requests in flight",
+            ),
         };
         let is_last = body.left > 0
             || *desk.stopped.borrow()
-            || response.headers().get(header::CONNECTION).is_some_and(|v| v == "close");
+            || response
+                .headers()
+                .get(header::CONNECTION)
+                .is_some_and(|v| v == "close");
         let sent = send(io, response, is_last, &mut date).await;
         if sent.is_err() || is_last {
             let _ = io.shutdown().await;
@@ -206,7 +224,8 @@ where
     let deadline = Instant::now() + desk.limits.header_read_timeout;
     let mut looked = 0;
     loop {
-        if let Some(at) = memchr::memmem::find(ahead.get(looked..).unwrap_or_default(), b"\r\n\r\n") {
+        if let Some(at) = memchr::memmem::find(ahead.get(looked..).unwrap_or_default(), b"\r\n\r\n")
+        {
             return Ok(Some(looked + at + 4));
         }
         looked = ahead.len().saturating_sub(3);
@@ -310,7 +329,12 @@ async fn send<I: AsyncWrite + Unpin>(
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(head.status.as_str().as_bytes());
     out.push(b' ');
-    out.extend_from_slice(head.status.canonical_reason().unwrap_or("Unknown").as_bytes());
+    out.extend_from_slice(
+        head.status
+            .canonical_reason()
+            .unwrap_or("Unknown")
+            .as_bytes(),
+    );
     out.extend_from_slice(b"\r\n");
     for (name, value) in &head.headers {
         if name == header::CONNECTION {
@@ -347,7 +371,11 @@ async fn send<I: AsyncWrite + Unpin>(
 fn title_case(name: &str, out: &mut Vec<u8>) {
     let mut begins = true;
     for byte in name.bytes() {
-        out.push(if begins { byte.to_ascii_uppercase() } else { byte });
+        out.push(if begins {
+            byte.to_ascii_uppercase()
+        } else {
+            byte
+        });
         begins = byte == b'-';
     }
 }
@@ -362,7 +390,9 @@ struct Date {
 impl Date {
     fn now(&mut self) -> &[u8] {
         let now = SystemTime::now();
-        let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let second = now
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
         if second != self.second || self.text.is_empty() {
             self.second = second;
             self.text = httpdate::fmt_http_date(now);

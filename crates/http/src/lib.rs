@@ -33,8 +33,8 @@ pub use body::{BodyError, Pace, Payload, discard_body, read_body, read_body_into
 pub use client::{
     Answer, Call, Client, ClientConfig, ClientError, Network, Opening, Stream, Streamed,
 };
-pub use express::{Express, NoExpress, WireBody};
 pub use credentials::{Credentials, CredentialsError, Secret};
+pub use express::{Express, NoExpress, WireBody};
 pub use form::{Params, percent_encode};
 pub use gunzip::{gunzip, gunzip_into};
 pub use http::{
@@ -47,9 +47,7 @@ pub use limits::Limits;
 pub use listener::{Listener, ListenerStats};
 pub use request_id::RequestIds;
 pub use respond::{Body, empty, error_json, full, header_text};
-pub use serve::{
-    Drained, Peer, serve, serve_connection, serve_connection_express, serve_express,
-};
+pub use serve::{Drained, Peer, serve, serve_connection, serve_connection_express, serve_express};
 pub use stream::{Aborted, Gone, StreamWriter, stream};
 pub use tls::{ClientTls, ClientTlsConfig, ServerTls, ServerTlsConfig, TlsError};
 pub use url::{Url, UrlError};

@@ -161,9 +161,7 @@ pub fn header_text(text: &str, bytes_max: usize) -> Option<HeaderValue> {
     let cut = &text.as_bytes()[..text.len().min(bytes_max)];
     let line: Vec<u8> = cut
         .iter()
-        .map(|&byte| {
-            if byte.is_ascii_control() { b' ' } else { byte }
-        })
+        .map(|&byte| if byte.is_ascii_control() { b' ' } else { byte })
         .collect();
     HeaderValue::from_bytes(line.trim_ascii()).ok()
 }

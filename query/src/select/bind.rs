@@ -253,9 +253,8 @@ impl<'a> Binder<'a> {
         let shards = self.store.shards().into_iter();
         let mut own =
             shards.filter(|shard| shard.database == database && shard.policy == policy.name);
-        let holding = own.find(|shard| {
-            shard.range.contains(range.min_ns) && shard.range.contains(range.max_ns)
-        });
+        let holding = own
+            .find(|shard| shard.range.contains(range.min_ns) && shard.range.contains(range.max_ns));
         Ok(holding.map_or(range, |shard| shard.range))
     }
 }

@@ -84,11 +84,21 @@ pub(crate) fn execute(
     };
     let level = &prepared.plan.level;
     let columns = &prepared.columns[1..];
-    let mut writer = Writer::new((store, follower), target, context, columns, &level.ranked_by)?;
+    let mut writer = Writer::new(
+        (store, follower),
+        target,
+        context,
+        columns,
+        &level.ranked_by,
+    )?;
     fast::all_rows(&prepared, context, &meter, &mut writer)?;
     let written = writer.finish()?;
     if context.read_only {
-        warn_of_get(&qualified::qualified(statement, store, context)?, context, sink);
+        warn_of_get(
+            &qualified::qualified(statement, store, context)?,
+            context,
+            sink,
+        );
     }
     Ok(sink.series(Series {
         name: Some(b"result".to_vec()),
@@ -186,12 +196,7 @@ impl Prepared {
 
     /// The groups in the order of the result, of which about `bytes_max` bytes are held at once; their series
     /// in the order of their keys if `by_key`.
-    fn batches<'p>(
-        &'p self,
-        by_key: bool,
-        bytes_max: usize,
-        meter: &'p Meter<'p>,
-    ) -> Batches<'p> {
+    fn batches<'p>(&'p self, by_key: bool, bytes_max: usize, meter: &'p Meter<'p>) -> Batches<'p> {
         Batches::new(&self.plan, self.options.ascending, by_key, bytes_max, meter)
     }
 

@@ -84,7 +84,10 @@ mod tests {
     #[test]
     fn sums_may_differ_in_their_last_digits_and_counts_may_not() {
         let digest = |count: u64, sum: f64| {
-            let pairs = [("count_v".to_owned(), json!(count)), ("sum_v".to_owned(), json!(sum))];
+            let pairs = [
+                ("count_v".to_owned(), json!(count)),
+                ("sum_v".to_owned(), json!(sum)),
+            ];
             Digest(pairs.into())
         };
         assert_eq!(digest(3, 0.3), digest(3, 0.1 + 0.2));

@@ -19,7 +19,9 @@ async fn request(stream: &mut TcpStream) -> Option<String> {
         head.push(stream.read_u8().await.ok()?);
     }
     let head = String::from_utf8(head).unwrap();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
     let mut body = vec![0; length.unwrap().parse().unwrap()];
     stream.read_exact(&mut body).await.ok()?;
     Some(String::from_utf8(body).unwrap())
@@ -51,7 +53,10 @@ async fn breaks_the_second() -> (Url, Arc<Mutex<Vec<String>>>) {
                         return;
                     }
                     applied.lock().unwrap().push(body);
-                    stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+                    stream
+                        .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+                        .await
+                        .unwrap();
                 }
             });
         }
@@ -94,7 +99,10 @@ async fn a_stop_with_a_broken_write_under_way_leaves_word_for_the_next_start() {
         assert_eq!(relay.write(&format!("m v={number} 1")).await, 204);
     }
     relay.stop().await;
-    assert!(dir.path().join("a/running").exists(), "a write may be under way");
+    assert!(
+        dir.path().join("a/running").exists(),
+        "a write may be under way"
+    );
     let relay = Running::start_with(dir.path(), &[url], late).await;
     assert_eq!(relay.write("m v=3 1").await, 204);
     relay.is_live(0).await;
@@ -134,7 +142,8 @@ async fn a_body_that_cannot_be_looked_into_is_refused() {
     let a = Fake::start().await;
     let relay = Running::start(dir.path(), &[&a], |_| {}).await;
     let mut call = Call::post("/write?db=d", vec!["(zstd)".into()], true);
-    call.headers.insert("content-encoding", "zstd".parse().unwrap());
+    call.headers
+        .insert("content-encoding", "zstd".parse().unwrap());
     assert_eq!(relay.send(call).await.status, 415);
     assert!(a.arrived().is_empty());
     relay.stop().await;

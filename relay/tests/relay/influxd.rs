@@ -277,6 +277,9 @@ async fn what_a_store_lost_in_silence_is_found_told_and_mended() {
         (&"b".into(), &"m".into())
     );
     let metrics = text(&relay.send(Call::get("/metrics")).await);
-    assert!(metrics.contains("tandem_relay_compare_mended_points_total 31\n"), "{metrics}");
+    assert!(
+        metrics.contains("tandem_relay_compare_mended_points_total 31\n"),
+        "{metrics}"
+    );
     relay.stop().await;
 }

@@ -119,25 +119,46 @@ fn every_test_that_the_page_of_operation_names_is_there() {
     let mut there = BTreeSet::new();
     functions(&root(), &mut there);
     let mut seen = 0;
-    for line in page.lines().filter(|line| line.starts_with('|') || line.contains("(`")) {
+    for line in page
+        .lines()
+        .filter(|line| line.starts_with('|') || line.contains("(`"))
+    {
         for word in line.split('`').skip(1).step_by(2) {
-            let is_name = word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+            let is_name = word
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
             if is_name && word.matches('_').count() >= 3 {
-                assert!(there.contains(word), "docs/operations.md names the test {word}, which is not there");
+                assert!(
+                    there.contains(word),
+                    "docs/operations.md names the test {word}, which is not there"
+                );
                 seen += 1;
             }
             if word.starts_with("tests/") && word.ends_with(".rs") {
-                assert!(root().join(word).exists(), "docs/operations.md names {word}, which is not there");
+                assert!(
+                    root().join(word).exists(),
+                    "docs/operations.md names {word}, which is not there"
+                );
                 seen += 1;
             }
         }
     }
     assert!(seen > 60, "{seen}: the tables are not found");
     // Every row of the two tables names one.
-    for heading in ["| one backend | the other |", "| what fails | what clients see |"] {
-        let rows = page.lines().skip_while(|line| !line.starts_with(heading)).skip(2);
+    for heading in [
+        "| one backend | the other |",
+        "| what fails | what clients see |",
+    ] {
+        let rows = page
+            .lines()
+            .skip_while(|line| !line.starts_with(heading))
+            .skip(2);
         for row in rows.take_while(|line| line.starts_with('|')) {
-            let tests = row.trim_end_matches(['|', ' ']).rsplit('|').next().unwrap_or_default();
+            let tests = row
+                .trim_end_matches(['|', ' '])
+                .rsplit('|')
+                .next()
+                .unwrap_or_default();
             assert!(tests.contains('`'), "no test stands in the row: {row}");
         }
     }

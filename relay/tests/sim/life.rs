@@ -51,7 +51,12 @@ impl Life {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let stores = Stores::new();
-        let writer = |index| Arc::new(Mutex::new(Writer::new(index, seed ^ (index as u64 + 7) << 32)));
+        let writer = |index| {
+            Arc::new(Mutex::new(Writer::new(
+                index,
+                seed ^ (index as u64 + 7) << 32,
+            )))
+        };
         Self {
             seed,
             net: Net::new(stores.clone(), rng.next_u64()),
@@ -69,7 +74,11 @@ impl Life {
         let mut events = EVENTS;
         loop {
             self.starts += 1;
-            assert!(self.starts < 60, "seed {}: it does not come to an end", self.seed);
+            assert!(
+                self.starts < 60,
+                "seed {}: it does not come to an end",
+                self.seed
+            );
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_time()
                 .start_paused(true)
@@ -187,7 +196,6 @@ impl Life {
         config
     }
 
-
     fn event(&mut self) -> Option<End> {
         let store = self.rng.below(2);
         match self.rng.below(20) {
@@ -196,7 +204,9 @@ impl Life {
             2 | 3 => self.stores.set_mood(store, Mood::Slow),
             4 => self.stores.set_mood(store, Mood::TimesOut),
             5 => self.stores.set_mood(store, Mood::Breaks),
-            6 => self.stores.set_mood(store, Mood::Refuses(503, "engine is busy")),
+            6 => self
+                .stores
+                .set_mood(store, Mood::Refuses(503, "engine is busy")),
             7 => {
                 let text = "database not found: d";
                 self.stores.set_mood(store, Mood::Refuses(404, text));
@@ -205,7 +215,9 @@ impl Life {
                 let text = "retention policy not found: x";
                 self.stores.set_mood(store, Mood::Refuses(500, text));
             }
-            9 => self.stores.set_mood(store, Mood::Refuses(401, "authorization failed")),
+            9 => self
+                .stores
+                .set_mood(store, Mood::Refuses(401, "authorization failed")),
             10 => self.net.cut(store),
             11 | 12 => {
                 self.stores.set_mood(0, Mood::Well);

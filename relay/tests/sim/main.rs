@@ -25,7 +25,10 @@ const SEEDS: u64 = 11;
 
 fn number_of(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable}: a number")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable}: a number")),
+    )
 }
 
 /// One world from its beginning to its end; how many points were acknowledged, and how often the relay began.
@@ -45,14 +48,25 @@ fn check(seed: u64, stores: &Stores, writers: &[Writer]) {
             let at = |series: String, time: u64| points.get(&(series, time)).copied();
             for number in writer.kept_from..writer.next {
                 let found = at(format!("n,host=w{index}"), number);
-                assert_eq!(found, Some(number), "seed {seed}: store {store} lacks {number} of writer {index}");
+                assert_eq!(
+                    found,
+                    Some(number),
+                    "seed {seed}: store {store} lacks {number} of writer {index}"
+                );
             }
             for number in 0..writer.kept_from {
                 let found = at(format!("n,host=w{index}"), number);
-                assert_eq!(found, None, "seed {seed}: store {store} still has {number} of writer {index}");
+                assert_eq!(
+                    found, None,
+                    "seed {seed}: store {store} still has {number} of writer {index}"
+                );
             }
             let last = at(format!("m,host=w{index}"), 1);
-            assert_eq!(last, Some(writer.next - 1), "seed {seed}: store {store}, writer {index}: order was not kept");
+            assert_eq!(
+                last,
+                Some(writer.next - 1),
+                "seed {seed}: store {store}, writer {index}: order was not kept"
+            );
         }
         // Of points without a time each acknowledged number is at both with one time; what was sent once is nowhere
         // else.
@@ -61,9 +75,15 @@ fn check(seed: u64, stores: &Stores, writers: &[Writer]) {
             let own = points.iter().filter(|((name, _), _)| *name == series);
             own.map(|((_, time), number)| (*time, *number)).collect()
         });
-        let both: BTreeSet<u64> = untimed[0].intersection(&untimed[1]).map(|(_, number)| *number).collect();
+        let both: BTreeSet<u64> = untimed[0]
+            .intersection(&untimed[1])
+            .map(|(_, number)| *number)
+            .collect();
         for number in &writer.untimed {
-            assert!(both.contains(number), "seed {seed}: untimed {number} of writer {index} is not at both");
+            assert!(
+                both.contains(number),
+                "seed {seed}: untimed {number} of writer {index} is not at both"
+            );
         }
         for (time, number) in untimed[0].symmetric_difference(&untimed[1]) {
             assert!(
@@ -84,6 +104,11 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_both_stores_are_equal() {
         acknowledged += points;
         starts += lives;
     }
-    println!("{seeds} seeds from {first}: {acknowledged} points acknowledged, the relay began {starts} times, 0 lost, 0 different");
-    assert!(acknowledged > seeds * WRITERS as u64 && starts > seeds, "too little happened");
+    println!(
+        "{seeds} seeds from {first}: {acknowledged} points acknowledged, the relay began {starts} times, 0 lost, 0 different"
+    );
+    assert!(
+        acknowledged > seeds * WRITERS as u64 && starts > seeds,
+        "too little happened"
+    );
 }

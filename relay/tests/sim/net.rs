@@ -85,7 +85,10 @@ impl Net {
     async fn work(&self, store: usize, mood: Mood, request: &Request) -> Option<String> {
         let done = if request.path.starts_with("/query") {
             let body = "{\"results\":[{\"statement_id\":0}]}";
-            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+            format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            )
         } else {
             "HTTP/1.1 204 No Content\r\n\r\n".to_owned()
         };
@@ -124,14 +127,18 @@ impl Net {
     fn perhaps_later(&self, store: usize, request: Request) {
         if self.chance(70) {
             let wait = self.within(0..LATE_MAX.as_millis() as u64 - 200);
-            self.stores.apply_later(store, request, Duration::from_millis(wait));
+            self.stores
+                .apply_later(store, request, Duration::from_millis(wait));
         }
     }
 }
 
 fn refusal(status: u16, text: &str) -> String {
     let body = format!("{{\"error\":\"{text}\"}}\n");
-    format!("HTTP/1.1 {status} No\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {status} No\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 impl Network for Net {
@@ -160,8 +167,13 @@ async fn read(stream: &mut DuplexStream) -> Option<Request> {
         head.push(stream.read_u8().await.ok()?);
     }
     let head = String::from_utf8(head).expect("a head in ASCII");
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-    let length = length.expect("an announced length").parse().expect("a number");
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    let length = length
+        .expect("an announced length")
+        .parse()
+        .expect("a number");
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
     let target = head.split(' ').nth(1).expect("a target");

@@ -120,7 +120,11 @@ impl Stores {
             let mut shared = self.lock();
             let (id, due) = (shared.next, shared.now() + wait);
             shared.next += 1;
-            let late = Late { store, due, request };
+            let late = Late {
+                store,
+                due,
+                request,
+            };
             shared.late.insert(id, late);
             id
         };
@@ -132,7 +136,9 @@ impl Stores {
         tokio::spawn(async move {
             let wait = {
                 let shared = stores.lock();
-                let Some(late) = shared.late.get(&id) else { return };
+                let Some(late) = shared.late.get(&id) else {
+                    return;
+                };
                 late.due.saturating_sub(shared.now())
             };
             tokio::time::sleep(wait).await;
@@ -159,9 +165,18 @@ impl Store {
     /// Takes `series field=NUMBERi TIME`, or drops a measurement.
     fn apply(&mut self, request: &Request) {
         if request.path.starts_with("/query") {
-            let text = request.body.strip_prefix("q=").expect("a form with a statement");
-            let text = text.replace("%20", " ").replace("%3D", "=").replace("%27", "'").replace('+', " ");
-            let host = text.strip_prefix("DROP SERIES FROM n WHERE host = '").expect(&text);
+            let text = request
+                .body
+                .strip_prefix("q=")
+                .expect("a form with a statement");
+            let text = text
+                .replace("%20", " ")
+                .replace("%3D", "=")
+                .replace("%27", "'")
+                .replace('+', " ");
+            let host = text
+                .strip_prefix("DROP SERIES FROM n WHERE host = '")
+                .expect(&text);
             let series = format!("n,host={}", host.trim_end_matches('\''));
             self.points.retain(|(name, _), _| *name != series);
             return;
@@ -170,12 +185,17 @@ impl Store {
         for line in request.body.lines() {
             let mut parts = line.split(' ');
             let (series, value, time) = (parts.next(), parts.next(), parts.next());
-            let number = value.and_then(|value| value.strip_prefix("v=")?.strip_suffix('i')?.parse().ok());
+            let number =
+                value.and_then(|value| value.strip_prefix("v=")?.strip_suffix('i')?.parse().ok());
             let time = time.and_then(|time| time.parse().ok());
             let (Some(series), Some(number), Some(time)) = (series, number, time) else {
                 panic!("what no writer sent: {line:?} in {:?}", request.body);
             };
-            assert!(seen.insert((series, time)), "a line twice: {:?}", request.body);
+            assert!(
+                seen.insert((series, time)),
+                "a line twice: {:?}",
+                request.body
+            );
             self.points.insert((series.to_owned(), time), number);
         }
     }

@@ -68,7 +68,8 @@ impl Writer {
                 body.len()
             );
         }
-        let mut body = format!("m,host=w{index} v={number}i 1\nn,host=w{index} v={number}i {number}\n");
+        let mut body =
+            format!("m,host=w{index} v={number}i 1\nn,host=w{index} v={number}i {number}\n");
         if self.has_untimed {
             body += &format!("u,host=w{index} v={number}i\n");
         }
@@ -116,7 +117,9 @@ pub(crate) async fn write_on(
             let goes_away = writer.rng.chance(3);
             (writer.request(), pause, goes_away, writer.rng.chance(50))
         };
-        let mut connection = stream.take().unwrap_or_else(|| connect(&relay, &connections));
+        let mut connection = stream
+            .take()
+            .unwrap_or_else(|| connect(&relay, &connections));
         let bytes = match goes_away && half {
             true => &request.as_bytes()[..request.len() / 2],
             false => request.as_bytes(),
@@ -155,7 +158,8 @@ async fn answer(stream: &mut DuplexStream) -> Option<u16> {
     let head = String::from_utf8(head).expect("a head in ASCII");
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(": ")?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.parse().ok())?
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.parse().ok())?
     });
     let mut body = vec![0; length.unwrap_or(0)];
     stream.read_exact(&mut body).await.ok()?;

@@ -302,7 +302,13 @@ impl Follower {
                         (readings, host_cpu_ns(&self.roots, &mut self.source))
                     }
                 };
-                let after = self.inspect(id)?.map(Arc::new);
+                let after = self.inspect(id)?.map(|mut meta| {
+                    // One that is removed at its end has ended all the same.
+                    if meta.status == "removing" {
+                        meta.status = "exited".to_owned();
+                    }
+                    Arc::new(meta)
+                });
                 let mut state = self.registry.lock();
                 if let Some(meta) = &after {
                     state.containers.insert(id.to_owned(), Arc::clone(meta));

@@ -117,9 +117,8 @@ impl Wire {
                         self.more().await?;
                         continue;
                     }
-                    let length = usize::try_from(left).map_or(self.read.len(), |left| {
-                        left.min(self.read.len())
-                    });
+                    let length = usize::try_from(left)
+                        .map_or(self.read.len(), |left| left.min(self.read.len()));
                     let piece = self.read.split_to(length).freeze();
                     let left = left - length as u64;
                     self.framing = match self.framing {
@@ -187,7 +186,11 @@ impl Wire {
     }
 
     /// Writes the request, and gives the length of the next head that has come.
-    fn poll_exchange(&mut self, cx: &mut Context<'_>, out: &mut Out<'_>) -> Poll<io::Result<usize>> {
+    fn poll_exchange(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut Out<'_>,
+    ) -> Poll<io::Result<usize>> {
         loop {
             let mut progress = false;
             if !out.is_done() && out.broken.is_none() {
@@ -212,7 +215,9 @@ impl Wire {
                     ));
                 }
                 Poll::Ready(Ok(_)) => progress = true,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(out.broken.take().unwrap_or(error))),
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Err(out.broken.take().unwrap_or(error)));
+                }
                 Poll::Pending => {}
             }
             if !progress {
@@ -262,7 +267,10 @@ impl Wire {
             }
             Framing::ChunkSize
         } else if let Some(length) = headers.get(header::CONTENT_LENGTH) {
-            let length = length.to_str().ok().and_then(|text| text.trim().parse().ok());
+            let length = length
+                .to_str()
+                .ok()
+                .and_then(|text| text.trim().parse().ok());
             Framing::Length(length.ok_or_else(|| invalid("an unreadable length"))?)
         } else {
             Framing::UntilClosed

@@ -67,7 +67,11 @@ async fn plain_requests_are_answered_one_behind_the_other() {
     for step in [1, 3, 50, 10_000] {
         let (out, reads) = talk(text, step).await;
         assert_eq!(reads, [5, 0, 3], "step {step}: {out}");
-        assert_eq!(out.matches("HTTP/1.1 200 OK\r\nContent-Type: text/express\r\n").count(), 3);
+        assert_eq!(
+            out.matches("HTTP/1.1 200 OK\r\nContent-Type: text/express\r\n")
+                .count(),
+            3
+        );
         assert!(out.contains("Content-Length: 5\r\nDate: ") && out.contains(" GMT\r\n\r\nab\r\nc"));
     }
 }
@@ -86,7 +90,10 @@ async fn whatever_is_not_plain_goes_to_the_ordinary_server_with_all_its_bytes() 
             let plain = "POST /write HTTP/1.1\r\nContent-Length: 1\r\n\r\ny";
             let (out, reads) = talk(&format!("{plain}{request}"), step).await;
             assert_eq!(reads, [1], "{request}");
-            assert!(out.contains("text/express") && out.contains("text/ordinary"), "{request}: {out}");
+            assert!(
+                out.contains("text/express") && out.contains("text/ordinary"),
+                "{request}: {out}"
+            );
         }
     }
 }
@@ -100,7 +107,10 @@ async fn bad_heads_get_the_ordinary_servers_answer() {
         "POST /wr\x01ite HTTP/1.1\r\nContent-Length: 1\r\n\r\nx",
     ] {
         let (out, reads) = talk(request, 10_000).await;
-        assert!(reads.is_empty() && out.starts_with("HTTP/1.1 400 "), "{request}: {out}");
+        assert!(
+            reads.is_empty() && out.starts_with("HTTP/1.1 400 "),
+            "{request}: {out}"
+        );
     }
 }
 
@@ -109,7 +119,11 @@ async fn a_body_that_is_left_unread_or_breaks_off_ends_the_connection() {
     let next = "POST /write HTTP/1.1\r\nContent-Length: 1\r\n\r\ny";
     let unread = "POST /write?refuse HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc";
     let (out, reads) = talk(&format!("{unread}{next}"), 10_000).await;
-    assert!(reads.is_empty() && out.starts_with("HTTP/1.1 403 ") && out.contains("Connection: close\r\n"));
+    assert!(
+        reads.is_empty()
+            && out.starts_with("HTTP/1.1 403 ")
+            && out.contains("Connection: close\r\n")
+    );
     let short = "POST /write HTTP/1.1\r\nContent-Length: 3\r\n\r\nab";
     let (out, reads) = talk(short, 1).await;
     assert!(reads == [3] && out.starts_with("HTTP/1.1 400 "), "{out}");

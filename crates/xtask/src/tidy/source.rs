@@ -6,7 +6,11 @@ use super::{Finding, code::code_of};
 const LINES_MAX: usize = 600;
 /// The only places where unsafe code may live: each has a safe oracle beside it, but for a test's allocator that
 /// counts, which cannot be written without.
-const UNSAFE_ROOMS: [&str; 3] = ["crates/line/", "crates/codec/", "relay/tests/allocations.rs"];
+const UNSAFE_ROOMS: [&str; 3] = [
+    "crates/line/",
+    "crates/codec/",
+    "relay/tests/allocations.rs",
+];
 /// What a macro that marks unfinished work looks like, and what to do about it.
 const UNFINISHED: [(&str, &str); 3] = [
     (concat!("to", "do!"), "finish it, or answer a clear error"),

@@ -65,7 +65,11 @@ impl Decode for Decoder {
             }
         };
         let read = packet::read(datagram, self.security, &self.users, &mut take);
-        let read = if is_over { read.and(Err(Malformed::Torn)) } else { read };
+        let read = if is_over {
+            read.and(Err(Malformed::Torn))
+        } else {
+            read
+        };
         match read {
             Ok(()) => points,
             // What was read before is good, unless it was not allowed to be there.

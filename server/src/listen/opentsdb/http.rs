@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use tandem_http::{
-    Body, BodyError, Incoming, Method, Pace, Params, Request, Response, StatusCode, discard_body, empty,
-    full, gunzip, header, read_body,
+    Body, BodyError, Incoming, Method, Pace, Params, Request, Response, StatusCode, discard_body,
+    empty, full, gunzip, header, read_body,
 };
 use tandem_store::WriteError;
 

@@ -21,7 +21,11 @@ async fn all(wire: &mut Wire) -> io::Result<String> {
 }
 
 /// Answers each request of a connection with the next of `answers`, in pieces of `step` bytes.
-fn server(mut far: DuplexStream, answers: Vec<&'static str>, step: usize) -> impl Future<Output = ()> {
+fn server(
+    mut far: DuplexStream,
+    answers: Vec<&'static str>,
+    step: usize,
+) -> impl Future<Output = ()> {
     async move {
         for answer in answers {
             let mut head = Vec::new();
@@ -80,7 +84,9 @@ async fn pieces_arrive_whole_through_a_narrow_pipe() {
         let mut got = vec![0; POST.len() + want.len()];
         far.read_exact(&mut got).await.unwrap();
         assert!(got.ends_with(&want));
-        far.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        far.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+            .await
+            .unwrap();
         far
     });
     let head = wire.ask(POST, &pieces, &Method::POST).await.unwrap();
