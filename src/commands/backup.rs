@@ -80,7 +80,7 @@ pub(super) fn run(args: &BackupArgs, dir: &Path) -> anyhow::Result<()> {
     };
     let start = Instant::now();
     let (progress, drawing) = Progress::begin("backup", bytes_below(dir), Unit::Bytes);
-    let vfs = Watched::new(&progress, Count::Copies);
+    let vfs = Watched::over(&progress, Count::Copies);
     let report = tandem_store::backup(&vfs, dir, &args.target, &options);
     drop(drawing);
     let report = report

@@ -174,7 +174,7 @@ impl Picture {
             now_ns: now_ns(),
             ..BackupOptions::default()
         };
-        let vfs = Watched::new(progress, Count::Reads);
+        let vfs = Watched::over(progress, Count::Reads);
         let report = tandem_store::backup(&vfs, dir, &place, &options).with_context(|| {
             format!(
                 "take a picture of the store in {} (--temp-dir names another place for it)",

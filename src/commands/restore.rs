@@ -39,7 +39,7 @@ pub(super) fn run(args: &RestoreArgs, dir: &Path) -> anyhow::Result<()> {
     // What is wrong with the list is told below.
     let bytes = BackupList::read(&RealFs, &args.backup).map_or(0, |list| list.bytes().0);
     let (progress, drawing) = Progress::begin("restore", bytes, Unit::Bytes);
-    let vfs = Watched::new(&progress, Count::Reads);
+    let vfs = Watched::over(&progress, Count::Reads);
     let options = RestoreOptions {
         selection: args.part.selection(),
         chain: args.chain.clone(),

@@ -34,7 +34,7 @@ pub(super) fn run(args: &VerifyArgs, dir: &Path) -> anyhow::Result<()> {
             Finding::Note(text) => text::print(format_args!("note: {text}")),
         });
     };
-    let vfs = Watched::new(&progress, Count::Reads);
+    let vfs = Watched::over(&progress, Count::Reads);
     let report = tandem_store::verify(&vfs, dir, &args.chain, &mut tell);
     drop(drawing);
     let report = report.with_context(|| format!("verify {}", dir.display()))?;

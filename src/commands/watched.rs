@@ -26,7 +26,7 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    pub(super) fn new(progress: &Progress, count: Count) -> Arc<dyn Vfs> {
+    pub(super) fn over(progress: &Progress, count: Count) -> Arc<dyn Vfs> {
         Arc::new(Self {
             progress: progress.clone(),
             count,

@@ -73,6 +73,10 @@ pub(crate) struct Slotted<T> {
 
 /// What is read.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a plan has few of them, and nearly all are leaves"
+)]
 pub(crate) enum PlannedSource {
     /// One measurement.
     Leaf(Leaf),

@@ -94,7 +94,7 @@ async fn a_stop_with_a_broken_write_under_way_leaves_word_for_the_next_start() {
     let dir = tempfile::tempdir().unwrap();
     let (url, applied) = breaks_the_second().await;
     let late = |config: &mut tandem_relay::Config| config.write_timeout = LATE * 4;
-    let relay = Running::start_with(dir.path(), &[url.clone()], late).await;
+    let relay = Running::start_with(dir.path(), std::slice::from_ref(&url), late).await;
     for number in 1..=2 {
         assert_eq!(relay.write(&format!("m v={number} 1")).await, 204);
     }
@@ -187,7 +187,7 @@ async fn a_long_answer_streams_through_and_one_that_breaks_off_is_cut_off() {
     let get = || Call::get("/query?db=d&q=SELECT+v+FROM+m");
     let dir = tempfile::tempdir().unwrap();
     let whole = answers_at_length(PIECES, true).await;
-    let relay = Running::start_with(dir.path(), &[whole.clone()], |_| {}).await;
+    let relay = Running::start_with(dir.path(), std::slice::from_ref(&whole), |_| {}).await;
     let own = Url::parse(&format!("http://{}", relay.relay.local_addr())).unwrap();
     let client = tandem_http::Client::new(tandem_http::ClientConfig {
         answer_bytes_max: 64 << 20,

@@ -21,6 +21,10 @@ async fn all(wire: &mut Wire) -> io::Result<String> {
 }
 
 /// Answers each request of a connection with the next of `answers`, in pieces of `step` bytes.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "a future that outlives no borrow is spawned"
+)]
 fn server(
     mut far: DuplexStream,
     answers: Vec<&'static str>,
