@@ -1,3 +1,5 @@
+//! The plain-POST path against a client made of a pipe: what it takes by itself, and what it hands on untouched.
+
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};

@@ -1,3 +1,5 @@
+//! The wire against a server made of a pipe: what leaves, byte for byte, and what each way of answering becomes.
+
 use std::future::Future;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
