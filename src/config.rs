@@ -176,6 +176,8 @@ pub(crate) struct RelaySection {
     pub(crate) hedge_delay: Option<DurationText>,
     pub(crate) write_timeout: Option<DurationText>,
     pub(crate) drain_flights_max: Option<usize>,
+    /// 0: each batch goes alone.
+    pub(crate) drain_request_bytes_max: Option<SizeText>,
     /// `ignore` or `honour`.
     pub(crate) consistency_from_clients: Option<String>,
     pub(crate) client_bytes_per_s: Option<SizeText>,

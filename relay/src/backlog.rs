@@ -46,6 +46,7 @@ pub(crate) struct Backlog {
     /// Lanes of the hints that were found at the start.
     pub(crate) lanes_recovered: u64,
     log: Log,
+    vfs: Arc<dyn Vfs>,
     cursor: Mutex<Cursor>,
     lanes: Arc<Lanes>,
     marks: Mutex<Marks>,
@@ -158,6 +159,7 @@ impl Backlog {
             note,
             lanes_recovered: lanes_seen,
             log,
+            vfs: vfs.clone(),
             cursor: Mutex::new(cursor),
             lanes,
             marks: Mutex::new(marks),
@@ -260,6 +262,11 @@ impl Backlog {
         self.marks().due(sequence)
     }
 
+    /// Whether no live write of a hint is under way, nor may be applied late.
+    pub(crate) fn all_are_settled(&self) -> bool {
+        self.marks().all_are_settled()
+    }
+
     /// Waits for a hint, a settling, a cancel or a wish to drop after the last call.
     pub(crate) async fn changed(&self) {
         self.wake.notified().await;
@@ -278,12 +285,20 @@ impl Backlog {
 
     /// Moves the cursor to `next`: all hints below are passed; `passed` are those since the last
     /// call. Then, and only when that is durable, their lanes may be live again. Blocks.
+    ///
+    /// A cursor whose sync failed takes no more; a new one takes its place, or nothing would be live before the
+    /// next start.
     pub(crate) fn advance(
         &self,
         next: Sequence,
         passed: &[Passed],
     ) -> Result<(), tandem_seglog::Error> {
-        self.lock_cursor().store(next)?;
+        let mut cursor = self.lock_cursor();
+        match cursor.store(next) {
+            Err(tandem_seglog::Error::Failed { .. }) => cursor.store_anew(&*self.vfs, next)?,
+            stored => stored?,
+        }
+        drop(cursor);
         let mut marks = self.marks();
         for hint in passed {
             marks.forget(hint.sequence);
@@ -306,16 +321,24 @@ impl Backlog {
         self.log.cut_below(next)
     }
 
-    /// Asks the drainer to drop so much, so that at least one segment is cut.
+    /// Asks the drainer to drop so much that at least one segment is cut, unless it has been asked already.
     pub(crate) fn ask_for_room(&self) {
         let bytes = SEGMENT_BYTES_MAX.min(self.bytes_max / 8) * 2;
-        self.drop_bytes.store(bytes, Ordering::Relaxed);
+        let asked = |owed: u64| (owed == 0).then_some(bytes);
+        let _ = self
+            .drop_bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, asked);
         self.wake.notify_one();
     }
 
     /// What the drainer is asked to drop.
     pub(crate) fn bytes_to_drop(&self) -> u64 {
         self.drop_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Nobody needs the room any more.
+    pub(crate) fn has_room_again(&self) {
+        self.drop_bytes.store(0, Ordering::Relaxed);
     }
 
     /// The drainer has dropped so much.

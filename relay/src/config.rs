@@ -105,6 +105,8 @@ pub struct Config {
     pub dead_bytes_max: u64,
     /// Hints that are delivered to one backend at once; those of one series never are.
     pub drain_flights_max: usize,
+    /// Bytes of hints that go to a backend as one request; 0: each goes alone.
+    pub drain_request_bytes_max: u64,
     /// Where datagrams are taken.
     pub udp: Vec<UdpConfig>,
     /// Where HTTP is served beside the listener, if anywhere.
@@ -160,6 +162,8 @@ impl Config {
     pub const DEAD_BYTES_MAX: u64 = 1 << 30;
     /// Default of [`Config::drain_flights_max`].
     pub const DRAIN_FLIGHTS_MAX: usize = 4;
+    /// Default of [`Config::drain_request_bytes_max`].
+    pub const DRAIN_REQUEST_BYTES_MAX: u64 = 1 << 20;
     /// Default of [`Config::retry_delay_min`].
     pub const RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
     /// Default of [`Config::retry_delay_max`].
@@ -188,6 +192,7 @@ impl Config {
             queue_bytes_max: Self::QUEUE_BYTES_MAX,
             dead_bytes_max: Self::DEAD_BYTES_MAX,
             drain_flights_max: Self::DRAIN_FLIGHTS_MAX,
+            drain_request_bytes_max: Self::DRAIN_REQUEST_BYTES_MAX,
             udp: Vec::new(),
             unix_socket: None,
             default_retention_policy: String::new(),

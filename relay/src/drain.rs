@@ -8,6 +8,13 @@
 //!
 //! The drainer of the queue moves what the backend refuses for now to `held`, and starts a drainer
 //! there, which tries again and again.
+//!
+//! Hints of one kind go out as one request (`bundle`), and when little is left, what comes in waits for the rest instead of
+//! queueing up behind it (`catch_up`): so a backlog comes to its end however much comes in meanwhile.
+
+mod catch_up;
+mod dispatch;
+mod overflow;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -23,20 +30,20 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::backend::{Backend, joined};
 use crate::backlog::{Backlog, Passed};
-use crate::held::{Moved, Way};
+use crate::bundle::Landed;
 use crate::hint::{self, Record};
-use crate::lane::Ahead;
-use crate::marks::Settle;
 use crate::off_loop::off_loop;
 use crate::parcel::{Delivered, Parcel};
-use crate::queue::DROPPED_OLDEST;
 use crate::report::Condition;
-use crate::scope::{Domain, Kind};
+use crate::scope::Domain;
+use crate::stride::Stride;
 use crate::verdict::Lack;
 use crate::window::{Item, State, Window};
 
+use self::catch_up::CatchUp;
+
 /// Hints passed before the cursor is stored, while there are more.
-const PASSED_MAX: usize = 64;
+const PASSED_MAX: usize = 512;
 /// Time after which the cursor is stored, while there are more.
 const PASSED_AGE_MAX: Duration = Duration::from_millis(100);
 /// What an operator has to mend is looked at this often, at least.
@@ -50,6 +57,8 @@ pub(crate) struct Manner {
     pub(crate) pause_max: Duration,
     /// Deliveries at once.
     pub(crate) flights_max: usize,
+    /// Bytes of hints that go out as one request; 0: each goes alone.
+    pub(crate) request_bytes_max: u64,
     /// Nothing is sent before: a killed relay's writes may still be under way.
     pub(crate) not_before: Option<Instant>,
     pub(crate) stop: watch::Receiver<bool>,
@@ -79,7 +88,9 @@ struct Drainer {
     window: Window,
     passed: Vec<Passed>,
     passed_since: Instant,
-    flights: JoinSet<(Sequence, Parcel, Delivered)>,
+    flights: JoinSet<Landed>,
+    stride: Stride,
+    catch_up: CatchUp,
     /// After a failure one delivery at a time is tried, until one succeeds.
     probing: bool,
     pause: Duration,
@@ -112,6 +123,8 @@ pub(crate) fn drain(
             passed: Vec::new(),
             passed_since: Instant::now(),
             flights: JoinSet::new(),
+            stride: Stride::new(manner.request_bytes_max),
+            catch_up: CatchUp::default(),
             probing: held.is_some(),
             pause: manner.pause_min,
             paused_until: manner.not_before,
@@ -134,6 +147,7 @@ pub(crate) fn drain(
             () = drainer.run() => {}
             () = overdue => drainer.backend.cut_off.store(true, Ordering::Relaxed),
         }
+        drainer.give_up_catching_up();
         drainer.store().await;
         while let Some(child) = drainer.children.join_next().await {
             joined(child);
@@ -163,9 +177,12 @@ impl Drainer {
             let landing = lanes.next_landing();
             let mut landing = std::pin::pin!(landing);
             landing.as_mut().enable();
-            let (wake_at, waits_for_lanes) = self.dispatch().await;
+            let (mut wake_at, waits_for_lanes) = self.dispatch().await;
             if self.pass().await {
                 continue;
+            }
+            if let Some(at) = self.catch_up() {
+                wake_at = Some(wake_at.map_or(at, |wake_at| wake_at.min(at)));
             }
             let timer = async {
                 match wake_at {
@@ -227,6 +244,7 @@ impl Drainer {
                     head,
                     bytes,
                     not_before: None,
+                    ghost_until: None,
                     pause: self.manner.pause_min,
                 });
             }
@@ -234,132 +252,75 @@ impl Drainer {
         }
     }
 
-    /// Sends off what may go. Gives the time at which to look again, and whether to do so when a
-    /// live write lands.
-    async fn dispatch(&mut self) -> (Option<Instant>, bool) {
-        let now = Instant::now();
-        let mut waits_for_lanes = false;
-        let mut wake_at: Option<Instant> = None;
-        let mut at_the_latest = |at: Instant| {
-            wake_at = Some(wake_at.map_or(at, |wake_at| wake_at.min(at)));
-        };
-        self.paused_until = self.paused_until.filter(|until| *until > now);
-        if let Some(until) = self.paused_until {
-            at_the_latest(until);
+    /// Deals with a delivery that has ended.
+    async fn land(&mut self, landed: Landed) {
+        if let Some((bytes, took)) = landed.joined {
+            self.stride.answered(bytes, took);
+            if landed.too_large {
+                self.stride.too_large(bytes);
+            }
         }
-        let mut ahead = Ahead::default();
-        for index in 0..self.window.len() {
-            let flights_max = if self.probing {
-                1
-            } else {
-                self.manner.flights_max
-            };
-            let may_fly = self.paused_until.is_none() && self.flights.len() < flights_max;
-            let Some(item) = self.window.at(index) else {
-                break;
-            };
-            let State::Waiting(_) = item.state else {
-                item.stand_in_the_way(&mut ahead);
+        let mut failure = None;
+        for ((sequence, parcel), delivered) in landed.parts {
+            let Some(item) = self.window.find(sequence) else {
                 continue;
             };
-            let scope = item.head.scope;
-            let (settle, is_wanted) = self.backlog.due(item.sequence);
-            match settle {
-                Settle::Now => {}
-                Settle::At(at) if at <= now => {}
-                Settle::At(at) => {
-                    at_the_latest(at);
-                    ahead.add(&scope);
-                    continue;
-                }
-                Settle::InFlight => {
-                    ahead.add(&scope);
-                    continue;
-                }
-            }
-            if !is_wanted {
+            if let Delivered::All = delivered {
                 item.state = State::Done;
+                self.delivered();
                 continue;
             }
-            if ahead.precedes(&scope) {
-                ahead.add(&scope);
-                continue;
-            }
-            if let Some(not_before) = item.not_before.filter(|at| *at > now) {
-                at_the_latest(not_before);
-                ahead.add(&scope);
-                continue;
-            }
-            if self.held.is_none() {
-                match self.backend.queue.held.way(&item.head) {
-                    Way::Free => {}
-                    Way::Behind(_) => {
-                        if !self.hold(index, None).await
-                            && let Some(item) = self.window.at(index)
-                        {
-                            item.stand_in_the_way(&mut ahead);
-                        }
-                        continue;
+            item.state = State::Waiting(parcel);
+            match delivered {
+                Delivered::All | Delivered::Untried => {}
+                Delivered::Later {
+                    text,
+                    ghost_until,
+                    retry_after,
+                    failed_at_it,
+                } => {
+                    item.not_before = ghost_until;
+                    item.ghost_until = ghost_until;
+                    if failed_at_it {
+                        // If it fails for what it holds, the others have their turn meanwhile.
+                        let at = Instant::now() + scattered(item.pause * 2, &mut self.scatter);
+                        item.not_before = item.not_before.max(Some(at));
+                        item.pause = (item.pause * 2).min(self.manner.pause_max);
                     }
+                    failure = Some((text, retry_after));
                 }
-            }
-            let is_behind_a_flight = may_fly && self.backend.lanes.is_behind_a_flight(scope);
-            waits_for_lanes |= is_behind_a_flight;
-            ahead.add(&scope);
-            if may_fly
-                && !is_behind_a_flight
-                && let Some(item) = self.window.at(index)
-                && let Some(mut parcel) = item.take_off()
-            {
-                let (sequence, backend) = (item.sequence, self.backend.clone());
-                self.flights.spawn(async move {
-                    let delivered = parcel.deliver(&backend).await;
-                    (sequence, parcel, delivered)
-                });
+                Delivered::Held(lack, text) => self.refused(sequence, lack, &text).await,
+                Delivered::Unburied(text) => self.refused(sequence, Lack::Right, &text).await,
             }
         }
-        (wake_at, waits_for_lanes)
+        if let Some((text, retry_after)) = failure {
+            self.failed(&text, retry_after).await;
+        }
     }
 
-    /// Deals with a delivery that has ended.
-    async fn land(&mut self, (sequence, parcel, delivered): (Sequence, Parcel, Delivered)) {
-        let Some(item) = self.window.find(sequence) else {
-            return;
-        };
-        match delivered {
-            Delivered::All => {
-                item.state = State::Done;
-                self.probing = false;
-                self.pause = self.manner.pause_min;
-                if self.held.is_none() {
-                    self.backend.report.now(Condition::Draining, "");
-                }
-            }
-            Delivered::Later {
-                text,
-                ghost_until,
-                retry_after,
-            } => {
-                item.state = State::Waiting(parcel);
-                item.not_before = ghost_until;
-                self.probing = true;
-                self.rest(retry_after);
-                if self.held.is_none() {
-                    self.backend.report.fell_back(&text);
-                }
-                // While it waits, what it has passed should count.
-                self.window.pass(&mut self.passed);
-                self.store().await;
-            }
-            Delivered::Held(lack, text) => {
-                item.state = State::Waiting(parcel);
-                self.refused(sequence, lack, &text).await;
-            }
-            Delivered::Unburied(text) => {
-                item.state = State::Waiting(parcel);
-                self.refused(sequence, Lack::Right, &text).await;
-            }
+    /// The backend has taken a hint.
+    fn delivered(&mut self) {
+        self.probing = false;
+        self.catch_up.is_flowing = true;
+        self.pause = self.manner.pause_min;
+        if self.held.is_none() {
+            self.backend.report.now(Condition::Draining, "");
         }
+    }
+
+    /// The backend is away, or busy.
+    async fn failed(&mut self, text: &str, retry_after: Option<Duration>) {
+        self.probing = true;
+        self.stride.failed();
+        self.catch_up.is_flowing = false;
+        self.give_up_catching_up();
+        self.rest(retry_after);
+        if self.held.is_none() {
+            self.backend.report.fell_back(text);
+        }
+        // While it waits, what it has passed should count.
+        self.window.pass(&mut self.passed);
+        self.store().await;
     }
 
     /// The backend answers, and refuses this hint for now.
@@ -387,88 +348,6 @@ impl Drainer {
             if let Some(index) = index {
                 self.hold(index, Some(lack)).await;
             }
-        }
-    }
-
-    /// Moves a hint to what is held; false when it stays.
-    async fn hold(&mut self, index: usize, lack: Option<Lack>) -> bool {
-        let Some((head, body)) = self
-            .window
-            .at(index)
-            .and_then(|item| item.parcel().map(Parcel::rest))
-        else {
-            return false;
-        };
-        if head.scope.kind == Kind::Make {
-            return false;
-        }
-        let backend = self.backend.clone();
-        match off_loop(move || backend.queue.held.hold(&head, &body, lack)).await {
-            Ok(Moved::No) => false,
-            Ok(Moved::Failed(domain, backlog)) => {
-                self.adopt(domain, backlog);
-                self.rest(None);
-                false
-            }
-            Ok(moved) => {
-                if let Some(item) = self.window.at(index) {
-                    item.state = State::Moved;
-                }
-                if let Moved::New(domain, backlog) = moved {
-                    self.adopt(domain, backlog);
-                }
-                true
-            }
-            Err(error) => {
-                let what = "a refused batch cannot be put aside and is in the way of others";
-                self.backend.report.trouble(what, &error);
-                self.rest(None);
-                false
-            }
-        }
-    }
-
-    fn adopt(&mut self, domain: Domain, backlog: Arc<Backlog>) {
-        let source = Source::Held(domain, backlog);
-        self.children
-            .spawn(drain(self.backend.clone(), source, self.manner.clone()));
-    }
-
-    /// Drops the oldest hints, as far as somebody who needs the room asks for it.
-    async fn drop_what_is_asked(&mut self) {
-        let mut index = 0;
-        while self.backlog.bytes_to_drop() > 0 {
-            let Some(item) = self.window.at(index) else {
-                break;
-            };
-            if let State::Flying = item.state {
-                // It is older than all behind it: they wait until it has landed.
-                break;
-            }
-            index += 1;
-            let Some((head, body)) = item.parcel().map(Parcel::rest) else {
-                continue;
-            };
-            let bytes = item.bytes;
-            let backend = self.backend.clone();
-            let lines = head.lines;
-            let recorded =
-                off_loop(move || backend.queue.gaps.record(&head, &body, DROPPED_OLDEST));
-            if let Err(error) = recorded.await {
-                let what = "a loss cannot be recorded, so nothing is dropped";
-                self.backend.report.trouble(what, &error);
-                return;
-            }
-            self.backend.report.dropped(lines);
-            if let Some(item) = self.window.at(index - 1) {
-                item.state = State::Done;
-            }
-            self.backlog.dropped(bytes);
-        }
-        if index > 0 {
-            // Somebody waits for the room.
-            self.window.pass(&mut self.passed);
-            self.store().await;
         }
     }
 

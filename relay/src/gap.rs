@@ -20,6 +20,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use serde::Serialize;
 use tandem_http::{Params, gunzip};
 use tandem_model::Precision;
@@ -93,12 +94,33 @@ impl Gaps {
         body: &[u8],
         reason: &str,
     ) -> Result<(), tandem_seglog::Error> {
-        let gap = of_batch(head, body, reason);
-        let mut record = vec![KIND_GAP];
-        encode(&gap, &mut record);
-        let ticket = self.log.append(&[&record])?;
-        self.log.commit(&ticket)?;
-        add(&mut self.lock(), gap);
+        self.keep(vec![of_batch(head, body, reason)])
+    }
+
+    /// Adds what several batches held, with one sync; durable on `Ok`. Blocks.
+    pub(crate) fn record_all(
+        &self,
+        lost: &[(Head, Bytes)],
+        reason: &str,
+    ) -> Result<(), tandem_seglog::Error> {
+        let gaps = lost.iter().map(|(head, body)| of_batch(head, body, reason));
+        self.keep(gaps.collect())
+    }
+
+    fn keep(&self, gaps: Vec<Gap>) -> Result<(), tandem_seglog::Error> {
+        let mut tickets = Vec::with_capacity(gaps.len());
+        for gap in &gaps {
+            let mut record = vec![KIND_GAP];
+            encode(gap, &mut record);
+            tickets.push(self.log.append(&[&record])?);
+        }
+        for ticket in &tickets {
+            self.log.commit(ticket)?;
+        }
+        let mut ranges = self.lock();
+        for gap in gaps {
+            add(&mut ranges, gap);
+        }
         Ok(())
     }
 
@@ -176,7 +198,7 @@ fn of_batch(head: &Head, body: &[u8], reason: &str) -> Gap {
 fn extent(head: &Head, body: &[u8], precision: Precision) -> Option<(i64, i64)> {
     let inflated;
     let plain = if head.gzip {
-        let body = bytes::Bytes::copy_from_slice(body);
+        let body = Bytes::copy_from_slice(body);
         inflated = gunzip(&[body], INFLATED_BYTES_MAX).ok()?;
         &inflated
     } else {

@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::answer::Level;
 use crate::batch::{Batch, Target};
+use crate::seam::can_be_followed;
 use crate::service::Service;
 use crate::write::unavailable;
 
@@ -111,6 +112,7 @@ impl Joiner {
             && head.target == Target::Write
             && !head.gzip
             && batch.bytes() <= PART_BYTES_MAX
+            && matches!(&batch.body[..], [.., last] if can_be_followed(last))
             && self.lock().len() < KINDS_MAX
     }
 

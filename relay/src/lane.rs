@@ -12,6 +12,8 @@
 //!   order of arrival;
 //! - a request that must follow a hint goes to the log, behind it;
 //! - a lane is live again only when every hint in it is durably passed.
+//!
+//! Near the end of a backlog ([`Lanes::hold_back`]) what must follow a hint waits here instead.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -49,6 +51,8 @@ struct State {
     spilled: Tally,
     waiters: VecDeque<Waiter>,
     next_id: u64,
+    /// Nobody is to go to the log.
+    is_held_back: bool,
 }
 
 /// A place in the queue before the lanes. To be handed to [`Lanes::turn`]: one that has its turn
@@ -76,8 +80,7 @@ impl Lanes {
     /// does it for one, so that all see the same order.
     pub(crate) fn queue_up(&self, scope: Scope) -> Place {
         let mut state = self.lock();
-        let is_free = !state.flying.precedes(&scope)
-            && !state.staging.precedes(&scope)
+        let is_free = !state.blocks(&scope)
             && !state
                 .waiters
                 .iter()
@@ -172,6 +175,13 @@ impl Lanes {
         state.give_turns();
     }
 
+    /// Whether requests that must follow a hint wait until it is passed, instead of going to the log behind it.
+    pub(crate) fn hold_back(&self, is_held_back: bool) {
+        let mut state = self.lock();
+        state.is_held_back = is_held_back;
+        state.give_turns();
+    }
+
     /// Whether a hint stands in the log that this would have to follow.
     pub(crate) fn is_spilled(&self, scope: Scope) -> bool {
         self.lock().spilled.precedes(&scope)
@@ -199,10 +209,7 @@ impl State {
         let mut at = 0;
         while let Some(waiter) = self.waiters.get(at) {
             let scope = waiter.scope;
-            let blocked = self.flying.precedes(&scope)
-                || self.staging.precedes(&scope)
-                || ahead.precedes(&scope);
-            if blocked {
+            if self.blocks(&scope) || ahead.precedes(&scope) {
                 ahead.add(&scope);
                 at += 1;
                 continue;
@@ -219,6 +226,13 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Whether it has to wait for something that is under way.
+    fn blocks(&self, scope: &Scope) -> bool {
+        self.flying.precedes(scope)
+            || self.staging.precedes(scope)
+            || self.is_held_back && self.spilled.precedes(scope)
     }
 
     /// Takes the lanes of one that nobody is before.
@@ -456,6 +470,26 @@ mod tests {
         lanes.unstaged(on(0b1));
         lanes.drained([on(0b1)]);
         assert_eq!(lanes.enter(0b1, SOON).await, Some(Turn::Live));
+    }
+
+    #[tokio::test]
+    async fn while_held_back_what_follows_a_hint_waits_for_it_and_goes_live() {
+        let lanes = Lanes::default();
+        lanes.enter(0b1, SOON).await;
+        lanes.flown_to_hint(on(0b1));
+        lanes.hold_back(true);
+        let (first, second) = (lanes.queue_up(on(0b1)), lanes.queue_up(on(0b11)));
+        assert_eq!(
+            lanes.enter(0b100, NOW).await,
+            Some(Turn::Live),
+            "has nothing to follow"
+        );
+        assert_eq!(lanes.enter(0b10, NOW).await, None, "behind the second");
+        lanes.drained([on(0b1)]);
+        assert_eq!(lanes.turn(first, NOW).await, Some(Turn::Live));
+        lanes.flown_to_hint(on(0b1));
+        lanes.hold_back(false);
+        assert_eq!(lanes.turn(second, NOW).await, Some(Turn::Spill));
     }
 
     #[tokio::test]

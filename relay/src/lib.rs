@@ -57,8 +57,11 @@ mod marks;
 mod off_loop;
 mod queue;
 // How that is delivered.
+mod bundle;
 mod drain;
 mod parcel;
+mod seam;
+mod stride;
 mod window;
 // The whole.
 mod compare;

@@ -17,6 +17,17 @@ pub(crate) enum Settle {
     Now,
 }
 
+impl Settle {
+    /// Whether the hint may be dealt with.
+    pub(crate) fn is_past(self, now: Instant) -> bool {
+        match self {
+            Self::InFlight => false,
+            Self::At(at) => at <= now,
+            Self::Now => true,
+        }
+    }
+}
+
 /// See the module's head.
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
@@ -77,6 +88,11 @@ impl Marks {
             settle.map_or(Settle::Now, |(_, settle)| *settle),
             !self.cancelled.contains(&sequence),
         )
+    }
+
+    /// Whether every hint may be dealt with now, as far as it is known.
+    pub(crate) fn all_are_settled(&self) -> bool {
+        self.unsettled.is_empty()
     }
 
     /// A hint is passed.

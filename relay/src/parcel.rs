@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tandem_http::gunzip;
+use tandem_http::{StatusCode, gunzip};
 use tokio::time::Instant;
 
 use crate::backend::{Backend, Landing};
 use crate::batch::{Head, Target};
+use crate::seam::can_be_followed;
 use crate::verdict::{Lack, Verdict};
 
 /// Requests for one parcel; a bad line among 5,000 takes about 25.
@@ -35,10 +36,12 @@ pub(crate) struct Parcel {
 }
 
 /// How far a parcel came.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Delivered {
     /// To its end; nothing is left.
     All,
+    /// It was not sent, for one before it did not arrive.
+    Untried,
     /// An operator has to mend something.
     Held(Lack, String),
     /// The backend is away, or busy.
@@ -46,9 +49,24 @@ pub(crate) enum Delivered {
         text: String,
         ghost_until: Option<Instant>,
         retry_after: Option<Duration>,
+        /// It was answered, by a failure that this hint alone may bring about.
+        failed_at_it: bool,
     },
     /// It is refused for good, and the dead letters take no more.
     Unburied(String),
+}
+
+impl Delivered {
+    /// It is to be tried again.
+    pub(crate) fn later(landing: Landing) -> Self {
+        let status = landing.answer.map(|answer| answer.status);
+        Self::Later {
+            text: landing.text,
+            ghost_until: landing.ghost_until,
+            retry_after: landing.retry_after,
+            failed_at_it: status == Some(StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
 }
 
 impl Parcel {
@@ -60,6 +78,40 @@ impl Parcel {
             requests: 0,
             refusals: 0,
         }
+    }
+
+    pub(crate) const fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// What is still to be delivered, the next piece last.
+    pub(crate) fn pieces(&self) -> &[Bytes] {
+        &self.pieces
+    }
+
+    /// Bytes of what is still to be delivered.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.len() as u64).sum()
+    }
+
+    /// Whether it can stand in one request with others that are like it.
+    pub(crate) fn can_be_joined(&self) -> bool {
+        let head = &self.head;
+        let is_plain = head.target == Target::Write && !head.gzip && head.lines > 0;
+        match &self.pieces[..] {
+            [whole] => is_plain && self.is_whole && can_be_followed(whole),
+            _ => false,
+        }
+    }
+
+    /// Whether a backend cannot tell them apart but by their lines.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let (one, other) = (&self.head, &other.head);
+        one.target == other.target
+            && one.query == other.query
+            && one.authorization == other.authorization
+            && one.content_type == other.content_type
+            && one.gzip == other.gzip
     }
 
     /// What is still to be delivered, in one piece.
@@ -80,36 +132,25 @@ impl Parcel {
         while let Some(piece) = self.pieces.last().cloned() {
             let landing = backend.send(&self.head, vec![piece.clone()]).await;
             self.requests += 1;
-            let Landing {
-                verdict,
-                text,
-                ghost_until,
-                retry_after,
-                ..
-            } = landing;
-            match verdict {
+            match landing.verdict {
                 Verdict::Stored | Verdict::Partial => {
                     self.refusals = 0;
                     self.pieces.pop();
                     backend.report.written(self.lines_of(&piece));
-                    if verdict == Verdict::Partial {
-                        backend.report.partial(&text);
-                        let reason = format!("in part refused: {text}");
+                    if landing.verdict == Verdict::Partial {
+                        backend.report.partial(&landing.text);
+                        let reason = format!("in part refused: {}", landing.text);
                         backend
                             .bury_or_count(&self.head, vec![piece], &reason)
                             .await;
                     }
                 }
                 Verdict::Hold(lack) if self.head.target != Target::Query => {
-                    return Delivered::Held(lack, text);
+                    return Delivered::Held(lack, landing.text);
                 }
                 Verdict::Retry => {
                     self.requests = 0;
-                    return Delivered::Later {
-                        text,
-                        ghost_until,
-                        retry_after,
-                    };
+                    return Delivered::later(landing);
                 }
                 Verdict::Hold(_) | Verdict::TooLarge | Verdict::Dead => {
                     self.refusals += 1;
@@ -119,8 +160,8 @@ impl Parcel {
                         self.pieces.extend([second, first]);
                         continue;
                     }
-                    if !backend.bury(&self.head, vec![piece], &text).await {
-                        return Delivered::Unburied(text);
+                    if !backend.bury(&self.head, vec![piece], &landing.text).await {
+                        return Delivered::Unburied(landing.text);
                     }
                     self.pieces.pop();
                 }

@@ -34,7 +34,7 @@ use crate::lane::{Lanes, Turn};
 use crate::marks::Settle;
 
 /// How long a batch waits for the drainer to drop older ones.
-const ROOM_WAIT_MAX: Duration = Duration::from_secs(2);
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(4);
 /// How often it looks.
 const ROOM_LOOK_DELAY: Duration = Duration::from_millis(5);
 /// The reasons in the gap list.
@@ -306,17 +306,19 @@ impl Queue {
     /// Has the oldest batches dropped, and waits for it; false when that takes too long.
     fn makes_room(&self, bytes: u64) -> bool {
         let begun = std::time::Instant::now();
-        while begun.elapsed() < ROOM_WAIT_MAX {
-            if self.has_room(bytes) {
-                return true;
-            }
+        let mut asked: Option<Arc<Backlog>> = None;
+        while begun.elapsed() < ROOM_WAIT_MAX && !self.has_room(bytes) {
             let held = self.held.largest();
             let held = held.filter(|held| held.bytes_total() > self.main.bytes_total());
             let largest = held.unwrap_or_else(|| self.main.clone());
-            if largest.bytes_to_drop() == 0 {
-                largest.ask_for_room();
-            }
+            largest.ask_for_room();
+            asked = Some(largest);
             std::thread::sleep(ROOM_LOOK_DELAY);
+        }
+        // An older batch that is just being delivered makes the drainer wait; what it would then drop is newer, and
+        // nobody needs it gone. Others that wait ask for themselves.
+        if let Some(asked) = asked {
+            asked.has_room_again();
         }
         self.has_room(bytes)
     }

@@ -450,6 +450,7 @@ fn start_drainer(config: &Config, backend: &Arc<Backend>, was_killed: bool) -> D
         pause_min: config.retry_delay_min,
         pause_max: config.retry_delay_max,
         flights_max: config.drain_flights_max.max(1),
+        request_bytes_max: config.drain_request_bytes_max,
         not_before,
         stop: stopped,
         stop_deadline: STOP_DEADLINE,

@@ -16,9 +16,9 @@ use crate::parcel::Parcel;
 use crate::scope::Scope;
 
 /// Hints in a window.
-const HINTS_MAX: usize = 256;
+const HINTS_MAX: usize = 2_048;
 /// Bytes of them; a single larger one is taken, too.
-const BYTES_MAX: u64 = 8 << 20;
+const BYTES_MAX: u64 = 6 << 20;
 
 /// A hint.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(crate) struct Item {
     pub(crate) state: State,
     /// Not to be sent before.
     pub(crate) not_before: Option<Instant>,
+    /// It was sent, broke off, and may be applied until then.
+    pub(crate) ghost_until: Option<Instant>,
     /// How long it waits after the next refusal.
     pub(crate) pause: Duration,
 }
@@ -150,6 +152,7 @@ mod tests {
             bytes: 10,
             state: State::Waiting(Parcel::new(Head::default(), Bytes::new())),
             not_before: None,
+            ghost_until: None,
             pause: Duration::ZERO,
         }
     }

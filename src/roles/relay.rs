@@ -53,6 +53,9 @@ fn settings(
     if let Some(count) = section.drain_flights_max {
         config.drain_flights_max = count;
     }
+    if let Some(size) = section.drain_request_bytes_max {
+        config.drain_request_bytes_max = size.0;
+    }
     if let Some(policy) = &section.default_retention_policy {
         config.default_retention_policy.clone_from(policy);
     }

@@ -138,6 +138,8 @@ pub struct Streamed {
     pub headers: HeaderMap,
     /// What the body begins with.
     pub begun: Payload,
+    /// A server that sends nothing for so long has broken off.
+    stall_max: Duration,
     /// `None` when that is all of it.
     lent: Option<Lent>,
 }
@@ -152,12 +154,15 @@ impl Streamed {
     /// The next piece of the body; `None` at its end.
     ///
     /// # Errors
-    /// When the connection breaks before the end.
+    /// When the connection breaks before the end, or nothing comes for as long as the call may take in all.
     pub async fn piece(&mut self) -> io::Result<Option<Bytes>> {
         let Some(lent) = &mut self.lent else {
             return Ok(None);
         };
-        let piece = lent.wire.piece().await?;
+        let coming = tokio::time::timeout(self.stall_max, lent.wire.piece());
+        let piece = coming
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         if piece.is_none()
             && let Some(lent) = self.lent.take()
         {
@@ -332,6 +337,7 @@ impl Client {
                 status,
                 headers,
                 begun,
+                stall_max: waited,
                 lent,
             })
         };

@@ -188,6 +188,24 @@ async fn silence_ends_in_a_timeout_and_closes_the_connection() {
 }
 
 #[tokio::test]
+async fn a_streamed_answer_that_stalls_ends() {
+    let listener = bind("127.0.0.1:0").await.unwrap();
+    let url = url(&listener);
+    let client = client(1, 50, 1000);
+    let asking = tokio::spawn(async move { client.open(&url, &Call::get("/"), 1).await });
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_request(&mut stream).await.unwrap();
+    let begin = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc";
+    stream.write_all(begin).await.unwrap();
+    let mut answer = asking.await.unwrap().unwrap();
+    assert!(!answer.is_whole());
+    let error = answer.piece().await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    drop(answer);
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn waiting_for_a_connection_counts_and_arrives_nowhere() {
     let listener = bind("127.0.0.1:0").await.unwrap();
     let url = url(&listener);

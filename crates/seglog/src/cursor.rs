@@ -110,6 +110,29 @@ impl Cursor {
         })
     }
 
+    /// As [`Cursor::store`], into a new file that takes the place of the old one: the way on after a failed sync,
+    /// which no later sync of the old file makes good. Durable on `Ok`; `vfs` must be the one that it was opened in.
+    ///
+    /// # Errors
+    /// [`Error::Backwards`]: nothing happened. [`Error::Io`]: a later open may find either value, and this can be
+    /// called again.
+    pub fn store_anew(&mut self, vfs: &dyn Vfs, value: u64) -> Result<(), Error> {
+        if value < self.slot.value {
+            return Err(Error::Backwards {
+                path: self.path.clone(),
+                current: self.slot.value,
+                asked: value,
+            });
+        }
+        let slot = Slot {
+            generation: self.slot.generation + 1,
+            value,
+            payload: self.slot.payload.clone(),
+        };
+        *self = Self::put(vfs, &self.path, slot)?;
+        Ok(())
+    }
+
     fn write(&mut self, slot: Slot) -> Result<(), Error> {
         let bytes = slot.encode()?;
         self.file
@@ -162,6 +185,11 @@ impl Cursor {
     }
 
     fn make(vfs: &dyn Vfs, path: &Path) -> Result<Cursor, Error> {
+        Self::put(vfs, path, Slot::default())
+    }
+
+    /// Puts a new file with this slot in the place of what is there.
+    fn put(vfs: &dyn Vfs, path: &Path, slot: Slot) -> Result<Cursor, Error> {
         let mut name = path.as_os_str().to_owned();
         name.push(".new");
         let made = PathBuf::from(name);
@@ -180,7 +208,7 @@ impl Cursor {
             slot: Slot::default(),
             failed: None,
         };
-        cursor.write(Slot::default())?;
+        cursor.write(slot)?;
         vfs.rename(&made, path)
             .map_err(|e| Error::io("rename to", path, e))?;
         sync_entry(vfs, path)?;

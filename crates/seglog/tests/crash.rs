@@ -220,3 +220,58 @@ fn a_cursor_is_at_its_last_value_or_the_one_being_stored() {
         }
     }
 }
+
+#[test]
+fn a_cursor_whose_sync_failed_goes_on_in_a_new_file() {
+    let path = Path::new("/data/cursor");
+    // Gives the last value that was acknowledged, and the last that was to be stored.
+    let live = |fs: &SimFs| {
+        let Ok(mut cursor) = Cursor::open(fs, path) else {
+            return (0, 0);
+        };
+        let mut acknowledged = cursor.value();
+        for value in 1..6 {
+            let mut stored = cursor.store(value);
+            for _ in 0..3 {
+                stored = stored.or_else(|_| cursor.store_anew(fs, value));
+            }
+            if stored.is_err() {
+                return (acknowledged, value);
+            }
+            acknowledged = value;
+        }
+        (acknowledged, 5)
+    };
+    let fs = with_parent(0);
+    let before = fs.calls();
+    assert_eq!(live(&fs), (5, 5));
+    let calls = fs.calls() - before;
+    let mut mended = 0;
+    for call in 0..calls {
+        let faulty = with_parent(call);
+        faulty.fail_after(call, std::io::ErrorKind::Other);
+        let (acknowledged, _) = live(&faulty);
+        mended += u64::from(acknowledged == 5);
+        for seed in 0..8 {
+            let fs = faulty.crash(seed);
+            let cursor = Cursor::open(&fs, path).unwrap();
+            assert_eq!(cursor.value(), acknowledged, "call {call}, crash {seed}");
+        }
+        for off_after in 0..8 {
+            let off = with_parent(call);
+            off.fail_after(call, std::io::ErrorKind::Other);
+            off.power_off_after(call + off_after);
+            let (acknowledged, asked) = live(&off);
+            for seed in 0..8 {
+                let at = format!("call {call}, off after {off_after}, crash {seed}");
+                let cursor = Cursor::open(&off.crash(seed), path).unwrap();
+                let value = cursor.value();
+                assert!(value == acknowledged || value == asked, "{at}: {value}");
+            }
+        }
+    }
+    assert!(mended > calls / 2, "{mended} of {calls}");
+    let mut cursor = Cursor::open(&fs, path).unwrap();
+    let backwards = cursor.store_anew(&fs, 4).unwrap_err();
+    assert!(matches!(backwards, Error::Backwards { .. }));
+}

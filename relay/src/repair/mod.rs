@@ -91,6 +91,17 @@ pub struct Difference {
     pub surplus: u64,
 }
 
+/// What a repair tells while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told<'a> {
+    /// So many measurements are to be compared.
+    Begins(u64),
+    /// One of them is compared, and mended where that was wanted.
+    Compared,
+    /// A window differs.
+    Differs(&'a Difference),
+}
+
 /// What was found and done.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
@@ -102,7 +113,7 @@ pub struct Findings {
     pub copied: u64,
 }
 
-/// Compares `to` with `from`, and mends `to` if `way` says so. Each difference is told as it is found.
+/// Compares `to` with `from`, and mends `to` if `way` says so. How far it is and each difference are told at once.
 ///
 /// # Errors
 /// [`RepairError`]; what was copied until then stays.
@@ -111,12 +122,15 @@ pub async fn repair(
     to: &Url,
     extent: &Extent,
     way: Way,
-    tell: &mut (dyn FnMut(&Difference) + Send),
+    tell: &mut (dyn FnMut(Told<'_>) + Send),
 ) -> Result<Findings, RepairError> {
     let run = Run::new(Server::new(from), Server::new(to), way);
     let mut findings = Findings::default();
-    for place in run.from.places(extent).await? {
+    let places = run.from.places(extent).await?;
+    tell(Told::Begins(places.len() as u64));
+    for place in places {
         run.measurement(&place, extent, &mut findings, tell).await?;
+        tell(Told::Compared);
     }
     Ok(findings)
 }
@@ -214,7 +228,7 @@ impl Run {
         place: &Place,
         extent: &Extent,
         findings: &mut Findings,
-        tell: &mut (dyn FnMut(&Difference) + Send),
+        tell: &mut (dyn FnMut(Told<'_>) + Send),
     ) -> Result<(), RepairError> {
         let Some(range) = self.range(place, extent).await? else {
             return Ok(());
@@ -324,7 +338,7 @@ impl Run {
         range: Range<i64>,
         kinds: &Kinds,
         findings: &mut Findings,
-        tell: &mut (dyn FnMut(&Difference) + Send),
+        tell: &mut (dyn FnMut(Told<'_>) + Send),
     ) -> Result<(), RepairError> {
         let text = format!(
             "SELECT * FROM {} WHERE time >= {} AND time < {} GROUP BY *",
@@ -347,7 +361,7 @@ impl Run {
             lacking: lines.len() as u64,
             surplus,
         };
-        tell(&difference);
+        tell(Told::Differs(&difference));
         findings.differences.push(difference);
         if self.way.mend {
             for chunk in lines.chunks(LINES_MAX) {

@@ -53,8 +53,8 @@ async fn a_level_of_consistency_says_how_many_must_have_confirmed() {
     b.up().await;
     relay.is_live(1).await;
     relay.is_live(2).await;
-    assert_eq!(a.stored_bodies(), c.stored_bodies());
-    assert_eq!(b.stored_bodies()[before..], a.stored_bodies()[before..]);
+    assert_eq!(a.stored_lines(), c.stored_lines());
+    assert_eq!(b.stored_lines()[before..], a.stored_lines()[before..]);
     relay.stop().await;
 }
 
@@ -115,7 +115,7 @@ async fn small_writes_go_together_and_each_client_gets_its_own_answer() {
     let mut lines: Vec<_> = a.stored_bodies()[0].lines().map(str::to_owned).collect();
     lines.sort();
     assert_eq!(lines, ["m v=1 1", "n v=1 1"]);
-    assert_eq!(a.stored_bodies(), b.stored_bodies());
+    assert_eq!(a.stored_lines(), b.stored_lines());
     // One of them is bad: it alone is refused.
     for fake in [&a, &b] {
         fake.mode(Mode::RefuseText("bad"));
@@ -206,10 +206,7 @@ async fn a_full_queue_that_drops_the_newest_counts_them_by_database_and_time() {
     assert_eq!(gap["first_ns"], 100 - dropped);
     b.up().await;
     relay.is_live(1).await;
-    assert_eq!(
-        b.stored_bodies(),
-        a.stored_bodies()[..100 - dropped as usize]
-    );
+    assert_eq!(b.stored_lines(), a.stored_lines()[..100 - dropped as usize]);
     relay.stop().await;
 }
 
@@ -230,7 +227,7 @@ async fn a_full_queue_that_drops_the_oldest_keeps_what_is_new_and_counts_the_res
     relay.is_live(1).await;
     let dropped = relay.relay.status()[1].dropped_lines as usize;
     assert!(dropped > 50, "{dropped}");
-    assert_eq!(b.stored_bodies(), a.stored_bodies()[dropped..]);
+    assert_eq!(b.stored_lines(), a.stored_lines()[dropped..]);
     let status = &relay.relay.status()[1];
     assert_eq!(status.gap_points as usize, dropped);
     relay.stop().await;
@@ -262,6 +259,6 @@ async fn a_backend_that_answers_nothing_costs_a_client_no_more_than_the_hedge() 
     assert!(begun.elapsed() < SOON / 4, "{:?}", begun.elapsed());
     b.mode(Mode::Store);
     relay.is_live(1).await;
-    assert_eq!(a.stored_bodies(), b.stored_bodies());
+    assert_eq!(a.stored_lines(), b.stored_lines());
     relay.stop().await;
 }

@@ -41,10 +41,10 @@ async fn a_full_disk_is_503_for_what_needs_it_and_nothing_for_what_does_not() {
     assert_eq!(relay.write(&body(0)).await, 503);
     b.up().await;
     relay.is_live(1).await;
-    assert_eq!(b.stored_bodies(), acknowledged);
+    assert_eq!(b.stored_lines(), acknowledged);
     // The disk is still full, and nothing needs it.
     assert_eq!(relay.write("m,host=a v=1 1").await, 204);
-    assert_eq!(b.stored_bodies().len(), acknowledged.len() + 1);
+    assert_eq!(b.stored_lines().len(), acknowledged.len() + 1);
     relay.stop().await;
 }
 
@@ -71,7 +71,7 @@ async fn with_a_slow_backend_and_a_full_disk_the_client_waits_for_the_backend() 
     assert_eq!(status, 204);
     // Its lanes are free again.
     assert_eq!(relay.write(&body(2)).await, 204);
-    assert_eq!(b.stored_bodies(), [body(1), body(2)]);
+    assert_eq!(b.stored_lines(), [body(1), body(2)]);
     relay.stop().await;
 }
 
@@ -96,10 +96,36 @@ async fn a_failed_sync_stops_acknowledging_through_the_log_and_a_restart_mends_i
     assert_eq!(relay.write(&body(4)).await, 204);
     b.up().await;
     relay.is_live(1).await;
-    let stored = b.stored_bodies();
+    let stored = b.stored_lines();
     assert_eq!(stored.first(), Some(&body(1)));
     assert_eq!(stored.last(), Some(&body(4)));
     relay.stop().await;
+}
+
+/// A sync that fails once: what was delivered cannot be told from what was not, until the position lies in
+/// another file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_that_cannot_be_stored_once_keeps_no_backend_from_being_live() {
+    for call in 0..12 {
+        let fs = SimFs::new(call);
+        let (a, mut b) = (Fake::start().await, Fake::start().await);
+        let relay = start(&fs, &[&a, &b], |_| {}).await;
+        b.down().await;
+        for n in 0..3 {
+            assert_eq!(relay.write(&body(n)).await, 204);
+        }
+        fs.fail_after(call, ErrorKind::Other);
+        b.up().await;
+        relay.is_live(1).await;
+        fs.calm();
+        assert_eq!(relay.write(&body(3)).await, 204);
+        assert_eq!(b.stored_lines().last(), Some(&body(3)), "call {call}");
+        relay.kill();
+        // What it said was passed stays passed.
+        let relay = start(&fs.crash(call), &[&a, &b], |_| {}).await;
+        assert_eq!(relay.relay.status()[1].queued_batches, 0, "call {call}");
+        relay.kill();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,7 +158,7 @@ async fn a_power_cut_at_any_call_loses_nothing_that_was_acknowledged() {
         }
         let relay = start(&fs, &[&a, &b], |_| {}).await;
         relay.is_live(1).await;
-        let stored = b.stored_bodies();
+        let stored = b.stored_lines();
         for body in &acknowledged {
             assert!(stored.contains(body), "seed {seed}: lost {body}");
         }

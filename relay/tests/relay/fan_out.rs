@@ -137,10 +137,10 @@ async fn a_copy_refused_for_good_by_one_is_told_and_one_refused_for_now_is_kept(
     assert_eq!(relay.relay.status()[1].spilled_batches, 0);
     b.mode(Mode::Refuse(404, "database not found: \"d\""));
     assert_eq!(relay.write("m v=2 2").await, 204);
-    assert_eq!(a.stored_bodies(), ["m v=1 1", "m v=2 2"]);
+    assert_eq!(a.stored_lines(), ["m v=1 1", "m v=2 2"]);
     b.mode(Mode::Store);
     b.stores(1).await;
-    assert_eq!(b.stored_bodies(), ["m v=2 2"]);
+    assert_eq!(b.stored_lines(), ["m v=2 2"]);
     relay.stop().await;
 }
 
@@ -196,8 +196,8 @@ async fn a_client_that_goes_away_does_not_stop_the_fan_out() {
     b.mode(Mode::Store);
     // One after it in the same lane: when that is through, so is the first.
     assert_eq!(relay.write("m v=2 2").await, 204);
-    assert_eq!(a.stored_bodies(), ["m v=1 1", "m v=2 2"]);
-    assert_eq!(b.stored_bodies(), ["m v=1 1", "m v=2 2"]);
+    assert_eq!(a.stored_lines(), ["m v=1 1", "m v=2 2"]);
+    assert_eq!(b.stored_lines(), ["m v=1 1", "m v=2 2"]);
     relay.stop().await;
 }
 

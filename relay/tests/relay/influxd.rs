@@ -168,8 +168,10 @@ async fn a_hole_in_one_of_two_real_stores_is_found_and_mended() {
     let mut body = String::new();
     for n in 0..600 {
         let time = (1_700_000_000 + n * 60) * second;
+        // With all the digits that a float can have.
+        let f = (n as f64 + 0.5).sqrt() / 7.0;
         body += &format!(
-            "m\\ x,host=a\\ b,k=v{} i={n}i,f={n},s=\"q \\\" {n}\",t=true {time}\n",
+            "m\\ x,host=a\\ b,k=v{} i={n}i,f={f},s=\"q \\\" {n}\",t=true {time}\n",
             n % 3
         );
     }

@@ -288,13 +288,13 @@ async fn backends_change_while_writes_go_on() {
     relay.relay.reload(&config).await.unwrap();
     assert_eq!(relay.write("m v=2 1").await, 204);
     relay.is_live(1).await;
-    assert_eq!(moved.stored_bodies(), ["m v=1 1", "m v=2 1"]);
-    assert_eq!(c.stored_bodies(), ["m v=2 1"]);
+    assert_eq!(moved.stored_lines(), ["m v=1 1", "m v=2 1"]);
+    assert_eq!(c.stored_lines(), ["m v=2 1"]);
     config.backends.remove(0);
     relay.relay.reload(&config).await.unwrap();
     assert_eq!(relay.write("m v=3 1").await, 204);
-    assert_eq!(a.stored_bodies(), ["m v=1 1", "m v=2 1"]);
-    assert_eq!(c.stored_bodies(), ["m v=2 1", "m v=3 1"]);
+    assert_eq!(a.stored_lines(), ["m v=1 1", "m v=2 1"]);
+    assert_eq!(c.stored_lines(), ["m v=2 1", "m v=3 1"]);
     config.backends.clear();
     relay.relay.reload(&config).await.unwrap_err();
     relay.stop().await;

@@ -6,8 +6,8 @@
 //! | what | where | test |
 //! |---|---|---|
 //! | buffers of the queue are written over by later requests | influxdb-srelay #39 | `queued_batches_keep_their_own_bytes_and_are_not_joined` |
-//! | bodies are joined without a newline | influxdb-srelay #39 | the same, `datagrams_are_as_safe_as_requests` |
-//! | a 500 that no retry mends stops the queue | influxdb-relay #71 | `a_missing_retention_policy_holds_up_no_other_policy_of_its_database` |
+//! | bodies are joined without a newline | influxdb-srelay #39 | `a_body_that_would_swallow_the_next_goes_alone`, `datagrams_are_as_safe_as_requests` |
+//! | a 500 that no retry mends stops the queue | influxdb-relay #71 | `a_missing_retention_policy_holds_up_no_other_policy_of_its_database`, `what_a_backend_fails_at_holds_up_its_own_series_only` |
 //! | a torn tail mis-frames what follows | influx-proxy | `a_torn_tail_costs_nothing_that_was_acknowledged` |
 //! | failures are retried without a pause | influx-proxy | `a_5xx_goes_to_the_log_and_is_retried_with_pauses` |
 //! | the position is stored when a block is read | vmagent | `what_was_under_way_when_the_relay_was_killed_is_sent_again` |
@@ -39,6 +39,7 @@ mod fan_out;
 mod ghosts;
 mod held;
 mod influxd;
+mod joined;
 mod listen;
 mod outage;
 mod pairs;

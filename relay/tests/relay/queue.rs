@@ -39,7 +39,7 @@ async fn a_queue_belongs_to_the_name_whatever_address_and_order() {
     })
     .await;
     moved.stores(1).await;
-    assert_eq!(moved.stored_bodies(), ["m v=1 1"]);
+    assert_eq!(moved.stored_lines(), ["m v=1 1"]);
     relay.stop().await;
 }
 
@@ -111,7 +111,7 @@ async fn a_torn_tail_costs_nothing_that_was_acknowledged() {
     assert_eq!(relay.write("m v=2 1").await, 204);
     b.up().await;
     relay.is_live(1).await;
-    assert_eq!(b.stored_bodies(), ["m v=1 1", "m v=2 1"]);
+    assert_eq!(b.stored_lines(), ["m v=1 1", "m v=2 1"]);
     assert_eq!(relay.relay.status()[1].corruptions, 0);
     relay.stop().await;
 }
@@ -161,7 +161,7 @@ async fn a_flipped_bit_costs_one_batch_and_is_told() {
     relay.is_live(1).await;
     assert!(relay.relay.status()[1].corruptions > 0);
     let want = [0, 1, 3, 4].map(|n| format!("m v={n} 1"));
-    assert_eq!(b.stored_bodies(), want);
+    assert_eq!(b.stored_lines(), want);
     relay.stop().await;
 }
 
@@ -188,7 +188,7 @@ async fn a_relay_starts_with_a_full_queue_and_drains_it() {
     let relay = Running::start(dir.path(), &[&a, &b], small).await;
     b.up().await;
     relay.is_live(1).await;
-    assert_eq!(b.stored_bodies(), acknowledged);
+    assert_eq!(b.stored_lines(), acknowledged);
     assert_eq!(relay.write("m v=1 2").await, 204);
     relay.stop().await;
 }
@@ -215,7 +215,7 @@ async fn an_outage_takes_disk_and_no_memory() {
     assert!(status.queued_batches == 60 && status.queued_bytes > 5 << 20);
     b.up().await;
     relay.is_live(1).await;
-    assert_eq!(b.stored().len(), 60);
+    assert_eq!(b.stored_lines().len(), 60);
     relay.stop().await;
 }
 
@@ -245,6 +245,6 @@ async fn after_a_kill_nothing_is_sent_until_earlier_writes_cannot_arrive_any_mor
     // That one lands late.
     b.mode(crate::support::Mode::Store);
     relay.is_live(1).await;
-    assert_eq!(b.stored_bodies(), ["m v=1 1", "m v=1 1", "m v=2 1"]);
+    assert_eq!(b.stored_lines(), ["m v=1 1", "m v=1 1", "m v=2 1"]);
     relay.stop().await;
 }

@@ -35,9 +35,9 @@ async fn a_slow_backend_does_not_slow_the_client_and_gets_the_batch_once() {
     relay.is_live(1).await;
     // The hint of the first was cancelled when its live write succeeded.
     assert_eq!(b.arrived().len(), 2);
-    assert_eq!(b.stored_bodies(), ["m v=1 1", "m v=2 1"]);
+    assert_eq!(b.stored_lines(), ["m v=1 1", "m v=2 1"]);
     assert_eq!(relay.write("m v=3 1").await, 204);
-    assert_eq!(b.stored_bodies().len(), 3);
+    assert_eq!(b.stored_lines().len(), 3);
     relay.stop().await;
 }
 
@@ -81,7 +81,7 @@ async fn batches_of_one_series_never_fly_together() {
     };
     let (first, second, ()) = tokio::join!(first, second, release);
     assert_eq!((first, second), (204, 204));
-    assert_eq!(a.stored_bodies(), ["m,t=x,u=y v=1 1", "m,u=y,t=x v=2 1"]);
+    assert_eq!(a.stored_lines(), ["m,t=x,u=y v=1 1", "m,u=y,t=x v=2 1"]);
     relay.stop().await;
 }
 
@@ -109,8 +109,8 @@ async fn concurrent_writes_of_one_series_reach_both_backends_in_the_same_order()
     }
     relay.is_live(0).await;
     relay.is_live(1).await;
-    assert_eq!(a.stored_bodies().len(), 320);
-    assert_eq!(a.stored_bodies(), b.stored_bodies());
+    assert_eq!(a.stored_lines().len(), 320);
+    assert_eq!(a.stored_lines(), b.stored_lines());
     Arc::into_inner(relay).unwrap().stop().await;
 }
 
@@ -128,7 +128,7 @@ async fn a_cancelled_hint_keeps_its_lanes_until_its_live_write_has_landed() {
     assert_eq!(b.arrived().len(), 1, "the second overtakes the first");
     b.mode(Mode::Store);
     relay.is_live(1).await;
-    assert_eq!(b.stored_bodies(), ["m v=1 1", "m v=2 1"]);
+    assert_eq!(b.stored_lines(), ["m v=1 1", "m v=2 1"]);
     relay.stop().await;
 }
 
@@ -150,7 +150,7 @@ async fn a_write_that_timed_out_is_not_repeated_while_it_may_still_be_applied() 
     assert!(arrived[1].0 - arrived[0].0 > timeout - HEDGE);
     b.mode(Mode::Store);
     relay.is_live(1).await;
-    assert!(b.stored_bodies().iter().all(|body| body == "m v=1 1"));
+    assert!(b.stored_lines().iter().all(|body| body == "m v=1 1"));
     relay.stop().await;
 }
 
@@ -189,7 +189,7 @@ async fn a_5xx_goes_to_the_log_and_is_retried_with_pauses() {
     until("the drainer has tried", || b.arrived().len() > 3).await;
     b.mode(Mode::Store);
     relay.is_live(1).await;
-    assert_eq!(b.stored_bodies(), ["m v=1 1", "m v=2 1"]);
+    assert_eq!(b.stored_lines(), ["m v=1 1", "m v=2 1"]);
     relay.stop().await;
 }
 
@@ -211,6 +211,6 @@ async fn stopping_with_a_hanging_backend_is_quick_and_loses_nothing() {
     })
     .await;
     again.is_live(1).await;
-    assert!(b.stored_bodies().contains(&"m v=1 1".to_owned()));
+    assert!(b.stored_lines().contains(&"m v=1 1".to_owned()));
     again.stop().await;
 }

@@ -97,6 +97,10 @@ impl Wire {
             let bytes = self.read.split_to(length).freeze();
             let answer = self.understand(&bytes, method)?;
             if !answer.status.is_informational() {
+                if answer.status.is_success() && !out.is_written() {
+                    // Whatever it is that it confirms, it is not all of this.
+                    return Err(invalid("a request was confirmed before it was sent"));
+                }
                 // Not all of the request was taken: what is left of it would pass for the next.
                 self.is_kept &= out.is_done();
                 return Ok(answer);
@@ -305,6 +309,10 @@ impl<'a> Out<'a> {
 
     fn is_done(&self) -> bool {
         self.is_flushed
+    }
+
+    fn is_written(&self) -> bool {
+        self.head.is_empty() && self.body.iter().all(Bytes::is_empty)
     }
 
     /// One write, or the flush behind the last.

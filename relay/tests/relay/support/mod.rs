@@ -36,8 +36,14 @@ pub(crate) enum Mode {
     RefuseQuery(&'static str, u16, &'static str),
     /// Refuses bodies that hold the text, 400.
     RefuseText(&'static str),
+    /// Answers bodies that hold the text with this status, and stores nothing of them.
+    FailText(u16, &'static str),
+    /// Stores the lines that do not hold the text, and says so.
+    PartialText(&'static str),
     /// Refuses bodies with more bytes, 413.
     TooLarge(usize),
+    /// Stores it, 204, after a while.
+    Slow(Duration),
 }
 
 /// A write as a backend got it.
@@ -126,15 +132,22 @@ impl Fake {
         stored.iter().map(text).collect()
     }
 
+    /// Every line that it has stored, in order; what is drained comes with others in one body.
+    pub(crate) fn stored_lines(&self) -> Vec<String> {
+        let bodies = self.stored_bodies();
+        let lines = bodies.iter().flat_map(|body| body.lines());
+        lines.map(str::to_owned).collect()
+    }
+
     /// Every write that reached it, stored or not, and when.
     pub(crate) fn arrived(&self) -> Vec<(std::time::Instant, Write)> {
         self.shared.arrived.lock().unwrap().clone()
     }
 
-    /// Waits until it has stored so many writes.
+    /// Waits until it has stored so many lines.
     pub(crate) async fn stores(&self, count: usize) {
-        until(&format!("{count} writes are stored"), || {
-            self.stored().len() >= count
+        until(&format!("{count} lines are stored"), || {
+            self.stored_lines().len() >= count
         })
         .await;
     }
@@ -178,17 +191,33 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Bod
         let _ = answer.await;
         return empty(StatusCode::NO_CONTENT);
     }
+    if let Mode::Slow(delay) = mode {
+        tokio::time::sleep(delay).await;
+    }
     let refused = match &mode {
         Mode::Refuse(status, text) => Some((*status, *text)),
         Mode::RefuseQuery(word, status, text) if write.query.contains(word) => {
             Some((*status, *text))
         }
         Mode::RefuseText(word) if contains(&write.body, word) => Some((400, "unable to parse")),
+        Mode::FailText(status, word) if contains(&write.body, word) => Some((*status, "no")),
         Mode::TooLarge(bytes_max) if write.body.len() > *bytes_max => Some((413, "too large")),
         _ => None,
     };
     if let Some((status, text)) = refused {
         return error_json(StatusCode::from_u16(status).unwrap(), text);
+    }
+    if let Mode::PartialText(word) = mode
+        && contains(&write.body, word)
+    {
+        let text = String::from_utf8(write.body.to_vec()).unwrap();
+        let good = text
+            .split_inclusive('\n')
+            .filter(|line| !line.contains(word));
+        let body = good.collect::<String>().into();
+        shared.stored.lock().unwrap().push(Write { body, ..write });
+        let text = "partial write: field type conflict dropped=1";
+        return error_json(StatusCode::BAD_REQUEST, text);
     }
     shared.stored.lock().unwrap().push(write);
     if let Mode::Partial = mode {

@@ -118,6 +118,23 @@ async fn a_server_that_answers_before_it_has_read_everything_is_heard() {
     drop(serving.await.unwrap());
 }
 
+/// It cannot have stored what it has not read.
+#[tokio::test]
+async fn a_server_that_confirms_before_it_has_read_everything_is_not_believed() {
+    let (mut wire, mut far) = wire(16);
+    let serving = tokio::spawn(async move {
+        far.read_u8().await.unwrap();
+        far.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+            .await
+            .unwrap();
+        far
+    });
+    let body = [Bytes::from(vec![b'x'; 100_000])];
+    let asked = wire.ask(POST, &body, &Method::POST).await;
+    assert_eq!(asked.unwrap_err().kind(), io::ErrorKind::InvalidData);
+    drop(serving.await.unwrap());
+}
+
 #[tokio::test]
 async fn what_breaks_off_or_is_no_http_is_an_error() {
     for answer in [
