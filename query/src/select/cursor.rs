@@ -5,6 +5,7 @@
 
 use tandem_influxql::ast::{Call, DataType, Fill};
 
+use super::groups::compare_values;
 use super::plan::{Level, Slotted};
 use super::point::{Peek, Stream, Tags};
 use super::window::Options;
@@ -90,7 +91,7 @@ impl<'a> Cursor<'a> {
                 continue;
             };
             let sooner = next.as_ref().is_none_or(|(tags, time_ns)| {
-                let order = point.tags.cmp(tags).then(point.time_ns.cmp(time_ns));
+                let order = compare_values(&point.tags, tags).then(point.time_ns.cmp(time_ns));
                 if self.ascending {
                     order.is_lt()
                 } else {

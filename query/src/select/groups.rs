@@ -6,7 +6,7 @@
 //! statement over a million groups holds a few thousand of them.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -21,6 +21,28 @@ use crate::scalar::Scalar;
 
 /// Measurement and tag values, in the order of `GROUP BY` keys: the order of the result.
 pub(crate) type GroupKey = (Rc<[u8]>, Vec<Vec<u8>>);
+
+/// The order of groups of one measurement: that of their values joined by NULs, which is how InfluxDB compares them
+/// (`influxdata/influxdb query/point.go` `encodeTags`). It is the order of the lists, but where a value holds a NUL.
+pub(crate) fn compare_values(a: &[Vec<u8>], b: &[Vec<u8>]) -> Ordering {
+    let Some(at) = a.iter().zip(b).position(|(x, y)| x != y) else {
+        return a.len().cmp(&b.len());
+    };
+    let (a, b) = (&a[at..], &b[at..]);
+    if !a[0].contains(&0) && !b[0].contains(&0) {
+        return a[0].cmp(&b[0]);
+    }
+    // Two lists may be the same when they are joined, and are two groups all the same.
+    joined(a).cmp(joined(b)).then_with(|| a.cmp(b))
+}
+
+fn joined(values: &[Vec<u8>]) -> impl Iterator<Item = u8> {
+    let pieces = values.iter().enumerate();
+    pieces.flat_map(|(at, value)| {
+        let separator: &[u8] = if at == 0 { b"" } else { b"\0" };
+        separator.iter().chain(value).copied()
+    })
+}
 
 /// One series and what is left to check in its rows.
 #[derive(Clone, Debug)]
@@ -62,7 +84,7 @@ const SERIES_BYTES: usize = size_of::<PlannedSeries>();
 const GROUP_BYTES: usize = 224;
 /// Bytes of a series while groups are put in order.
 const ORDERING_BYTES: usize = 48;
-/// The same where that is done by texts: a key, and its part of a map.
+/// The same where that is done by texts.
 const ORDERING_BY_TEXT_BYTES: usize = 192;
 /// Series between two looks at whether the query is still wanted.
 const SERIES_PER_CHECK: usize = 1_024;
@@ -80,7 +102,8 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// Puts series into groups by the values of `tags`; by the index, or by their texts where `is_plain`.
+    /// Puts series into groups by the values of `tags`; by the index, or by their texts where `is_plain`, and where
+    /// the index orders them otherwise.
     ///
     /// # Errors
     /// When there is no memory for it, or the query is not wanted any more.
@@ -97,7 +120,7 @@ impl Found {
                 ids,
                 starts: Some(starts),
             }
-        } else if is_plain {
+        } else if is_plain || view.has_nul_in_tags() {
             Self::by_text(view, tags, &ids, meter)?
         } else {
             Self::by_place(view, tags, ids, meter)?
@@ -155,23 +178,21 @@ impl Found {
         meter: &Meter<'_>,
     ) -> Result<Self, Error> {
         let mut held = Held::new(meter);
-        let mut groups: BTreeMap<Vec<Vec<u8>>, Vec<u32>> = BTreeMap::new();
+        let mut keyed: Vec<(Vec<Vec<u8>>, u32)> = Vec::with_capacity(ids.len());
         for (number, id) in ids.iter().enumerate() {
             if number.is_multiple_of(SERIES_PER_CHECK) {
                 meter.check()?;
             }
             let key = view.series_key(SeriesId(*id));
             held.grow(ORDERING_BY_TEXT_BYTES + 2 * key.len())?;
-            groups.entry(tag_values(&key, tags)).or_default().push(*id);
+            keyed.push((tag_values(&key, tags), *id));
         }
-        let (mut ids, mut starts) = (Vec::with_capacity(ids.len()), Vec::new());
-        for series in groups.into_values() {
-            starts.push(ids.len() as u32);
-            ids.extend(series);
-        }
+        keyed.sort_by(|a, b| compare_values(&a.0, &b.0));
+        let is_first = |at: &usize| *at == 0 || keyed[*at - 1].0 != keyed[*at].0;
+        let starts = (0..keyed.len()).filter(is_first).map(|at| at as u32);
         Ok(Self {
-            ids,
-            starts: Some(starts),
+            starts: Some(starts.collect()),
+            ids: keyed.iter().map(|(_, id)| *id).collect(),
         })
     }
 
@@ -461,7 +482,9 @@ impl<'p> Batches<'p> {
                 continue;
             };
             name = Some(&leaf.measurement.name);
-            let order = next.as_ref().map(|(first, _)| values.cmp(first));
+            let order = next
+                .as_ref()
+                .map(|(first, _)| compare_values(&values, first));
             match (&mut next, order) {
                 (Some((_, parts)), Some(order)) if order.is_eq() => parts.push(at),
                 (Some(_), Some(order)) if order.is_lt() != self.ascending => {}
@@ -539,6 +562,26 @@ fn tag_values(series_key: &[u8], tags: &[String]) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_are_compared_as_if_nuls_stood_between_them() {
+        let check = |a: &[&str], b: &[&str], order: Ordering| {
+            let list = |values: &[&str]| -> Vec<Vec<u8>> {
+                values.iter().map(|value| (*value).into()).collect()
+            };
+            assert_eq!(compare_values(&list(a), &list(b)), order, "{a:?} {b:?}");
+            assert_eq!(compare_values(&list(b), &list(a)), order.reverse());
+        };
+        check(&["a", "z"], &["b", "a"], Ordering::Less);
+        check(&["", "z"], &["a", "a"], Ordering::Less);
+        check(&["b\0", "", ""], &["b", "x", ""], Ordering::Less);
+        check(&["\0s", ""], &["", "x"], Ordering::Less);
+        check(&["x\0", "a"], &["x", "\0"], Ordering::Greater);
+        // At the end no separator comes.
+        check(&["a", "b\0"], &["a", "b"], Ordering::Greater);
+        check(&["x\0", ""], &["x", "\0"], Ordering::Greater);
+        check(&["a\0"], &["a\0"], Ordering::Equal);
+    }
 
     #[test]
     fn keys_are_made_dense_in_their_order() {

@@ -23,6 +23,7 @@ pub(super) struct Dictionary {
     by_text: HashTable<u32>,
     keys: Vec<Key>,
     by_key: HashMap<Box<[u8]>, u32, FixedState>,
+    has_nul: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +100,13 @@ impl Dictionary {
             key_len: tag.key_len as u16,
         });
         self.keys[key as usize].pairs.push(number);
+        self.has_nul |= tag.text.contains(&0);
         (number, true)
+    }
+
+    /// Whether a NUL is in any pair there ever was.
+    pub(super) const fn has_nul(&self) -> bool {
+        self.has_nul
     }
 
     /// Makes room for more pairs at once.

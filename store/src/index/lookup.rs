@@ -191,6 +191,11 @@ impl SeriesTable {
         count
     }
 
+    /// Whether a NUL is in any tag there ever was.
+    pub(crate) const fn has_nul(&self) -> bool {
+        self.dictionary.has_nul()
+    }
+
     /// The values of these tags of a series, without escapes, empty where it has none; `None` when there is no
     /// such series any more.
     pub(crate) fn values_of(&self, id: SeriesId, keys: &[String]) -> Option<Vec<Vec<u8>>> {

@@ -114,6 +114,12 @@ impl View {
         value_places(&lock, key, series)
     }
 
+    /// Whether some tag of the database may hold a NUL, which sorts before what one puts between values.
+    #[must_use]
+    pub fn has_nul_in_tags(&self) -> bool {
+        self.database.table().has_nul()
+    }
+
     /// The values of these tags in a series, empty where it has none; `None` when it was removed meanwhile.
     #[must_use]
     pub fn tag_values_at(&self, id: SeriesId, keys: &[String]) -> Option<Vec<Vec<u8>>> {
