@@ -189,6 +189,30 @@ fn slow_heads_do_not_keep_others_out() {
     });
 }
 
+/// More of them than connections may be open, and then fewer than that, and more than requests are handled at once.
+#[test]
+fn slow_bodies_do_not_keep_others_out() {
+    let files = allow_files(4096).saturating_sub(300);
+    for (connections_max, connections) in [(300, 900), (2000, 1200)] {
+        let connections = files.min(connections) as usize;
+        let mut store = Store::start(connections_max);
+        store.endures("slow bodies", |address| {
+            let head = b"POST /write?db=telegraf HTTP/1.1\r\nHost: x\r\nContent-Length: 25000000\r\n\r\nm v=";
+            let mut slow: Vec<TcpStream> = Vec::new();
+            for _ in 0..connections {
+                let mut stream = TcpStream::connect(address).expect("a connection");
+                stream.set_nodelay(true).expect("no delay");
+                let _ = stream.write_all(head);
+                slow.push(stream);
+            }
+            for _ in 0..10 {
+                slow.retain_mut(|stream| stream.write_all(b"1").is_ok());
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+    }
+}
+
 #[test]
 fn a_gzip_bomb_is_stopped_at_its_bound() {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());

@@ -31,7 +31,7 @@ use std::{
 use tandem_catalog::{Catalog, CatalogError};
 use tandem_http::{
     Body, HeaderMap, HeaderName, HeaderValue, Incoming, Method, Params, Peer, Request, RequestIds,
-    Response, StatusCode, discard_body, empty, full, header, write_json_string,
+    Response, Room, StatusCode, discard_body, empty, full, header, write_json_string,
 };
 use tandem_influxql::redact_passwords;
 use tandem_store::Store;
@@ -117,7 +117,7 @@ pub(crate) struct Api {
     version: HeaderValue,
     writes: Arc<Semaphore>,
     queries: Arc<Semaphore>,
-    body_kib: Arc<Semaphore>,
+    bodies: Room,
     buffers: Buffers,
     watches: Watches,
     at_once: AtOnce,
@@ -172,7 +172,7 @@ impl Api {
             version: version.unwrap_or(HeaderValue::from_static(Config::VERSION)),
             writes: Arc::new(Semaphore::new(config.writes_max)),
             queries: Arc::new(Semaphore::new(config.queries_max)),
-            body_kib: Arc::new(Semaphore::new(config.bodies_bytes_max / 1024)),
+            bodies: Room::new(config.bodies_bytes_max, config.queue_wait),
             buffers: Buffers::default(),
             watches: Watches::default(),
             at_once: AtOnce::default(),
@@ -189,6 +189,11 @@ impl Api {
                 .counting(self.counters.clone())
                 .reaching_back(self.config.continuous_late)
         })
+    }
+
+    /// The other parts of the appliance.
+    pub(crate) fn neighbours(&self) -> Arc<Neighbours> {
+        self.neighbours.clone()
     }
 
     /// Where points go that come by other ways.

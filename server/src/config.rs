@@ -24,12 +24,12 @@ pub struct Config {
     /// Bytes of a body after gunzip; more is answered with 413.
     pub inflated_bytes_max: usize,
     /// Bytes of all bodies that are held at once, as they come; more wait for `queue_wait`, then get
-    /// 503. A body of unknown length counts as the largest one.
+    /// 503. What was announced and has not come does not count.
     pub bodies_bytes_max: usize,
     /// How long a sender may pause within a body.
     pub body_stall_max: Duration,
-    /// Bytes of a body that a sender has to send each second, on the average, once `body_stall_max` has passed; 0 for
-    /// no such bound.
+    /// Bytes of a body that a sender has to send each second, on the average of some `body_stall_max`; 0 for no such
+    /// bound.
     pub body_bytes_per_s_min: u64,
     /// Writes that are applied at once; more wait for `queue_wait`, then get 503.
     pub writes_max: usize,

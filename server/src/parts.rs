@@ -138,10 +138,10 @@ impl Parts {
                 |input| input.connections_active.get(),
             ),
             (
-                "listen_connections_refused_total",
-                "Connections closed because there were too many.",
+                "listen_connections_evicted_total",
+                "Connections closed to make room for others.",
                 "counter",
-                |input| input.connections_refused.get(),
+                |input| input.seats.evicted(),
             ),
         ];
         for (name, help, kind, of) in counts {

@@ -10,8 +10,13 @@ use http_body::Body;
 use thiserror::Error;
 use tokio::time::Instant;
 
+use crate::held::Held;
+use crate::seats::waits_for_peer;
+
 /// Set aside for a body of which only the length is known yet.
-const RESERVE_BYTES_MAX: usize = 4 << 20;
+const RESERVE_BYTES_MAX: usize = 64 << 10;
+/// The same once so many bytes of it have come.
+const RESERVE_MORE_BYTES_MAX: usize = 4 << 20;
 
 /// Why a body could not be taken.
 #[derive(Debug, Error)]
@@ -34,6 +39,9 @@ pub enum BodyError {
         /// The bound.
         bytes_per_s_min: u64,
     },
+    /// The bodies of others take all the room there is.
+    #[error("too many bytes of bodies are held")]
+    NoRoom,
     /// The connection broke or what it carried is no HTTP.
     #[error("read body")]
     Read(#[source] hyper::Error),
@@ -50,23 +58,48 @@ pub enum BodyError {
 pub struct Pace {
     /// How long it may pause.
     pub stall_max: Duration,
-    /// Bytes that it has to send each second, on the average, once `stall_max` has passed; 0 for no such bound.
+    /// Bytes that it has to send each second, on the average of some `stall_max`; 0 for no such bound.
     pub bytes_per_s_min: u64,
 }
 
-impl Pace {
-    /// How long to wait for more, `elapsed` after the beginning and with so many bytes there.
-    fn patience(&self, elapsed: Duration, bytes: u64) -> Result<Duration, BodyError> {
-        let Some(earned_s) = bytes.checked_div(self.bytes_per_s_min) else {
-            return Ok(self.stall_max);
-        };
-        let due = self.stall_max.saturating_add(Duration::from_secs(earned_s));
-        match due.checked_sub(elapsed) {
-            Some(left) if !left.is_zero() => Ok(left.min(self.stall_max)),
+/// How long one sender is still waited for. Bytes earn time, and never more than one pause: who was fast for long
+/// may not be slow for ever after.
+#[derive(Debug)]
+struct Patience {
+    pace: Pace,
+    left: Duration,
+    since: Instant,
+}
+
+impl Patience {
+    const fn new(pace: Pace, since: Instant) -> Self {
+        Self {
+            pace,
+            left: pace.stall_max,
+            since,
+        }
+    }
+
+    /// How long to wait for more.
+    fn left(&self, now: Instant) -> Result<Duration, BodyError> {
+        match self.left.checked_sub(now.duration_since(self.since)) {
+            Some(left) if !left.is_zero() => Ok(left),
             _ => Err(BodyError::TooSlow {
-                bytes_per_s_min: self.bytes_per_s_min,
+                bytes_per_s_min: self.pace.bytes_per_s_min,
             }),
         }
+    }
+
+    /// So many bytes have come.
+    fn earn(&mut self, bytes: usize, now: Instant) {
+        let left = self.left.saturating_sub(now.duration_since(self.since));
+        let earned_ns = (bytes as u64)
+            .saturating_mul(1_000_000_000)
+            .checked_div(self.pace.bytes_per_s_min)
+            .unwrap_or(u64::MAX);
+        let left = left.saturating_add(Duration::from_nanos(earned_ns));
+        self.left = left.min(self.pace.stall_max);
+        self.since = now;
     }
 }
 
@@ -158,7 +191,7 @@ where
 {
     let mut payload = Payload::default();
     let mut left = bytes_max;
-    for_each_piece(body, bytes_max, pace.into(), |data| {
+    for_each_piece(body, bytes_max, pace.into(), None, |data| {
         let chunk = data.copy_to_bytes(data.remaining());
         let fits = left.checked_sub(chunk.len());
         left = fits.unwrap_or_default();
@@ -184,13 +217,51 @@ where
     B: Body<Error = hyper::Error>,
     B::Data: Buf,
 {
+    read_into(body, bytes_max, pace.into(), None, out).await
+}
+
+/// As [`read_body_into`]; what has come counts as held.
+///
+/// # Errors
+/// See [`BodyError`]; `out` may then hold part of the body.
+pub async fn read_body_held<B>(
+    body: B,
+    bytes_max: usize,
+    pace: impl Into<Pace>,
+    held: &mut Held,
+    out: &mut Vec<u8>,
+) -> Result<(), BodyError>
+where
+    B: Body<Error = hyper::Error>,
+    B::Data: Buf,
+{
+    read_into(body, bytes_max, pace.into(), Some(held), out).await
+}
+
+async fn read_into<B>(
+    body: B,
+    bytes_max: usize,
+    pace: Pace,
+    held: Option<&mut Held>,
+    out: &mut Vec<u8>,
+) -> Result<(), BodyError>
+where
+    B: Body<Error = hyper::Error>,
+    B::Data: Buf,
+{
     // A length that is announced is only a promise.
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    out.reserve(announced.min(bytes_max).min(RESERVE_BYTES_MAX));
+    let announced = announced.min(bytes_max);
+    let begun = out.len();
+    out.reserve(announced.min(RESERVE_BYTES_MAX));
     let mut left = bytes_max;
-    for_each_piece(body, bytes_max, pace.into(), |data| {
+    for_each_piece(body, bytes_max, pace, held, |data| {
         let fits = left.checked_sub(data.remaining());
         left = fits.unwrap_or_default();
+        let here = out.len() - begun;
+        if here + data.remaining() > RESERVE_BYTES_MAX {
+            out.reserve(announced.saturating_sub(here).min(RESERVE_MORE_BYTES_MAX));
+        }
         while fits.is_some() && data.has_remaining() {
             let piece = data.chunk();
             out.extend_from_slice(piece);
@@ -202,11 +273,13 @@ where
     .await
 }
 
-/// Hands each piece of a body to `take`, which says whether it still fits.
+/// Hands each piece of a body to `take`, which says whether it still fits. While it waits for the sender, the request
+/// holds nothing that others want but what has come.
 async fn for_each_piece<B>(
     body: B,
     bytes_max: usize,
     pace: Pace,
+    mut held: Option<&mut Held>,
     mut take: impl FnMut(&mut B::Data) -> bool,
 ) -> Result<(), BodyError>
 where
@@ -218,11 +291,18 @@ where
         return Err(too_large);
     }
     let mut body = std::pin::pin!(body);
-    let begun = Instant::now();
-    let mut bytes = 0_u64;
+    let mut patience = Patience::new(pace, Instant::now());
+    let (mut bytes, mut is_waiting, mut waiting) = (0_u64, false, None);
     loop {
-        let waited = pace.patience(begun.elapsed(), bytes)?;
-        let next = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx));
+        let waited = patience.left(Instant::now())?;
+        let next = std::future::poll_fn(|cx| {
+            let polled = body.as_mut().poll_frame(cx);
+            // Most bodies have come when their head is read.
+            if polled.is_pending() && !std::mem::replace(&mut is_waiting, true) {
+                waiting = waits_for_peer();
+            }
+            polled
+        });
         let frame = match tokio::time::timeout(waited, next).await {
             Err(_) if waited < pace.stall_max => {
                 return Err(BodyError::TooSlow {
@@ -230,16 +310,24 @@ where
                 });
             }
             Err(_) => return Err(BodyError::Stalled { waited }),
-            Ok(None) => return Ok(()),
+            Ok(None) => break,
             Ok(Some(frame)) => frame.map_err(BodyError::Read)?,
         };
         if let Ok(mut data) = frame.into_data() {
+            patience.earn(data.remaining(), Instant::now());
             bytes = bytes.saturating_add(data.remaining() as u64);
+            if let Some(held) = held.as_mut().filter(|_| bytes <= bytes_max as u64) {
+                held.cover(bytes).await?;
+            }
             if !take(&mut data) {
                 return Err(too_large);
             }
         }
     }
+    if let Some(waiting) = waiting {
+        waiting.end().await;
+    }
+    Ok(())
 }
 
 /// Reads and drops the rest of a body, up to `bytes_max` bytes and for `time_max`; true when it came
@@ -294,24 +382,25 @@ mod tests {
     #[test]
     fn patience_is_earned_by_bytes() {
         let s = Duration::from_secs;
+        let begun = Instant::now();
         let pace = Pace {
             stall_max: s(30),
             bytes_per_s_min: 100,
         };
-        let check = |elapsed, bytes, left: Option<Duration>| {
-            assert_eq!(
-                pace.patience(elapsed, bytes).ok(),
-                left,
-                "{elapsed:?} {bytes}"
-            );
-        };
-        check(s(0), 0, Some(s(30)));
-        check(s(29), 99, Some(s(1)));
-        check(s(30), 99, None);
-        check(s(30), 500, Some(s(5)));
+        let mut patience = Patience::new(pace, begun);
+        let left = |patience: &Patience, at| patience.left(begun + s(at)).ok();
+        assert_eq!(left(&patience, 0), Some(s(30)));
+        assert_eq!(left(&patience, 29), Some(s(1)));
+        assert_eq!(left(&patience, 30), None);
+        patience.earn(500, begun + s(20));
+        assert_eq!(left(&patience, 20), Some(s(15)));
         // One that was fast for long may still not pause for long.
-        check(s(31), 1_000_000, Some(s(30)));
-        assert_eq!(Pace::from(s(3)).patience(s(1 << 40), 0).ok(), Some(s(3)));
+        patience.earn(1_000_000, begun + s(21));
+        assert_eq!(left(&patience, 50), Some(s(1)));
+        assert_eq!(left(&patience, 51), None);
+        let mut endless = Patience::new(s(3).into(), begun);
+        endless.earn(1, begun + s(2));
+        assert_eq!(left(&endless, 2), Some(s(3)));
     }
 
     #[tokio::test]

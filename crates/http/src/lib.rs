@@ -14,6 +14,7 @@ mod credentials;
 mod express;
 mod form;
 mod gunzip;
+mod held;
 mod json;
 mod lenient;
 mod limits;
@@ -29,7 +30,7 @@ mod tls;
 mod url;
 
 pub use bind::{BindError, bind, bind_udp};
-pub use body::{BodyError, Pace, Payload, discard_body, read_body, read_body_into};
+pub use body::{BodyError, Pace, Payload, discard_body, read_body, read_body_held, read_body_into};
 pub use client::{
     Answer, Call, Client, ClientConfig, ClientError, Network, Opening, Stream, Streamed,
 };
@@ -37,6 +38,7 @@ pub use credentials::{Credentials, CredentialsError, Secret};
 pub use express::{Express, NoExpress, WireBody};
 pub use form::{Params, percent_encode};
 pub use gunzip::{gunzip, gunzip_into};
+pub use held::{Held, Room};
 pub use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
 };
@@ -47,6 +49,7 @@ pub use limits::Limits;
 pub use listener::{Listener, ListenerStats};
 pub use request_id::RequestIds;
 pub use respond::{Body, empty, error_json, full, header_text};
+pub use seats::{Busy, Seat, Seats};
 pub use serve::{Drained, Peer, serve, serve_connection, serve_connection_express, serve_express};
 pub use stream::{Aborted, Gone, StreamWriter, stream};
 pub use tls::{ClientTls, ClientTlsConfig, ServerTls, ServerTlsConfig, TlsError};

@@ -5,17 +5,19 @@
 //! Once all seats are taken, the one that has been without a request for longest is closed for each
 //! new connection, so that such a crowd cannot keep others out. A seat counts as idle when no request
 //! is being handled and all of the last answer has left; it is safe for [`IDLE_MIN`] after that, so
-//! that whoever just came has time to ask.
+//! that whoever just came has time to ask. A request that waits for more of its body is idle too, and takes no
+//! turn among the requests meanwhile ([`waits_for_peer`]): a crowd of slow bodies is no better than one of slow heads.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::Instant;
 
 use crate::ListenerStats;
+use crate::serve::Turn;
 
 /// For how long a seat that became idle is left alone.
 const IDLE_MIN: Duration = Duration::from_millis(250);
@@ -25,7 +27,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The seats of one listener.
 #[derive(Debug)]
-pub(crate) struct Seats {
+pub struct Seats {
     seats_max: usize,
     state: Mutex<State>,
     freed: Notify,
@@ -56,7 +58,7 @@ pub(crate) struct Told {
 
 /// A connection's seat, free again when dropped.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub struct Seat {
     seats: Arc<Seats>,
     told: Arc<Told>,
     /// Its key among the idle ones.
@@ -65,10 +67,74 @@ pub(crate) struct Seat {
 
 /// Keeps a seat from being idle.
 #[derive(Debug)]
-pub(crate) struct Busy(Arc<Seat>);
+pub struct Busy(Arc<Seat>);
+
+/// What a request that is being handled holds.
+#[derive(Debug)]
+pub(crate) struct Handled {
+    seat: Arc<Seat>,
+    turn: Arc<Turn>,
+    place: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+tokio::task_local! {
+    /// The request that this task handles.
+    static HANDLED: Arc<Handled>;
+}
+
+/// A request is waiting for its peer as long as this is there.
+#[derive(Debug)]
+pub(crate) struct Waiting(Arc<Handled>);
+
+/// Gives up what the request at hand holds of what others want, until its peer has sent what it waits for.
+pub(crate) fn waits_for_peer() -> Option<Waiting> {
+    let handled = HANDLED.try_with(Arc::clone).ok()?;
+    handled.seat.become_idle();
+    drop(handled.lock().take());
+    Some(Waiting(handled))
+}
+
+impl Waiting {
+    /// Takes a turn again. When there is none for too long it goes on without: what it holds now is only freed so.
+    pub(crate) async fn end(self) {
+        let handled = self.0.clone();
+        drop(self);
+        let place = handled.turn.take().await;
+        *handled.lock() = place;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.seat.become_busy();
+    }
+}
+
+impl Handled {
+    /// Runs `handler` with this at hand.
+    pub(crate) async fn run<F: Future>(
+        seat: Arc<Seat>,
+        turn: Arc<Turn>,
+        place: OwnedSemaphorePermit,
+        handler: F,
+    ) -> F::Output {
+        let handled = Self {
+            seat,
+            turn,
+            place: Mutex::new(Some(place)),
+        };
+        HANDLED.scope(Arc::new(handled), handler).await
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Seats {
-    pub(crate) fn new(seats_max: usize, stats: Arc<ListenerStats>) -> Arc<Self> {
+    /// So many seats, counted in `stats`.
+    #[must_use]
+    pub fn new(seats_max: usize, stats: Arc<ListenerStats>) -> Arc<Self> {
         Arc::new(Self {
             seats_max,
             state: Mutex::default(),
@@ -78,7 +144,7 @@ impl Seats {
     }
 
     /// Takes a seat for a connection that has just come; waits for one while nobody can go. May be dropped.
-    pub(crate) async fn take(self: &Arc<Self>) -> Arc<Seat> {
+    pub async fn take(self: &Arc<Self>) -> Arc<Seat> {
         loop {
             let freed = self.freed.notified();
             if let Some(seat) = self.try_take() {
@@ -123,16 +189,21 @@ impl Seats {
 
 impl Seat {
     /// A request has come; until what is returned is dropped, the seat is not idle.
-    pub(crate) fn busy(self: &Arc<Self>) -> Busy {
+    #[must_use]
+    pub fn busy(self: &Arc<Self>) -> Busy {
+        self.become_busy();
+        Busy(self.clone())
+    }
+
+    fn become_busy(&self) {
         let key = self.idle_key().take();
         if let Some(key) = key {
             self.seats.lock().idle.remove(&key);
         }
-        Busy(self.clone())
     }
 
     /// Completes when the seat is wanted for another.
-    pub(crate) async fn evicted(&self) {
+    pub async fn evicted(&self) {
         self.told.evicted.notified().await;
     }
 
@@ -205,6 +276,34 @@ mod tests {
         tokio::time::sleep(IDLE_MIN).await;
         assert!(seats.try_take().is_none());
         assert!(is_evicted(&fourth) && !is_evicted(&first));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_body_has_no_turn_and_may_go() {
+        let seats = Seats::new(1, Arc::default());
+        let seat = seats.take().await;
+        let turn = Arc::new(Turn::new(1, Duration::from_millis(10)));
+        let place = turn.take().await.unwrap();
+        assert!(turn.take().await.is_none());
+        let busy = seat.busy();
+        Handled::run(seat.clone(), turn.clone(), place, async {
+            let waiting = waits_for_peer().unwrap();
+            tokio::time::sleep(IDLE_MIN).await;
+            assert!(seats.try_take().is_none() && is_evicted(&seat));
+            let other = turn.take().await.unwrap();
+            // The other one does not end: it goes on all the same.
+            waiting.end().await;
+            drop(other);
+            let waiting = waits_for_peer().unwrap();
+            waiting.end().await;
+            assert!(turn.take().await.is_none());
+            tokio::time::sleep(IDLE_MIN).await;
+            assert!(seats.try_take().is_none() && !is_evicted(&seat));
+        })
+        .await;
+        assert!(turn.take().await.is_some());
+        drop(busy);
+        assert!(waits_for_peer().is_none());
     }
 
     #[tokio::test]

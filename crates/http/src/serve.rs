@@ -29,7 +29,7 @@ use crate::express::{self, Desk, Ended, Express, NoExpress};
 use crate::lenient::LenientTarget;
 use crate::patient::Patient;
 use crate::rewind::Rewind;
-use crate::seats::{Seat, Seats};
+use crate::seats::{Handled, Seat, Seats};
 use crate::tls::Transport;
 use crate::{Body, Limits, Listener, ServerTls, error_json};
 
@@ -166,24 +166,26 @@ where
     Drained { cut_off }
 }
 
-/// Serves one connection that was accepted elsewhere, until it ends; once `stopped` is true, only the request
-/// that is in flight. For ports on which more than HTTP is spoken: who accepts bounds the number of
-/// connections, and of requests at once.
+/// Serves one connection that was accepted elsewhere, until it ends or its seat is wanted for another; once `stopped`
+/// is true, only the request that is in flight. For ports on which more than HTTP is spoken: who accepts gives the
+/// seats, and bounds the number of requests at once.
 pub async fn serve_connection<I, H, F>(
     io: I,
     peer: Peer,
     handler: H,
     limits: &Limits,
+    seat: Arc<Seat>,
     stopped: watch::Receiver<bool>,
 ) where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     H: Fn(Request<Incoming>, Peer) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    serve_connection_express(io, peer, handler, NoExpress, limits, stopped).await;
+    let turn = Turn::alone(limits);
+    connection(io, peer, (handler, NoExpress), turn, limits, seat, stopped).await;
 }
 
-/// As [`serve_connection`]; plain requests to paths that `express` wants go to it.
+/// Serves one connection that has no other beside it, as [`serve_express`] does.
 pub async fn serve_connection_express<I, H, F, E>(
     io: I,
     peer: Peer,
@@ -198,10 +200,7 @@ pub async fn serve_connection_express<I, H, F, E>(
     E: Express,
 {
     let seat = Seats::new(1, Arc::default()).take().await;
-    let turn = Turn {
-        requests: Arc::new(Semaphore::new(1)),
-        wait: limits.request_wait,
-    };
+    let turn = Turn::alone(limits);
     connection(io, peer, (handler, express), turn, limits, seat, stopped).await;
 }
 
@@ -234,12 +233,25 @@ fn pass_panic_on(ended: Result<(), JoinError>) {
 }
 
 /// A place among the requests that are handled at once.
+#[derive(Debug)]
 pub(crate) struct Turn {
     requests: Arc<Semaphore>,
     wait: Duration,
 }
 
 impl Turn {
+    /// Of a connection of which nothing but itself bounds the requests.
+    fn alone(limits: &Limits) -> Self {
+        Self::new(1, limits.request_wait)
+    }
+
+    pub(crate) fn new(requests_max: usize, wait: Duration) -> Self {
+        Self {
+            requests: Arc::new(Semaphore::new(requests_max)),
+            wait,
+        }
+    }
+
     pub(crate) async fn take(&self) -> Option<OwnedSemaphorePermit> {
         let waiting = self.requests.clone().acquire_owned();
         tokio::time::timeout(self.wait, waiting).await.ok()?.ok()
@@ -280,9 +292,13 @@ async fn connection<I, H, F, E>(
     let (turn, sitting) = (Arc::new(turn), seat.clone());
     let service = service_fn(move |request| {
         let (turn, handler, busy) = (turn.clone(), handler.clone(), sitting.busy());
+        let seat = sitting.clone();
         async move {
             let mut response = match turn.take().await {
-                Some(_place) => handler(request, peer).await,
+                Some(place) => {
+                    let handling = handler(request, peer);
+                    Handled::run(seat, turn, place, handling).await
+                }
                 None => error_json(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "too many requests in flight",

@@ -159,6 +159,7 @@ pub(super) fn body_answer(error: &BodyError) -> (StatusCode, String) {
         BodyError::Stalled { .. } | BodyError::TooSlow { .. } => {
             (StatusCode::REQUEST_TIMEOUT, error.to_string())
         }
+        BodyError::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tandem_http::{
-    Body, HeaderValue, Incoming, Method, Params, Response, StatusCode, empty, header, read_body,
+    Body, HeaderValue, Incoming, Method, Params, Response, StatusCode, empty, header,
 };
 use tandem_influxql::{
     ast::{Query, Statement},
@@ -20,10 +20,7 @@ use tandem_query::{Context, Gone, Message, Running, Series, Sink};
 use tokio::sync::oneshot;
 use tracing::info;
 
-use super::{
-    Api, Ask, SetOnDrop, at_once::Small, bind_params, encoding::body_answer, finished, multipart,
-    now_ns,
-};
+use super::{Api, Ask, SetOnDrop, at_once::Small, bind_params, finished, multipart, now_ns};
 use crate::{
     auth::Identity,
     output::{Chunks, Epoch, Opening, Outlet, Output, Style},
@@ -183,13 +180,9 @@ impl Api {
         if ask.method != Method::POST || !(is_form || is_multipart) {
             return Ok(ask.params.clone());
         }
-        let _room = self.room_for(ask, body).await?;
-        let payload = read_body(body, self.config.body_bytes_max, self.config.pace()).await;
-        let form = payload.map_err(|error| {
-            let (status, text) = body_answer(&error);
-            ask.error(status, &text)
-        })?;
-        let form = form.into_bytes();
+        let mut form = Vec::new();
+        let read = self.read_held(body, &mut form).await;
+        let _held = read.map_err(|(status, text)| ask.error(status, &text))?;
         if is_form {
             let mut params = Params::parse(&String::from_utf8_lossy(&form));
             params.append(&ask.params);

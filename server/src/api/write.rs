@@ -6,13 +6,12 @@
 
 use std::time::Instant;
 
-use tandem_http::{Body, HttpBody, Incoming, Response, StatusCode, empty, read_body_into};
+use tandem_http::{Body, BodyError, Held, Incoming, Response, StatusCode, empty, read_body_held};
 use tandem_model::Precision;
 use tandem_store::{StoreError, WriteError, WriteRequest, Written};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::encoding::{DecodeError, Encoding, body_answer};
-use super::{Api, Ask, finished, now_ns};
+use super::{Api, Ask, THROTTLED, finished, now_ns};
 use crate::auth::Identity;
 
 /// A name that no retention policy can have.
@@ -132,22 +131,26 @@ impl Api {
         }
     }
 
-    /// Waits for room among the bodies that are held at once; one of unknown length counts as the largest.
-    pub(super) async fn room_for(
+    /// Reads a body behind what is in `out`, and holds its bytes among those of all bodies.
+    ///
+    /// # Errors
+    /// The status of the answer, and its text.
+    pub(super) async fn read_held(
         &self,
-        ask: &Ask,
-        body: &Incoming,
-    ) -> Result<OwnedSemaphorePermit, Response<Body>> {
-        let length = body
-            .size_hint()
-            .upper()
-            .and_then(|length| usize::try_from(length).ok());
-        let held = length
-            .unwrap_or(usize::MAX)
-            .min(self.config.body_bytes_max)
-            .min(self.config.bodies_bytes_max);
-        let kib = u32::try_from(held / 1024).unwrap_or(u32::MAX);
-        self.turn(&self.body_kib, kib, ask).await
+        body: &mut Incoming,
+        out: &mut Vec<u8>,
+    ) -> Result<Held, (StatusCode, String)> {
+        let mut held = self.bodies.begin();
+        let (bytes_max, pace) = (self.config.body_bytes_max, self.config.pace());
+        let read = read_body_held(body, bytes_max, pace, &mut held, out).await;
+        match read {
+            Ok(()) => Ok(held),
+            Err(BodyError::NoRoom) => {
+                self.counters.throttled.add(1);
+                Err((StatusCode::SERVICE_UNAVAILABLE, THROTTLED.to_owned()))
+            }
+            Err(error) => Err(body_answer(&error)),
+        }
     }
 
     /// Reads a body and stores what is in it.
@@ -158,23 +161,14 @@ impl Api {
         encoding: Encoding,
         body: &mut Incoming,
     ) -> Result<Response<Body>, Response<Body>> {
-        let room = self.room_for(ask, body).await?;
         let mut sent = self.buffers.take();
-        let read = read_body_into(
-            &mut *body,
-            self.config.body_bytes_max,
-            self.config.pace(),
-            &mut sent,
-        );
         let database = target.database.clone();
         let wrong = |status, text: &str| {
             let wrong = ask.error(status, text);
             self.unless_missing(ask, &database, wrong)
         };
-        read.await.map_err(|error| {
-            let (status, text) = body_answer(&error);
-            wrong(status, &text)
-        })?;
+        let read = self.read_held(body, &mut sent).await;
+        let held = read.map_err(|(status, text)| wrong(status, &text))?;
         if encoding == Encoding::Gzip && sent.is_empty() {
             return Err(wrong(StatusCode::BAD_REQUEST, "EOF"));
         }
@@ -191,7 +185,7 @@ impl Api {
         let (buffers, feed) = (self.buffers.clone(), self.sources.parts.feed.clone());
         let writing = tokio::task::spawn_blocking(move || {
             // Held here, because the write goes on when its client has gone.
-            let _held = (room, place);
+            let _held = (held, place);
             let request = WriteRequest {
                 database: &target.database,
                 retention_policy: policy.as_deref(),

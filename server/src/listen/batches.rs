@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use tandem_http::Drained;
 use tandem_store::WriteError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{BatchConfig, InputConfig, InputCounters};
+use super::{BatchConfig, InputConfig, InputCounters, until};
 use crate::intake::Intake;
 use crate::throttle::Throttle;
 
@@ -54,12 +54,14 @@ pub(super) struct Writer {
     intake: Intake,
     counters: Arc<InputCounters>,
     refused: Throttle,
+    stopped: watch::Receiver<bool>,
 }
 
 pub(super) fn open(
     config: &InputConfig,
     intake: Intake,
     counters: Arc<InputCounters>,
+    stopped: watch::Receiver<bool>,
 ) -> (Feeder, Writer) {
     let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
     let room_kib = u32::try_from(config.batch.queue_bytes_max / 1024)
@@ -79,6 +81,7 @@ pub(super) fn open(
         intake,
         counters,
         refused: Throttle::default(),
+        stopped,
     };
     (feeder, writer)
 }
@@ -214,10 +217,12 @@ impl Writer {
                     }
                     break;
                 }
+                // At a stop it is offered once: nobody waits for thirty seconds then.
                 Err(WriteError::Overloaded(_) | WriteError::Full(_))
-                    if Instant::now() < give_up && !self.chunks.is_closed() =>
+                    if Instant::now() < give_up && !*self.stopped.borrow() =>
                 {
-                    tokio::time::sleep(RETRY_DELAY).await;
+                    let mut stopped = self.stopped.clone();
+                    drop(tokio::time::timeout(RETRY_DELAY, until(&mut stopped)).await);
                 }
                 Err(error) => {
                     self.counters.batches_failed.add(1);

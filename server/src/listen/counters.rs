@@ -1,5 +1,9 @@
 //! What one listener beside HTTP has done.
 
+use std::sync::Arc;
+
+use tandem_http::ListenerStats;
+
 use crate::counters::Counter;
 
 /// Counters that only grow, but for those that end in `_active` and `_pending`.
@@ -37,8 +41,8 @@ pub(crate) struct InputCounters {
     pub(crate) connections_active: Counter,
     /// Connections taken.
     pub(crate) connections: Counter,
-    /// Connections closed as they came because there were too many.
-    pub(crate) connections_refused: Counter,
+    /// Of the connections, those that were closed to make room for others.
+    pub(crate) seats: Arc<ListenerStats>,
 }
 
 impl InputCounters {
@@ -60,7 +64,7 @@ impl InputCounters {
             batches_failed: Counter::default(),
             connections_active: Counter::default(),
             connections: Counter::default(),
-            connections_refused: Counter::default(),
+            seats: Arc::default(),
         }
     }
 }

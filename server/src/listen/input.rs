@@ -149,7 +149,8 @@ impl Input {
             database = config.database,
             "listening"
         );
-        let (feeder, writer) = batches::open(&config, intake.clone(), counters.clone());
+        let (feeder, writer) =
+            batches::open(&config, intake.clone(), counters.clone(), stopped.clone());
         tasks.spawn(writer.run());
         match (socket, ready) {
             (Socket::Udp(socket), Ready::Udp(decode)) => {
@@ -166,9 +167,9 @@ impl Input {
                 tasks.spawn(ends(async move {
                     let (counted, stop) = (counters.clone(), stopped.clone());
                     let max = config.connections_max;
-                    tcp::accept(listener, max, counters, stopped, move |stream, _| {
+                    tcp::accept(listener, max, counters, stopped, move |stream, _, seat| {
                         graphite::serve(
-                            stream,
+                            (stream, seat),
                             parser.clone(),
                             counted.clone(),
                             feeder.clone(),
@@ -183,9 +184,16 @@ impl Input {
                 tasks.spawn(ends(async move {
                     let stop = stopped.clone();
                     let max = config.connections_max;
-                    tcp::accept(listener, max, counters, stopped, move |stream, peer| {
-                        opentsdb::serve(stream, peer, room.clone(), feeder.clone(), stop.clone())
-                    })
+                    tcp::accept(
+                        listener,
+                        max,
+                        counters,
+                        stopped,
+                        move |stream, peer, seat| {
+                            let (room, feeder) = (room.clone(), feeder.clone());
+                            opentsdb::serve((stream, seat), peer, room, feeder, stop.clone())
+                        },
+                    )
                     .await;
                 }));
             }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
 use tracing::warn;
@@ -16,6 +17,12 @@ const DATAGRAM_BYTES_MAX: usize = 64 << 10;
 /// Bytes of lines after which they are handed over although more datagrams are there.
 const CHUNK_BYTES_MAX: usize = 64 << 10;
 
+/// Datagrams after which others on this thread have their turn: a flood of bad ones makes no lines.
+const DATAGRAMS_AT_ONCE: u32 = 64;
+
+/// How long datagrams are still read once it is time to stop. A sender may send faster than they are decoded.
+const LAST_READ_MAX: Duration = Duration::from_millis(500);
+
 /// Decodes the datagrams of a listener.
 pub(super) trait Decode: Send {
     /// Appends the lines of a datagram to `out`, each with its time; returns how many points they are.
@@ -29,7 +36,7 @@ pub(super) trait Decode: Send {
     ) -> u64;
 }
 
-/// Reads until `stop`, then what is there already.
+/// Reads until `stop`, then what is there already, for a moment.
 pub(super) async fn receive(
     socket: UdpSocket,
     mut decode: impl Decode,
@@ -40,16 +47,20 @@ pub(super) async fn receive(
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     let failures = Throttle::default();
     let mut stop = std::pin::pin!(stop);
-    let mut stopping = false;
-    while !stopping {
-        tokio::select! {
-            ready = socket.readable() => if let Err(error) = ready {
-                complain(&counters, &failures, &error).await;
-            },
-            () = &mut stop => stopping = true,
+    let mut last_until = None;
+    loop {
+        // What is left at the end is read without a wait.
+        if last_until.is_none() {
+            tokio::select! {
+                biased;
+                () = &mut stop => last_until = Some(Instant::now() + LAST_READ_MAX),
+                ready = socket.readable() => if let Err(error) = ready {
+                    complain(&counters, &failures, &error).await;
+                },
+            }
         }
-        let (mut lines, mut points) = (Vec::new(), 0);
-        loop {
+        let (mut lines, mut points, mut is_empty) = (Vec::new(), 0, false);
+        for _ in 0..DATAGRAMS_AT_ONCE {
             match socket.try_recv(&mut buffer) {
                 Ok(length) => {
                     counters.messages.add(1);
@@ -57,20 +68,23 @@ pub(super) async fn receive(
                     let datagram = buffer.get(..length).unwrap_or_default();
                     points += decode.decode(datagram, crate::api::now_ns(), &counters, &mut lines);
                     if lines.len() >= CHUNK_BYTES_MAX {
-                        feeder.offer(std::mem::take(&mut lines), points);
-                        points = 0;
-                        // Others on this thread have their turn.
-                        tokio::task::yield_now().await;
+                        break;
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => {
-                    complain(&counters, &failures, &error).await;
+                    is_empty = true;
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        complain(&counters, &failures, &error).await;
+                    }
                     break;
                 }
             }
         }
         feeder.offer(lines, points);
+        if last_until.is_some_and(|until| is_empty || Instant::now() >= until) {
+            return;
+        }
+        tokio::task::yield_now().await;
     }
 }
 
@@ -80,5 +94,5 @@ async fn complain(counters: &InputCounters, failures: &Throttle, error: &io::Err
         let (listener, bind) = (counters.kind, &counters.bind);
         warn!(listener, bind, %error, silent, "a datagram could not be read");
     }
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
 }

@@ -1,4 +1,7 @@
 //! Connections: a bounded number, one task each, and lines out of what they send.
+//!
+//! Once there are as many as there may be, the one that has sent nothing of use for longest makes room for each new
+//! one: InfluxDB has no bound here, and a crowd of silent ones must not keep everybody out.
 
 use std::future::Future;
 use std::io;
@@ -7,16 +10,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memchr::memchr;
+use tandem_http::{Seat, Seats};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use super::{InputCounters, until};
 
-/// Bytes of a line; the rest of a longer one is dropped with it.
-const LINE_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a line; the rest of a longer one is dropped with it. A series key may be longer, but not in these protocols.
+const LINE_BYTES_MAX: usize = 16 << 10;
+
+/// Room for one read.
+const READ_BYTES: usize = 16 << 10;
 
 /// How long a connection may be silent. Senders of metrics keep theirs open and come back sooner.
 const IDLE_MAX: Duration = Duration::from_secs(600);
@@ -24,7 +31,7 @@ const IDLE_MAX: Duration = Duration::from_secs(600);
 /// Pause after a failed accept.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// Takes connections until `stopped`, and ends when all have.
+/// Takes connections until `stopped`, and ends when all have. A handler ends when its seat is wanted for another.
 pub(super) async fn accept<H, F>(
     listener: TcpListener,
     connections_max: usize,
@@ -32,31 +39,31 @@ pub(super) async fn accept<H, F>(
     mut stopped: watch::Receiver<bool>,
     handler: H,
 ) where
-    H: Fn(TcpStream, SocketAddr) -> F,
+    H: Fn(TcpStream, SocketAddr, Arc<Seat>) -> F,
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(connections_max));
+    let seats = Seats::new(connections_max, counters.seats.clone());
     let mut tasks = JoinSet::new();
+    // Accepted, and without a seat yet.
+    let mut waiting: Option<(TcpStream, SocketAddr)> = None;
     loop {
         tokio::select! {
             biased;
             () = until(&mut stopped) => break,
             Some(ended) = tasks.join_next() => pass_panic_on(ended),
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
+            seat = seats.take(), if waiting.is_some() => if let Some((stream, peer)) = waiting.take() {
+                let (serving, counters) = (handler(stream, peer, seat), counters.clone());
+                tasks.spawn(async move {
+                    let _active = counters.connections_active.hold();
+                    if let Err(error) = serving.await {
+                        debug!(listener = counters.kind, %peer, %error, "connection ended");
+                    }
+                });
+            },
+            accepted = listener.accept(), if waiting.is_none() => match accepted {
+                Ok(accepted) => {
                     counters.connections.add(1);
-                    let Ok(place) = places.clone().try_acquire_owned() else {
-                        counters.connections_refused.add(1);
-                        continue;
-                    };
-                    let (serving, counters) = (handler(stream, peer), counters.clone());
-                    tasks.spawn(async move {
-                        let _active = counters.connections_active.hold();
-                        if let Err(error) = serving.await {
-                            debug!(listener = counters.kind, %peer, %error, "connection ended");
-                        }
-                        drop(place);
-                    });
+                    waiting = Some(accepted);
                 }
                 Err(error) => {
                     warn!(listener = counters.kind, %error, "accept a connection");
@@ -65,7 +72,7 @@ pub(super) async fn accept<H, F>(
             },
         }
     }
-    drop(listener);
+    drop((listener, waiting));
     while let Some(ended) = tasks.join_next().await {
         pass_panic_on(ended);
     }
@@ -117,7 +124,7 @@ impl<S: AsyncRead + Unpin> LineReader<S> {
         if self.at_end {
             return Ok(false);
         }
-        self.buffer.reserve(16 << 10);
+        self.buffer.reserve(READ_BYTES);
         let reading = self.stream.read_buf(&mut self.buffer);
         let length = tokio::time::timeout(IDLE_MAX, reading)
             .await
@@ -134,6 +141,10 @@ impl<S: AsyncRead + Unpin> LineReader<S> {
             start += length + 1;
         }
         self.buffer.drain(..start);
+        if self.buffer.is_empty() {
+            // Thousands of connections say nothing for most of the time.
+            self.buffer = Vec::new();
+        }
         if length == 0 {
             self.at_end = true;
             if !self.buffer.is_empty() && !self.skipping {
@@ -146,7 +157,7 @@ impl<S: AsyncRead + Unpin> LineReader<S> {
                 counters.malformed.add(1);
             }
             self.skipping = true;
-            self.buffer.clear();
+            self.buffer = Vec::new();
         }
         Ok(true)
     }

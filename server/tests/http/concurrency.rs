@@ -19,7 +19,7 @@ async fn bodies_share_a_bound() {
         ..Config::default()
     };
     let running = Running::with(config).await;
-    // Announces the whole bound and sends nothing of it yet.
+    // Announces the whole bound, which takes nothing of it.
     let mut slow = TcpStream::connect(running.server.api_addr()).await.unwrap();
     let head = format!(
         "POST /write?db=db HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
@@ -30,9 +30,12 @@ async fn bodies_share_a_bound() {
         tokio::task::yield_now().await;
     }
     let body = format!("m v=1 1{}", "\n".repeat(2000));
+    running.api().write(body.clone()).await;
+    // Sends nearly all of it.
+    slow.write_all(&vec![b'\n'; (1 << 20) - 1]).await.unwrap();
     let refused = loop {
         let got = running.api().post("/write?db=db", body.clone()).await;
-        // The first call may come before the slow one has its room.
+        // The first calls may come before the slow one has been read.
         if got.status != 204 {
             break got;
         }
@@ -43,9 +46,7 @@ async fn bodies_share_a_bound() {
     );
     assert!(running.server.counters().throttled.get() > 0);
 
-    slow.write_all("\n".repeat(1 << 20).as_bytes())
-        .await
-        .unwrap();
+    slow.write_all(b"\n").await.unwrap();
     let mut text = String::new();
     slow.read_to_string(&mut text).await.unwrap();
     assert!(text.starts_with("HTTP/1.1 204"), "{text}");

@@ -16,6 +16,7 @@ pub(crate) const INFLUXD: &str = "/usr/bin/influxd";
 pub(crate) struct Influxd {
     child: Child,
     pub(crate) caller: Caller,
+    pub(crate) addr: std::net::SocketAddr,
     _dir: tempfile::TempDir,
 }
 
@@ -24,8 +25,12 @@ impl Influxd {
         Self::with("").await
     }
 
-    /// With further lines in the section `[http]`.
+    /// With further lines in the section `[http]`; bodies have 2,000 bytes at most if these do not say otherwise.
     pub(crate) async fn with(http_lines: &str) -> Self {
+        let body_max = match http_lines.contains("max-body-size") {
+            true => "",
+            false => "max-body-size = 2000\n",
+        };
         // The port is free now and will be taken in a moment; influxd cannot tell which it took.
         let port = || {
             std::net::TcpListener::bind("127.0.0.1:0")
@@ -40,7 +45,7 @@ impl Influxd {
         let config = format!(
             "reporting-disabled = true\nbind-address = \"127.0.0.1:{rpc}\"\n[meta]\ndir = \"{at}/meta\"\n[data]\n\
              dir = \"{at}/data\"\nwal-dir = \"{at}/wal\"\n[monitor]\nstore-enabled = false\n[http]\n\
-             bind-address = \"127.0.0.1:{http}\"\nlog-enabled = false\nmax-body-size = 2000\n{http_lines}\n"
+             bind-address = \"127.0.0.1:{http}\"\nlog-enabled = false\n{body_max}{http_lines}\n"
         );
         std::fs::write(dir.path().join("influxd.toml"), config).unwrap();
         let child = Command::new(INFLUXD)
@@ -61,6 +66,7 @@ impl Influxd {
         Self {
             child,
             caller: Caller::new(([127, 0, 0, 1], http).into()),
+            addr: ([127, 0, 0, 1], http).into(),
             _dir: dir,
         }
     }

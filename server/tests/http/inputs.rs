@@ -1,7 +1,9 @@
 //! Points that come by other protocols are in the store, and what cannot be taken is counted.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use tandem_server::{
     BatchConfig, Config, GraphiteConfig, GraphiteTransport, Input, InputConfig, InputKind,
@@ -152,27 +154,29 @@ async fn graphite_by_connection_and_by_datagram() {
         .unwrap();
     tokio::time::sleep(Duration::from_millis(20)).await;
     first
-        .write_all(b"ers.b.cpu.user.pct 2.5 11\nno number here\nother 7 12")
+        .write_all(b"ers.b.cpu.user.pct 2.5 11\nno number here\nlost 1 1")
         .await
         .unwrap();
-    // A second one may come while the first stays open, and not a third.
     let mut second = connect(addr).await;
-    second.write_all(b"other 8 13\n").await.unwrap();
+    second.write_all(b"other 8 13\nother 7 12").await.unwrap();
     until(
         &api,
         "SELECT value FROM other WHERE time = 13s",
         "other,,13000000000,8\n",
     )
     .await;
+    // For a third one the one goes that has sent nothing for longest, and what it has not ended with it.
     let mut third = connect(addr).await;
-    assert_eq!(third.read(&mut [0; 1]).await.unwrap_or(0), 0);
-    first.shutdown().await.unwrap();
+    third.write_all(b"other 9 14\n").await.unwrap();
+    assert_eq!(first.read(&mut [0; 1]).await.unwrap_or(0), 0);
+    second.shutdown().await.unwrap();
     let rows = "cpu,,10000000000,x,a,1.5\ncpu,,11000000000,x,b,2.5\n";
     until(&api, "SELECT dc, host, \"user.pct\" FROM cpu", rows).await;
-    until(&api, "SELECT count(value) FROM other", "other,,0,2\n").await;
+    let rows = "other,,12000000000,7\nother,,13000000000,8\nother,,14000000000,9\n";
+    until(&api, "SELECT value FROM other", rows).await;
     assert_eq!(metric(&api, "malformed_total").await, 1);
     assert_eq!(metric(&api, "not_a_number_total").await, 1);
-    assert_eq!(metric(&api, "connections_refused_total").await, 1);
+    assert_eq!(metric(&api, "connections_evicted_total").await, 1);
 
     let (running, addr) = listening(config(GraphiteTransport::Udp)).await;
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -180,6 +184,66 @@ async fn graphite_by_connection_and_by_datagram() {
     socket.send_to(text, addr).await.unwrap();
     let rows = "cpu,,10000000000,1\ncpu,,11000000000,2\n";
     until(&running.api(), "SELECT \"user\" FROM cpu", rows).await;
+}
+
+/// As many listeners as threads, and on each more datagrams than can be read, of which nothing can be made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_bad_datagrams_leaves_others_their_turn() {
+    let (mut inputs, mut addrs) = (Vec::new(), Vec::new());
+    for _ in 0..2 {
+        let config = input(InputKind::Udp(UdpConfig::default()));
+        let input = Input::open(config).await.unwrap();
+        addrs.push(input.local_addr().unwrap());
+        inputs.push(input);
+    }
+    let running = Running::with_inputs(Config::default(), inputs).await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let senders: Vec<_> = addrs.iter().flat_map(|addr| [*addr; 2]).collect();
+    let senders: Vec<_> = senders
+        .into_iter()
+        .map(|addr| {
+            let is_over = is_over.clone();
+            std::thread::spawn(move || {
+                let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+                while !is_over.load(Ordering::Relaxed) {
+                    let _ = socket.send_to(&[b','; 2000], addr);
+                }
+            })
+        })
+        .collect();
+    let begun = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(running.api().get("/ping").await.status, 204);
+    }
+    let served = begun.elapsed();
+    let begun = Instant::now();
+    running.server.stop().await;
+    let stopped = begun.elapsed();
+    is_over.store(true, Ordering::Relaxed);
+    for sender in senders {
+        sender.join().unwrap();
+    }
+    assert!(served < Duration::from_secs(10), "{served:?}");
+    assert!(stopped < Duration::from_secs(5), "{stopped:?}");
+}
+
+/// A crowd that sends bodies slowly holds neither all connections nor all places.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_bodies_to_opentsdb_keep_nobody_out() {
+    let mut config = input(InputKind::OpenTsdb(OpenTsdbConfig::default()));
+    config.connections_max = 16;
+    let (_running, addr) = listening(config).await;
+    let head = b"POST /api/put HTTP/1.1\r\nHost: x\r\nContent-Length: 8000000\r\n\r\n[";
+    let mut crowd = Vec::new();
+    for _ in 0..16 {
+        let mut slow = connect(addr).await;
+        slow.write_all(head).await.unwrap();
+        crowd.push(slow);
+    }
+    let point = r#"{"metric":"web","timestamp":1356998400,"value":2}"#;
+    let begun = Instant::now();
+    assert_eq!(Caller::new(addr).post("/api/put", point).await.status, 204);
+    assert!(begun.elapsed() < Duration::from_secs(4));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,7 @@ mod page;
 mod prometheus;
 mod query_forms;
 mod query_results;
+mod request_differences;
 mod routes;
 mod stopping;
 mod telling;

@@ -34,7 +34,7 @@ fn varint(mut value: u64) -> Vec<u8> {
     out
 }
 
-fn series(labels: &[(&str, &str)], samples: &[(f64, i64)]) -> Vec<u8> {
+pub(crate) fn series(labels: &[(&str, &str)], samples: &[(f64, i64)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, value) in labels {
         let label = [bytes(1, name.as_bytes()), bytes(2, value.as_bytes())].concat();
@@ -60,7 +60,7 @@ pub(crate) fn snap(message: &[u8]) -> Vec<u8> {
 }
 
 /// Undoes it, and what a real encoder makes.
-fn unsnap(block: &[u8]) -> Vec<u8> {
+pub(crate) fn unsnap(block: &[u8]) -> Vec<u8> {
     snap::raw::Decoder::new().decompress_vec(block).unwrap()
 }
 

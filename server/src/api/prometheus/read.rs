@@ -8,14 +8,13 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use tandem_http::{Body, HeaderValue, Incoming, Response, StatusCode, full, header, read_body};
+use tandem_http::{Body, HeaderValue, Incoming, Response, StatusCode, full, header};
 use tandem_influxql::ast::{
     BinaryOp, DataType, Expr, Field, Measurement, Query, SelectStatement, Source, Statement,
     VarRef, Wildcard,
 };
 use tandem_query::{Context, Gone, Message, Series, Sink, Value};
 
-use super::super::encoding::body_answer;
 use super::super::{Api, Ask, SetOnDrop, finished, now_ns};
 use super::{FIELD, NAME_LABEL, unsnap, wire};
 use crate::auth::Identity;
@@ -60,13 +59,10 @@ impl Api {
         identity: Identity,
         body: &mut Incoming,
     ) -> Result<Response<Body>, Response<Body>> {
-        let _room = self.room_for(ask, body).await?;
-        let sent = read_body(body, self.config.body_bytes_max, self.config.pace()).await;
-        let sent = sent.map_err(|error| {
-            let (status, text) = body_answer(&error);
-            ask.error(status, &text)
-        })?;
-        let request = unsnap(&sent.into_bytes(), self.config.body_bytes_max);
+        let mut sent = Vec::new();
+        let read = self.read_held(body, &mut sent).await;
+        let _held = read.map_err(|(status, text)| ask.error(status, &text))?;
+        let request = unsnap(&sent, self.config.body_bytes_max);
         let request = request.map_err(|error| {
             let (status, text) = error.answer();
             ask.error(status, &text)

@@ -59,9 +59,10 @@ impl Decode for Decoder {
             // Each value repeats the names before it, so that a datagram could become a hundred megabytes.
             is_over |= out.len() - start > LINES_BYTES_MAX;
             if !is_over {
-                let (written, not_numbers) = self.points.write(list, now_ns, out);
-                points += written;
-                counters.not_a_number.add(not_numbers);
+                let wrote = self.points.write(list, now_ns, out);
+                points += wrote.points;
+                counters.not_a_number.add(wrote.not_numbers);
+                counters.malformed.add(wrote.malformed);
             }
         };
         let read = packet::read(datagram, self.security, &self.users, &mut take);

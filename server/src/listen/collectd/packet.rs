@@ -84,6 +84,8 @@ fn read_parts(
                         return Err(Malformed::Untrusted);
                     }
                     trusted |= security != CollectdSecurity::Encrypt;
+                    // What stands before is not signed, and must not be said of what is.
+                    list = ValueList::default();
                 }
             }
             0x210 => {
@@ -133,9 +135,15 @@ fn of_fractions(time: u64) -> Option<i64> {
     seconds.checked_add(i64::try_from(rest_ns).ok()?)
 }
 
+/// Values of a list; collectd's own types have a few. Each becomes a line with all names.
+const VALUES_MAX: usize = 256;
+
 fn values(part: &[u8]) -> Result<Vec<f64>, Malformed> {
     let (count, rest) = part.split_first_chunk::<2>().ok_or(Malformed::Torn)?;
     let count = usize::from(u16::from_be_bytes(*count));
+    if count > VALUES_MAX {
+        return Err(Malformed::Torn);
+    }
     let (kinds, numbers) = rest.split_at_checked(count).ok_or(Malformed::Torn)?;
     let (numbers, []) = numbers.as_chunks::<8>() else {
         return Err(Malformed::Torn);

@@ -18,14 +18,23 @@ pub(super) struct Points {
     multi_value: MultiValue,
 }
 
+/// What became of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wrote {
+    pub(super) points: u64,
+    /// Values that are no numbers: collectd sends those where it has none.
+    pub(super) not_numbers: u64,
+    /// Points that line protocol cannot carry, as those without a name.
+    pub(super) malformed: u64,
+}
+
 impl Points {
     pub(super) const fn new(types: Types, multi_value: MultiValue) -> Self {
         Self { types, multi_value }
     }
 
-    /// Appends the points of a list; returns how many they are, and how many values are no numbers: collectd
-    /// sends those where it has none.
-    pub(super) fn write(&self, list: &ValueList<'_>, now_ns: i64, out: &mut Vec<u8>) -> (u64, u64) {
+    /// Appends the points of a list.
+    pub(super) fn write(&self, list: &ValueList<'_>, now_ns: i64, out: &mut Vec<u8>) -> Wrote {
         let time = Some(list.time_ns.unwrap_or(now_ns));
         let count = list.values.len();
         let mut tags: Vec<(&str, &[u8])> = vec![
@@ -41,12 +50,13 @@ impl Points {
             values.filter(|(_, value)| value.is_finite())
         };
         let mut writer = Writer::new();
+        let mut malformed = 0;
         match self.multi_value {
             MultiValue::Split => {
                 for (at, value) in numbers() {
                     let measurement = [list.plugin, b"_", name(at).as_bytes()].concat();
                     let line = writer.line(&measurement).tags(&mut tags);
-                    line.float("value", value).end(time);
+                    malformed += u64::from(!line.float("value", value).end(time));
                 }
             }
             MultiValue::Join => {
@@ -54,10 +64,15 @@ impl Points {
                 for (at, value) in numbers() {
                     line = line.float(name(at), value);
                 }
-                line.end(time);
+                let is_written = line.end(time);
+                malformed += u64::from(!is_written && numbers().next().is_some());
             }
         }
         out.extend_from_slice(writer.as_bytes());
-        (writer.lines() as u64, (count - numbers().count()) as u64)
+        Wrote {
+            points: writer.lines() as u64,
+            not_numbers: (count - numbers().count()) as u64,
+            malformed,
+        }
     }
 }

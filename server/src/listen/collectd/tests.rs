@@ -179,6 +179,23 @@ fn who_must_sign_or_encrypt_does_so_with_the_right_password() {
     assert!(!format!("{:?}", Users::parse(users)).contains("secret"));
 }
 
+/// Who has caught a signed datagram could else say of which host it is.
+#[test]
+fn what_stands_before_a_signature_is_not_said_of_what_is_signed() {
+    let mut decoder = decoder(CollectdSecurity::Sign, "alice: secret", MultiValue::Split);
+    let one = [text(2, "load"), values(&[(1, 2_f64.to_le_bytes())])].concat();
+    let forged = [text(0, "victim"), signed("alice", "secret", &one)].concat();
+    let (lines, ..) = decode(&mut decoder, &forged);
+    assert_eq!(lines, "load_value value=2 0\n");
+}
+
+#[test]
+fn a_point_without_a_name_is_counted() {
+    let mut decoder = decoder(CollectdSecurity::None, "", MultiValue::Join);
+    let nameless = values(&[(1, 2_f64.to_le_bytes())]);
+    assert_eq!(decode(&mut decoder, &nameless), (String::new(), 0, 1));
+}
+
 #[test]
 fn both_directions_of_encryption_agree_and_depend_on_key_and_vector() {
     let stream = |password: &[u8], iv| {
@@ -209,6 +226,10 @@ fn a_datagram_makes_a_bounded_number_of_bytes() {
     let (lines, points, malformed) = decode(&mut decoder, &datagram);
     assert!(lines.len() < LINES_BYTES_MAX + 2_000, "{}", lines.len());
     assert!(points > 500 && malformed == 1, "{points} {malformed}");
+    // One list alone does not go beyond it by much.
+    let mut many = text(2, &name);
+    many.extend(values(&[(1, 1.5_f64.to_le_bytes()); 257]));
+    assert_eq!(decode(&mut decoder, &many), (String::new(), 0, 1));
     // Longer names than collectd has are none.
     let long = [text(0, &"x".repeat(256)), text(2, "a"), one].concat();
     assert_eq!(decode(&mut decoder, &long).2, 1);

@@ -8,6 +8,7 @@ mod template;
 use std::io;
 use std::sync::Arc;
 
+use tandem_http::Seat;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -53,7 +54,7 @@ impl Decode for Parser {
 
 /// Reads a connection to its end.
 pub(super) async fn serve(
-    stream: TcpStream,
+    (stream, seat): (TcpStream, Arc<Seat>),
     parser: Arc<Parser>,
     counters: Arc<InputCounters>,
     feeder: Feeder,
@@ -68,9 +69,13 @@ pub(super) async fn serve(
                 counters.messages.add(1);
                 points += parser.take(line, now_ns, &counters, &mut lines);
             }) => more?,
+            () = seat.evicted() => return Ok(()),
             () = until(&mut stopped) => return Ok(()),
         };
+        // Points are not lost on their way, and who sends some keeps its seat.
+        let busy = (points > 0).then(|| seat.busy());
         feeder.send(lines, points).await;
+        drop(busy);
         if !more {
             return Ok(());
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tandem_http::{
     Body, BodyError, Incoming, Method, Pace, Params, Request, Response, StatusCode, discard_body,
-    empty, full, gunzip, header, read_body,
+    empty, full, gunzip_into, header, read_body_held,
 };
 use tandem_store::WriteError;
 
@@ -20,7 +20,10 @@ const PACE: Pace = Pace {
 };
 
 /// How long a request waits for others to end.
-const WAIT_MAX: Duration = Duration::from_secs(5);
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// What is said when there is no room.
+const BUSY: &str = "too many requests in flight";
 
 /// How long the rest of a body that nobody wants is read before the answer leaves.
 const DISCARD_TIME_MAX: Duration = Duration::from_secs(3);
@@ -57,13 +60,16 @@ impl Room {
         params: &Params,
     ) -> Result<Response<Body>, Response<Body>> {
         self.counters.messages.add(1);
+        let (mut payload, mut held) = (Vec::new(), self.bodies.begin());
+        let bytes_max = self.limits.body_bytes_max;
+        let read = read_body_held(body, bytes_max, PACE, &mut held, &mut payload).await;
+        read.map_err(|error| self.body_error(&error))?;
+        self.counters.bytes.add(payload.len() as u64);
+        // Not before: who sends slowly would have it for long.
         let waiting = self.places.clone().acquire_owned();
         let Ok(Ok(place)) = tokio::time::timeout(WAIT_MAX, waiting).await else {
-            return Err(busy("too many requests in flight"));
+            return Err(busy(BUSY));
         };
-        let read = read_body(body, self.limits.body_bytes_max, PACE).await;
-        let payload = read.map_err(|error| self.body_error(&error))?;
-        self.counters.bytes.add(payload.len() as u64);
         let inflated_bytes_max = self.limits.inflated_bytes_max;
         let (intake, database, policy) = (
             self.intake.clone(),
@@ -71,11 +77,13 @@ impl Room {
             self.policy.clone(),
         );
         let writing = tokio::task::spawn_blocking(move || {
-            let _place = place;
+            let _held = (place, held);
             let body = if zipped {
-                gunzip(payload.chunks(), inflated_bytes_max)?.into()
+                let mut inflated = Vec::new();
+                gunzip_into(&payload, inflated_bytes_max, &mut inflated)?;
+                inflated
             } else {
-                payload.into_bytes()
+                payload
             };
             let lines = match point::read(&body) {
                 Ok(lines) => lines,
@@ -116,8 +124,10 @@ impl Room {
     }
 
     fn body_error(&self, error: &BodyError) -> Response<Body> {
-        self.counters.malformed.add(1);
+        let is_malformed = !matches!(error, BodyError::NoRoom);
+        self.counters.malformed.add(is_malformed.into());
         match error {
+            BodyError::NoRoom => busy(BUSY),
             BodyError::TooLarge { .. } => {
                 plain(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
             }

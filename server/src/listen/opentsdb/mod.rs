@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tandem_http::{Limits, Peer};
+use tandem_http::{Limits, Peer, Seat};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 
@@ -31,6 +31,7 @@ pub(super) struct Room {
     policy: Option<String>,
     intake: Intake,
     counters: Arc<InputCounters>,
+    bodies: tandem_http::Room,
     places: Arc<Semaphore>,
 }
 
@@ -47,6 +48,10 @@ impl Room {
             policy: config.retention_policy.clone(),
             intake,
             counters,
+            bodies: tandem_http::Room::new(
+                limits.body_bytes_max.saturating_mul(limits.requests_max),
+                http::WAIT_MAX,
+            ),
             places: Arc::new(Semaphore::new(limits.requests_max)),
         })
     }
@@ -54,7 +59,7 @@ impl Room {
 
 /// Serves a connection to its end.
 pub(super) async fn serve(
-    stream: TcpStream,
+    (stream, seat): (TcpStream, Arc<Seat>),
     peer: SocketAddr,
     room: Arc<Room>,
     feeder: Feeder,
@@ -65,19 +70,20 @@ pub(super) async fn serve(
         peeked = tokio::time::timeout(FIRST_BYTE_MAX, stream.peek(&mut first)) => {
             peeked.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??
         }
+        () = seat.evicted() => return Ok(()),
         () = until(&mut stopped) => return Ok(()),
     };
     if peeked == 0 {
         return Ok(());
     }
     if !first[0].is_ascii_uppercase() {
-        return telnet::serve(stream, &room.counters, &feeder, stopped).await;
+        return telnet::serve((stream, seat), &room.counters, &feeder, stopped).await;
     }
     let handler = move |request, _: Peer| {
         let room = room.clone();
         async move { room.answer(request).await }
     };
     let limits = Limits::default();
-    tandem_http::serve_connection(stream, Peer(peer), handler, &limits, stopped).await;
+    tandem_http::serve_connection(stream, Peer(peer), handler, &limits, seat, stopped).await;
     Ok(())
 }

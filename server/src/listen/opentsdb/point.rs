@@ -1,13 +1,12 @@
 //! A point in JSON: `{"metric":"sys.cpu","timestamp":1356998400,"value":18,"tags":{"host":"web01"}}`.
 //!
 //! A body holds one or a list of them. They are read one by one and become lines at once, so that a large body is
-//! never held as a tree.
+//! never held as a tree: neither all points, nor a point of a million tags, nor a value that is a list.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use tandem_line::Writer;
 use tandem_model::{MAX_TIME_NS, MIN_TIME_NS};
 
@@ -20,15 +19,22 @@ struct Point {
     timestamp: i64,
     value: Value,
     #[serde(default)]
-    tags: BTreeMap<String, String>,
+    tags: Tags,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Value {
-    Number(f64),
-    Text(String),
+/// A number, or a text of one.
+#[derive(Debug)]
+struct Value(Option<f64>);
+
+/// Tags as they come. Beyond [`TAGS_BYTES_MAX`] they are only read.
+#[derive(Debug, Default)]
+struct Tags {
+    list: Vec<(String, String)>,
+    bytes: usize,
 }
+
+/// Bytes of the tags of a point; a series key may not have more.
+const TAGS_BYTES_MAX: usize = 64 << 10;
 
 /// The lines of a body, and how many points it had that are none.
 #[derive(Debug, Default)]
@@ -77,19 +83,72 @@ pub(super) fn read(body: &[u8]) -> Result<Lines, String> {
 
 impl Lines {
     fn take(&mut self, point: Point) {
-        let value = match point.value {
-            Value::Number(value) => Some(value),
-            Value::Text(text) => text.parse().ok(),
-        };
+        let has_room = point.tags.bytes <= TAGS_BYTES_MAX;
+        let value = point.value.0.filter(|_| has_room);
         let (Some(value), Some(time_ns)) = (value, time_ns(point.timestamp)) else {
             self.malformed += 1;
             return;
         };
-        let mut tags: Vec<(String, String)> = point.tags.into_iter().collect();
+        let mut tags = point.tags.list;
         let line = self.writer.line(&point.metric).tags(&mut tags);
         if !line.float("value", value).end(Some(time_ns)) {
             self.malformed += 1;
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number or a text of one")
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+                Ok(Value(Some(value)))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+                Ok(Value(Some(value as f64)))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+                Ok(Value(Some(value as f64)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+                Ok(Value(text.parse().ok()))
+            }
+        }
+        from.deserialize_any(Number)
+    }
+}
+
+impl<'de> Deserialize<'de> for Tags {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Tags;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("tags and their values")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tags, A::Error> {
+                let mut tags = Tags::default();
+                while let Some((key, value)) = map.next_entry::<String, String>()? {
+                    tags.bytes += key.len() + value.len() + 2;
+                    if tags.bytes <= TAGS_BYTES_MAX {
+                        tags.list.push((key, value));
+                    }
+                }
+                Ok(tags)
+            }
+        }
+        from.deserialize_map(Each)
     }
 }
 
@@ -135,6 +194,24 @@ mod tests {
         let both = format!("{line}a value=1.5 1356998400123000000\n");
         assert_eq!(lines(&many).unwrap(), (both, 0));
         assert_eq!(lines("[]").unwrap(), (String::new(), 0));
+    }
+
+    #[test]
+    fn what_is_much_larger_as_a_tree_is_not_made_one() {
+        let tags: Vec<String> = (0..20_000).map(|at| format!("\"t{at}\":\"v\"")).collect();
+        let point = |value: &str, tags: &str| {
+            format!("{{\"metric\":\"a\",\"timestamp\":1,\"value\":{value},\"tags\":{{{tags}}}}}")
+        };
+        assert_eq!(
+            lines(&point("1", &tags.join(","))).unwrap(),
+            (String::new(), 1)
+        );
+        let few = lines(&point("1", "\"b\":\"2\",\"a\":\"1\",\"b\":\"3\"")).unwrap();
+        assert_eq!(few.0, "a,a=1,b=3 value=1 1000000000\n");
+        for value in ["[1,1]", "{}", "null", "true"] {
+            let error = lines(&point(value, "")).unwrap_err();
+            assert!(error.contains("a number or a text of one"), "{error}");
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Lines `put name time value tag=value…`; `version` is answered.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tandem_http::Seat;
 use tandem_line::Writer;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -24,7 +26,7 @@ const WRITE_MAX: Duration = Duration::from_secs(10);
 
 /// Reads a connection to its end.
 pub(super) async fn serve(
-    stream: TcpStream,
+    (stream, seat): (TcpStream, Arc<Seat>),
     counters: &InputCounters,
     feeder: &Feeder,
     mut stopped: watch::Receiver<bool>,
@@ -46,10 +48,14 @@ pub(super) async fn serve(
                     }
                 }
             }) => more?,
+            () = seat.evicted() => return Ok(()),
             () = until(&mut stopped) => return Ok(()),
         };
         let points = writer.lines() as u64;
+        // Points are not lost on their way, and who sends some keeps its seat.
+        let busy = (points > 0).then(|| seat.busy());
         feeder.send(writer.into_bytes(), points).await;
+        drop(busy);
         if versions > 0 {
             let answers = VERSION.repeat(versions.min(ANSWERS_MAX));
             tokio::select! {
