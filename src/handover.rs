@@ -1,11 +1,13 @@
 //! How an agent gets its settings: one life of the process reads them, and the next, under the same process id, runs.
 //!
-//! The command line and the configuration of all roles take three megabytes of code to read, which is touched once
-//! and would count as the agent's memory for ever: a third of what it has. So the process reads them, starts itself
-//! again and hands over what it read, as JSON in a file without a name that is the next one's standard input. On the
-//! way it gives the allocator its settings, which are read before `main` begins.
+//! A process counts as its own what it touches of its program, and of what lies around that. `tandem` has all roles,
+//! the code that reads their configuration and twelve megabytes in all, of which an agent would keep half for ever. So
+//! `tandem agent` reads its settings, becomes `tandem-agent`, a program without the other roles, and hands over what
+//! it read, as JSON in a file without a name that is the next one's standard input. On the way it gives the
+//! allocator its settings, which are read before `main` begins.
 //!
-//! Where any of this cannot be, the process goes on as it is, which costs memory and nothing else.
+//! Where `tandem-agent` does not lie beside `tandem`, or is of another version, `tandem` itself starts again; where
+//! that cannot be either, the process goes on as it is. Both cost memory and nothing else.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -27,12 +29,19 @@ const ALLOCATOR: [(&str, &str); 2] = [
     ("MIMALLOC_ARENA_EAGER_COMMIT", "0"),
     ("MIMALLOC_PURGE_DELAY", "0"),
 ];
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The program that runs an agent, beside this one.
+const AGENT: &str = "tandem-agent";
+/// The program that reads settings, beside that one.
+const WHOLE: &str = "tandem";
 /// Settings are a few kilobytes.
 const SETTINGS_BYTES_MAX: u64 = 16 << 20;
 
 /// What an agent's run needs of the configuration.
 #[derive(Debug, Deserialize, Serialize)]
 struct Settings {
+    /// Of the program that read them: another may mean something else by the same names.
+    version: String,
     data_dir: Option<PathBuf>,
     log: LogSection,
     agent: AgentSection,
@@ -40,35 +49,61 @@ struct Settings {
 
 /// Starts this process again as one that only runs the agent of `config`; comes back where that cannot be.
 pub(crate) fn pass_on(config: &Config) {
-    let (mut arguments, Ok(program)) = (std::env::args_os(), std::env::current_exe()) else {
+    // What comes back here was not taken before, and will not be.
+    let (Ok(program), false) = (std::env::current_exe(), is_handed_over()) else {
         return;
     };
-    let (Some(name), Some(settings)) = (arguments.next(), write(config)) else {
-        return;
-    };
-    let mut again = Command::new(program);
-    again.arg0(name).args(arguments).stdin(settings);
-    again.env(VARIABLE, std::process::id().to_string());
-    for (variable, value) in ALLOCATOR {
-        if std::env::var_os(variable).is_none() {
-            again.env(variable, value);
+    for program in [program.with_file_name(AGENT), program] {
+        let mut arguments = std::env::args_os();
+        let (Some(name), Some(settings)) = (arguments.next(), write(config)) else {
+            return;
+        };
+        let mut next = Command::new(program);
+        next.arg0(name).args(arguments).stdin(settings);
+        next.env(VARIABLE, std::process::id().to_string());
+        for (variable, value) in ALLOCATOR {
+            if std::env::var_os(variable).is_none() {
+                next.env(variable, value);
+            }
         }
+        // An error is all that comes back, and no harm.
+        let _ = next.exec();
     }
-    // An error is all that comes back, and no harm.
-    let _ = again.exec();
+}
+
+/// Becomes `tandem agent`, with what this program was given: called by itself, or by another version. Comes back with
+/// why that cannot be.
+pub(crate) fn pass_back() -> anyhow::Error {
+    let program = match std::env::current_exe() {
+        Ok(program) => program.with_file_name(WHOLE),
+        Err(error) => return anyhow::Error::new(error).context("find this program"),
+    };
+    let mut whole = Command::new(&program);
+    let mut arguments = std::env::args_os().skip(1);
+    if is_handed_over() {
+        // They are those of `tandem agent`, as they were typed.
+        whole.args(arguments);
+    } else {
+        whole.arg("agent").args(&mut arguments);
+    }
+    let error = whole.exec();
+    anyhow::Error::new(error).context(format!("start {}", program.display()))
+}
+
+/// Whether this process had another life.
+fn is_handed_over() -> bool {
+    let from = std::env::var(VARIABLE).ok();
+    from.is_some_and(|from| from.parse() == Ok(std::process::id()))
 }
 
 /// What was handed over to this process; nothing where nobody did.
 pub(crate) fn taken() -> Option<Config> {
-    let from = std::env::var(VARIABLE).ok()?;
-    if from.parse() != Ok(std::process::id()) {
-        return None;
-    }
-    read(std::io::stdin().lock())
+    is_handed_over().then(|| read(std::io::stdin().lock()))?
 }
 
 fn write(config: &Config) -> Option<File> {
     let settings = Settings {
+        version: VERSION.to_owned(),
         data_dir: config.data_dir.clone(),
         log: config.log.clone(),
         agent: config.agent.clone(),
@@ -85,7 +120,7 @@ fn read(from: impl Read) -> Option<Config> {
     let mut text = Vec::new();
     from.take(SETTINGS_BYTES_MAX).read_to_end(&mut text).ok()?;
     let settings: Settings = serde_json::from_slice(&text).ok()?;
-    Some(Config {
+    (settings.version == VERSION).then(|| Config {
         data_dir: settings.data_dir,
         log: settings.log,
         agent: settings.agent,
@@ -141,5 +176,9 @@ mod tests {
             assert!(read(text.as_bytes()).is_none(), "{text:?}");
         }
         assert!(taken().is_none(), "nobody hands over to a test");
+        let text = std::io::read_to_string(write(&Config::default()).unwrap()).unwrap();
+        assert!(read(text.as_bytes()).is_some());
+        let other = text.replacen(VERSION, "0.0.0", 1);
+        assert!(read(other.as_bytes()).is_none(), "of another version");
     }
 }

@@ -28,7 +28,7 @@ fn assets(deb: &Table) -> BTreeMap<PathBuf, PathBuf> {
     for asset in deb["assets"].as_array().unwrap() {
         let text = |at: usize| asset[at].as_str().unwrap();
         let (from, to, mode) = (text(0), text(1), text(2));
-        let is_program = from == "target/release/tandem";
+        let is_program = from.starts_with("target/release/");
         assert_eq!(mode, if is_program { "755" } else { "644" }, "{from}");
         assert!(to.ends_with('/') && !to.starts_with('/'), "{to}");
         let mut files = vec![root().join(from)];

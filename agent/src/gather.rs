@@ -6,17 +6,17 @@
 //! it is never started twice. So there are at most as many threads as collectors, and usually one.
 
 mod slot;
+mod workers;
 
-use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use self::slot::{Job, Slot, cpu_time};
+use self::slot::{Job, Slot};
+use self::workers::{Done, Workers};
 use crate::batch::{Sampling, Tags};
-use crate::collect::{Chosen, Moment, Source, Troubles};
+use crate::collect::{Chosen, Moment, Source};
 use crate::counters::Counters;
 use crate::governor::{Budget, Decision, Governor, Over};
 use crate::roots::Roots;
@@ -25,9 +25,6 @@ use crate::usage;
 
 /// How long the others wait for one collector at a tick.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
-/// Enough for any collector: their buffers are on the heap.
-const STACK_BYTES: usize = 256 << 10;
-
 /// What all collectors are told.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -47,11 +44,7 @@ pub(crate) struct Plan {
 pub(crate) struct Gatherer {
     slots: Vec<Slot>,
     next_id: u64,
-    roots: Arc<Roots>,
-    patience: Duration,
-    idle_workers: Vec<Sender<Box<Job>>>,
-    done: Receiver<Done>,
-    finished: Sender<Done>,
+    workers: Workers,
     counters: Arc<Counters>,
     governor: Governor,
     source: Source,
@@ -65,26 +58,6 @@ pub(crate) struct Round {
     pub(crate) wait: Duration,
 }
 
-#[derive(Debug)]
-enum Done {
-    Gathered {
-        job: Box<Job>,
-        result: Result<(), Troubles>,
-    },
-    Panicked,
-}
-
-/// Tells when its worker unwinds.
-struct Alarm(Sender<Done>);
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let _ = self.0.send(Done::Panicked);
-        }
-    }
-}
-
 impl Gatherer {
     pub(crate) fn new(
         chosen: Vec<Chosen>,
@@ -94,15 +67,10 @@ impl Gatherer {
         counters: Arc<Counters>,
         now_ns: i64,
     ) -> Self {
-        let (finished, done) = channel();
         let mut gatherer = Self {
             slots: Vec::new(),
             next_id: 0,
-            roots: Arc::new(roots),
-            patience,
-            idle_workers: Vec::new(),
-            done,
-            finished,
+            workers: Workers::new(roots, patience),
             counters,
             governor: Governor::new(plan.budget),
             source: Source::default(),
@@ -142,7 +110,7 @@ impl Gatherer {
     /// When a collector panicked.
     pub(crate) fn run_due(&mut self, now_ns: i64, monotonic_ns: u64, out: &mut Vec<u8>) -> Round {
         let mut round = Round {
-            lines: self.collect_late(out),
+            lines: 0,
             wait: Duration::MAX,
         };
         let mut ticks = Vec::new();
@@ -165,11 +133,11 @@ impl Gatherer {
             self.counters
                 .change(|accounts| accounts.gathers_skipped += skipped);
         }
-        for (index, at, sampling) in ticks {
+        let is_due = !ticks.is_empty();
+        // Also where none is due: one may have come back.
+        round.lines = self.run(ticks, out);
+        if is_due {
             round.wait = Duration::ZERO;
-            round.lines += self.run(index, at, sampling, out);
-        }
-        if round.wait.is_zero() {
             self.govern();
         }
         round
@@ -177,120 +145,67 @@ impl Gatherer {
 
     /// Starts every collector at once, whatever its ticks.
     pub(crate) fn run_all(&mut self, at: Moment, out: &mut Vec<u8>) -> u64 {
-        let mut lines = self.collect_late(out);
-        for index in 0..self.slots.len() {
-            lines += self.run(index, at, Sampling::Off, out);
-        }
-        lines
+        let ticks = (0..self.slots.len()).map(|index| (index, at, Sampling::Off));
+        self.run(ticks.collect(), out)
     }
 
     /// Waits for the collectors still busy, until `deadline`.
     pub(crate) fn settle(&mut self, deadline: Instant, out: &mut Vec<u8>) -> u64 {
         let mut lines = 0;
         while self.slots.iter().any(|slot| slot.resting.is_none()) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.done.recv_timeout(left) {
-                Ok(done) => lines += self.take(done, out).1,
-                Err(_) => break,
+            let done = self.workers.wait(deadline);
+            if done.is_empty() {
+                break;
             }
+            lines += self.take_all(done, out);
         }
         lines
     }
 
-    fn collect_late(&mut self, out: &mut Vec<u8>) -> u64 {
-        let mut lines = 0;
-        while let Ok(done) = self.done.try_recv() {
-            lines += self.take(done, out).1;
-        }
-        lines
-    }
-
-    fn run(&mut self, index: usize, at: Moment, sampling: Sampling, out: &mut Vec<u8>) -> u64 {
-        let Some(slot) = self.slots.get_mut(index) else {
-            return 0;
-        };
-        let id = slot.id;
-        let Some(mut job) = slot.resting.take() else {
-            self.counters
-                .change(|accounts| accounts.gather_timeouts += 1);
-            slot.stats.change(|figures| figures.timeouts += 1);
-            if let Some(silent) = slot.timeouts.speak(Instant::now()) {
-                let collector = slot.name;
-                warn!(
-                    collector,
-                    silent, "still gathering; this interval is left out"
-                );
-            }
-            return 0;
-        };
-        (job.at, job.sampling) = (at, sampling);
-        if let Err((job, error)) = self.dispatch(job) {
-            self.counters.change(|accounts| accounts.gather_errors += 1);
-            warn!(collector = job.collector.name(), %error, "no thread to gather on");
-            if let Some(slot) = self.slots.get_mut(index) {
-                slot.resting = Some(job);
-            }
-            return 0;
-        }
-        let deadline = Instant::now() + self.patience;
-        let mut lines = 0;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.done.recv_timeout(left) {
-                Ok(done) => {
-                    let (ended, more) = self.take(done, out);
-                    lines += more;
-                    if ended == id {
-                        return lines;
-                    }
+    /// Has the collectors of `ticks` gather, by their places.
+    fn run(&mut self, ticks: Vec<(usize, Moment, Sampling)>, out: &mut Vec<u8>) -> u64 {
+        let mut jobs = Vec::with_capacity(ticks.len());
+        for (index, at, sampling) in ticks {
+            let Some(slot) = self.slots.get_mut(index) else {
+                continue;
+            };
+            match slot.resting.take() {
+                Some(mut job) => {
+                    (job.at, job.sampling) = (at, sampling);
+                    jobs.push(job);
                 }
-                // This one holds its own sender, so that the channel never closes.
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return lines,
+                None => {
+                    self.counters
+                        .change(|accounts| accounts.gather_timeouts += 1);
+                    slot.report_busy();
+                }
             }
         }
+        let done = self.workers.run(jobs);
+        self.take_all(done, out)
     }
 
-    fn dispatch(&mut self, mut job: Box<Job>) -> Result<(), (Box<Job>, io::Error)> {
-        let worker = match self.idle_workers.pop() {
-            Some(worker) => worker,
-            None => match self.start_worker() {
-                Ok(worker) => worker,
-                Err(error) => return Err((job, error)),
-            },
+    fn take_all(&mut self, done: Vec<Done>, out: &mut Vec<u8>) -> u64 {
+        done.into_iter().map(|done| self.take(done, out)).sum()
+    }
+
+    /// Puts a collector that is done back in its place; how many lines it made.
+    fn take(&mut self, done: Done, out: &mut Vec<u8>) -> u64 {
+        let (mut job, result) = match done {
+            Done::Gathered { job, result } => (job, result),
+            Done::Unstarted { job, error } => {
+                self.counters.change(|accounts| accounts.gather_errors += 1);
+                warn!(collector = job.collector.name(), %error, "no thread to gather on");
+                self.put_back(job);
+                return 0;
+            }
+            Done::Panicked => panic!("a collector panicked"),
         };
-        job.worker = Some(worker.clone());
-        worker
-            .send(job)
-            .map_err(|unsent| (unsent.0, io::Error::other("the worker ended")))
-    }
-
-    fn start_worker(&self) -> io::Result<Sender<Box<Job>>> {
-        let (worker, jobs) = channel();
-        let finished = self.finished.clone();
-        let roots = Arc::clone(&self.roots);
-        std::thread::Builder::new()
-            .name("agent-collect".into())
-            .stack_size(STACK_BYTES)
-            .spawn(move || work(&jobs, &finished, &roots))?;
-        Ok(worker)
-    }
-
-    /// Puts a collector that is done back in its place; which one, and how many lines it made.
-    fn take(&mut self, done: Done, out: &mut Vec<u8>) -> (u64, u64) {
-        let Done::Gathered { mut job, result } = done else {
-            panic!("a collector panicked");
-        };
-        // One that is enough stays; what hung for a while leaves no thread behind.
-        if self.idle_workers.is_empty() {
-            self.idle_workers.extend(job.worker.take());
-        } else {
-            job.worker = None;
-        }
         self.governor.spend(job.cpu);
         let (id, lines) = (job.slot, job.batch.lines());
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id) else {
             // Other settings came while it was busy.
-            return (id, 0);
+            return 0;
         };
         if let Err(troubles) = result {
             self.counters
@@ -313,7 +228,13 @@ impl Gatherer {
         });
         out.extend_from_slice(job.batch.as_bytes());
         slot.resting = Some(job);
-        (id, lines)
+        lines
+    }
+
+    fn put_back(&mut self, job: Box<Job>) {
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == job.slot) {
+            slot.resting = Some(job);
+        }
     }
 
     /// Keeps the agent within its own limits.
@@ -326,7 +247,7 @@ impl Gatherer {
             Decision::Keep => {}
             Decision::SlowDown(over) => {
                 if matches!(over, Over::MemoryBytes(_)) {
-                    self.idle_workers.clear();
+                    self.workers.rest();
                     let resting = self
                         .slots
                         .iter_mut()
@@ -356,21 +277,6 @@ impl Gatherer {
                     info!(collector = slot.name, times, "gathered more often again");
                 }
             }
-        }
-    }
-}
-
-fn work(jobs: &Receiver<Box<Job>>, finished: &Sender<Done>, roots: &Roots) {
-    let _alarm = Alarm(finished.clone());
-    while let Ok(mut job) = jobs.recv() {
-        let (began, cpu_began) = (Instant::now(), cpu_time());
-        job.batch.sample(job.sampling);
-        job.batch.start(job.at.time_ns);
-        let result = job.collector.gather(roots, job.at, &mut job.batch);
-        job.took = began.elapsed();
-        job.cpu = cpu_time().saturating_sub(cpu_began);
-        if finished.send(Done::Gathered { job, result }).is_err() {
-            return;
         }
     }
 }

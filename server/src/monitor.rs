@@ -1,6 +1,9 @@
 //! The store's own statistics, written into it every few seconds, where dashboards for InfluxDB 1.x read them: the
 //! database `_internal` with the policy `monitor`, which keeps a week (`influxdata/influxdb monitor`).
 //!
+//! What the relays that write to this store tell of themselves goes with them, as `tandem_relay` and
+//! `tandem_relay_backend`: a relay has no store of its own, and Grafana asks stores alone.
+//!
 //! A round costs a walk over databases and shards and one small write. A round that cannot be
 //! written is left out: the next one comes soon.
 
@@ -16,6 +19,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::api::now_ns;
+use crate::neighbours::Neighbours;
 use crate::statistics::Statistic;
 use crate::throttle::Throttle;
 
@@ -64,6 +68,7 @@ pub(crate) struct Monitor {
     pub(crate) config: MonitorConfig,
     pub(crate) store: Arc<Store>,
     pub(crate) gather: Gather,
+    pub(crate) neighbours: Arc<Neighbours>,
     /// Is told of what was written.
     pub(crate) follower: Option<Arc<dyn Follower>>,
 }
@@ -85,7 +90,8 @@ impl Monitor {
             let round = monitor.clone();
             // Whole seconds, as those of InfluxDB are.
             let time_ns = now_ns().div_euclid(1_000_000_000) * 1_000_000_000;
-            let writing = tokio::task::spawn_blocking(move || round.write(time_ns));
+            let relays = round.neighbours.figures().await;
+            let writing = tokio::task::spawn_blocking(move || round.write(relays, time_ns));
             match writing
                 .await
                 .map_err(tokio::task::JoinError::try_into_panic)
@@ -102,10 +108,12 @@ impl Monitor {
         }
     }
 
-    /// Writes one round.
-    fn write(&self, time_ns: i64) -> Result<(), String> {
+    /// Writes one round: the store's own statistics, and what is told of `relays`.
+    fn write(&self, relays: Vec<Statistic>, time_ns: i64) -> Result<(), String> {
         self.make_place().map_err(|error| error.to_string())?;
-        let lines = lines(&(self.gather)(), &self.config.hostname, time_ns);
+        let mut all = (self.gather)();
+        all.extend(relays);
+        let lines = lines(&all, &self.config.hostname, time_ns);
         let request = WriteRequest {
             database: &self.config.store_database,
             retention_policy: Some(POLICY),
@@ -162,6 +170,7 @@ mod tests {
     use tandem_vfs::RealFs;
 
     use super::*;
+    use crate::NeighboursConfig;
 
     #[test]
     fn a_round_is_written_into_a_policy_of_a_week_whatever_was_there() {
@@ -182,6 +191,7 @@ mod tests {
                     Statistic::new("empty", [], []),
                 ]
             }),
+            neighbours: Arc::new(Neighbours::new(&NeighboursConfig::default()).unwrap()),
             follower: None,
         };
         let time_ns = now_ns();
@@ -190,7 +200,7 @@ mod tests {
                 store.drop_database("_internal").unwrap();
                 store.create_database("_internal", None).unwrap();
             }
-            monitor.write(time_ns).unwrap();
+            monitor.write(Vec::new(), time_ns).unwrap();
             let policies = store.retention_policies("_internal").unwrap();
             let own = policies.iter().find(|policy| policy.name == "monitor");
             let own = own.unwrap();

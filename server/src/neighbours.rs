@@ -16,6 +16,8 @@ use tandem_http::{
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::statistics::Statistic;
+
 /// How long a part may take to answer: the page looks every two seconds.
 const TIMEOUT: Duration = Duration::from_millis(1_500);
 /// The same for counts of points, which a store may have to compute.
@@ -28,6 +30,25 @@ const PAGES_MAX: usize = 8;
 const GAPS_MAX: usize = 50;
 /// Of the text of an answer that is no success.
 const TEXT_CHARS_MAX: usize = 300;
+
+/// What is kept of what a relay tells of a backend: its name for it, and the field's.
+const KEPT: [(&str, &str); 15] = [
+    ("written_batches", "writtenBatches"),
+    ("written_lines", "writtenLines"),
+    ("spilled_batches", "spilledBatches"),
+    ("spilled_lines", "spilledLines"),
+    ("partial_batches", "partialBatches"),
+    ("dead_batches", "deadBatches"),
+    ("refused_batches", "refusedBatches"),
+    ("dropped_lines", "droppedLines"),
+    ("divergences", "divergences"),
+    ("queued_batches", "queuedBatches"),
+    ("queued_bytes", "queuedBytes"),
+    ("queue_bytes_max", "queueBytesMax"),
+    ("queued_age_ms", "queuedAgeMs"),
+    ("tolerable_outage_s", "tolerableOutageS"),
+    ("gap_points", "gapPoints"),
+];
 
 /// Where the other parts are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,6 +121,19 @@ impl Neighbours {
         (told(relays).collect(), told(peers).collect())
     }
 
+    /// The figures of each relay and of its backends, for those who keep a history of them.
+    pub(crate) async fn figures(self: &Arc<Self>) -> Vec<Statistic> {
+        let mut asking = JoinSet::new();
+        for url in &self.relays {
+            let (neighbours, url) = (Arc::clone(self), url.clone());
+            asking.spawn(async move {
+                let status = neighbours.json(&url, Call::get("/status")).await;
+                figures(&url.authority(), status.ok().as_ref())
+            });
+        }
+        asking.join_all().await.into_iter().flatten().collect()
+    }
+
     /// What a peer answers to a statement of this store, status and body as they are; none without such a peer.
     pub(crate) async fn ask_peer(
         &self,
@@ -170,6 +204,29 @@ impl Neighbours {
     }
 }
 
+/// What becomes of a relay's status; of none where it did not answer.
+fn figures(relay: &str, status: Option<&Json>) -> Vec<Statistic> {
+    let relay = || ("relay", relay.to_owned());
+    let is_up = u64::from(status.is_some());
+    let mut all = vec![Statistic::new("tandem_relay", [relay()], [("up", is_up)])];
+    for backend in status.and_then(Json::as_array).into_iter().flatten() {
+        let Some(name) = backend["name"].as_str() else {
+            continue;
+        };
+        // What is not told is left out: for how long the queue has room while nothing comes.
+        let kept = KEPT
+            .iter()
+            .filter_map(|(told, field)| Some((*field, backend[*told].as_u64()?)));
+        let is_live = u64::from(backend["condition"] == "live");
+        all.push(Statistic::new(
+            "tandem_relay_backend",
+            [relay(), ("backend", name.to_owned())],
+            kept.chain([("live", is_live)]),
+        ));
+    }
+    all
+}
+
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -178,4 +235,33 @@ fn chain(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_what_a_relay_tells_in_numbers() {
+        let status = json!([
+            { "name": "primary", "condition": "live", "written_lines": 7, "tolerable_outage_s": null, "last_answer": "x" },
+            { "name": "backup", "condition": "spilling", "queued_bytes": 9, "queued_age_ms": -1 },
+            { "condition": "live" },
+            3,
+        ]);
+        let told = figures("r:9096", Some(&status));
+        let relay = || ("relay", "r:9096".to_owned());
+        let backend = |name: &str, values: [(&'static str, u64); 2]| {
+            let tags = [relay(), ("backend", name.to_owned())];
+            Statistic::new("tandem_relay_backend", tags, values)
+        };
+        let expected = vec![
+            Statistic::new("tandem_relay", [relay()], [("up", 1)]),
+            backend("primary", [("live", 1), ("writtenLines", 7)]),
+            backend("backup", [("live", 0), ("queuedBytes", 9)]),
+        ];
+        assert_eq!(told, expected);
+        let away = vec![Statistic::new("tandem_relay", [relay()], [("up", 0)])];
+        assert_eq!(figures("r:9096", None), away);
+    }
 }

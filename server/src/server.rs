@@ -97,6 +97,7 @@ impl Server {
                 config: monitor,
                 store,
                 gather: Arc::new(move || sources.all()),
+                neighbours: api.neighbours(),
                 follower: Some(Arc::new(feed)),
             };
             tasks.spawn(monitor.run(stopped.clone()));

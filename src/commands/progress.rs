@@ -96,6 +96,11 @@ impl Progress {
         self.0.done.fetch_add(amount, Ordering::Relaxed);
     }
 
+    /// It is so much more in all than was said.
+    pub(super) fn expect(&self, amount: u64) {
+        self.0.total.fetch_add(amount, Ordering::Relaxed);
+    }
+
     /// What was counted was the way to here; from now on it is up to `total`.
     pub(super) fn restart(&self, total: u64) {
         self.0.total.store(total, Ordering::Relaxed);

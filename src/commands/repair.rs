@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use tandem_http::Url;
 use tandem_relay::offline;
-use tandem_relay::repair::{Difference, Extent, Findings, Way, repair};
+use tandem_relay::repair::{Difference, Extent, Findings, Told, Way, repair};
 use tandem_vfs::{RealFs, Vfs};
 
 use super::progress::{Progress, Unit};
@@ -61,11 +61,11 @@ pub(super) fn run(args: &RepairArgs, dir: &Path) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("start the runtime")?;
-    // How many windows there are is known when the last one is compared.
-    let (progress, drawing) = Progress::begin("windows that differ", 0, Unit::Things);
-    let mut told = |found: &Difference| {
-        progress.add(1);
-        progress.aside(|| tell(found));
+    let (progress, drawing) = Progress::begin("repair, by measurement", 0, Unit::Things);
+    let mut told = |told: Told<'_>| match told {
+        Told::Begins(measurements) => progress.expect(measurements),
+        Told::Compared => progress.add(1),
+        Told::Differs(found) => progress.aside(|| tell(found)),
     };
     let mut all = Findings::default();
     for extent in extents(args, dir)? {

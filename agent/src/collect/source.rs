@@ -113,6 +113,20 @@ impl Source {
         Some(&self.buffer)
     }
 
+    /// The whole text of a control group's file, or `None` when it cannot be read. The kernel makes such a file whole
+    /// for the first read: where that does not fill the buffer, nothing follows, and is not asked for.
+    pub(crate) fn read_group(&mut self, path: &Path) -> Option<&[u8]> {
+        let mut file = File::open(path).ok()?;
+        self.empty();
+        let room = self.buffer.capacity();
+        let free = rustix::buffer::spare_capacity(&mut self.buffer);
+        let read = rustix::io::read(&file, free).ok()?;
+        if read == room {
+            self.fill_further(&mut file).ok()?;
+        }
+        Some(&self.buffer)
+    }
+
     /// The whole text of `path` from a driver that may have nothing to say yet: `None` then, and
     /// where it cannot be read, instead of waiting for it.
     pub(crate) fn read_at_once(&mut self, path: &Path) -> Option<&[u8]> {
@@ -176,17 +190,26 @@ impl Source {
 
     /// Reads `file` to its end into the buffer, replacing what it held.
     fn fill(&mut self, file: &mut File) -> io::Result<()> {
+        self.empty();
+        self.fill_further(file)
+    }
+
+    /// Empties the buffer, and has room in it for most files.
+    fn empty(&mut self) {
         const FIRST_READ_BYTES: usize = 8 << 10;
         if self.buffer.capacity() > BUFFER_BYTES_KEPT_MAX {
             self.buffer = Vec::new();
         }
         self.buffer.clear();
         self.buffer.reserve(FIRST_READ_BYTES);
+    }
+
+    /// Reads `file` to its end, behind what is in the buffer.
+    fn fill_further(&mut self, file: &mut File) -> io::Result<()> {
         // Files of /proc may give less than asked for before their end: only 0 ends them.
-        let read = file
-            .take(FILE_BYTES_MAX as u64 + 1)
+        file.take(FILE_BYTES_MAX as u64 + 1)
             .read_to_end(&mut self.buffer)?;
-        if read > FILE_BYTES_MAX {
+        if self.buffer.len() > FILE_BYTES_MAX {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         Ok(())
@@ -244,6 +267,19 @@ mod tests {
         assert_eq!(length, LINE_BYTES_MAX + 5 + 4);
         assert_eq!(others.last().map(Vec::as_slice), Some(&b"last"[..]));
         assert!(source.each_line(Path::new("/no/such"), |_| ()).is_err());
+    }
+
+    #[test]
+    fn files_of_control_groups_are_read_whole_however_long() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut source = Source::default();
+        for length in [0, 1, (8 << 10) - 1, 8 << 10, (8 << 10) + 1, 100_000] {
+            let path = dir.path().join(length.to_string());
+            std::fs::write(&path, vec![b'x'; length]).unwrap();
+            assert_eq!(source.read_group(&path).unwrap().len(), length);
+        }
+        assert!(source.read_group(Path::new("/no/such")).is_none());
+        assert!(source.read_group(dir.path()).is_none());
     }
 
     #[test]

@@ -104,11 +104,11 @@ pub(super) fn cpu(directory: &Path, limits: Option<&Path>, source: &mut Source) 
         system_ns: single(&directory.join("cpuacct.usage_sys"), source).unwrap_or(0),
         ..Cpu::default()
     };
-    if let Some(text) = source.read_optional(&directory.join("cpuacct.usage_percpu")) {
+    if let Some(text) = source.read_group(&directory.join("cpuacct.usage_percpu")) {
         cpu.percpu_ns = text::words(text).map_while(text::unsigned).collect();
     }
     let limits = limits.unwrap_or(directory);
-    if let Some(text) = source.read_optional(&limits.join("cpu.stat")) {
+    if let Some(text) = source.read_group(&limits.join("cpu.stat")) {
         cpu.periods = keyed(text, "nr_periods").unwrap_or(0);
         cpu.throttled_periods = keyed(text, "nr_throttled").unwrap_or(0);
         cpu.throttled_ns = keyed(text, "throttled_time").unwrap_or(0);
@@ -121,9 +121,9 @@ pub(super) fn memory(directory: &Path, source: &mut Source) -> Option<Memory> {
     let limit = single(&directory.join("memory.limit_in_bytes"), source);
     let peak = single(&directory.join("memory.max_usage_in_bytes"), source);
     let failures = single(&directory.join("memory.failcnt"), source).unwrap_or(0);
-    let oom = source.read_optional(&directory.join("memory.oom_control"));
+    let oom = source.read_group(&directory.join("memory.oom_control"));
     let oom_kills = oom.and_then(|text| keyed(text, "oom_kill"));
-    let text = source.read_optional(&directory.join("memory.stat"))?;
+    let text = source.read_group(&directory.join("memory.stat"))?;
     let (mut stat, mut cache, mut swap) = (Vec::with_capacity(STAT.len()), 0, None);
     for line in text::lines(text) {
         let mut words = text::words(line);
@@ -163,7 +163,7 @@ pub(super) fn io(directory: &Path, source: &mut Source) -> Option<Vec<IoValue>> 
     for files in SCHEDULERS {
         let mut values = Vec::new();
         for (file, field) in files {
-            match source.read_optional(&directory.join(file)) {
+            match source.read_group(&directory.join(file)) {
                 Some(text) => {
                     is_there = true;
                     parse(text, field, &mut values);

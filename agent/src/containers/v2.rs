@@ -43,11 +43,11 @@ pub(super) fn keyed(text: &[u8], key: &str) -> Option<u64> {
 
 /// The one number of a file.
 pub(super) fn single(path: &Path, source: &mut Source) -> Option<u64> {
-    text::unsigned(source.read_optional(path)?.trim_ascii())
+    text::unsigned(source.read_group(path)?.trim_ascii())
 }
 
 pub(super) fn cpu(directory: &Path, source: &mut Source) -> Option<Cpu> {
-    let text = source.read_optional(&directory.join("cpu.stat"))?;
+    let text = source.read_group(&directory.join("cpu.stat"))?;
     let ns = |key| keyed(text, key).map_or(0, |us| us.saturating_mul(NS_PER_US));
     keyed(text, "usage_usec")?;
     Some(Cpu {
@@ -67,10 +67,10 @@ pub(super) fn memory(directory: &Path, source: &mut Source) -> Option<Memory> {
     let limit = single(&directory.join("memory.max"), source);
     let peak = single(&directory.join("memory.peak"), source);
     let swap = single(&directory.join("memory.swap.current"), source);
-    let events = source.read_optional(&directory.join("memory.events"));
+    let events = source.read_group(&directory.join("memory.events"));
     let failures = events.and_then(|text| keyed(text, "oom")).unwrap_or(0);
     let oom_kills = events.and_then(|text| keyed(text, "oom_kill"));
-    let text = source.read_optional(&directory.join("memory.stat"))?;
+    let text = source.read_group(&directory.join("memory.stat"))?;
     let mut stat = Vec::with_capacity(STAT.len());
     let mut inactive_file = 0;
     for line in text::lines(text) {
@@ -103,7 +103,7 @@ pub(super) fn memory(directory: &Path, source: &mut Source) -> Option<Memory> {
 }
 
 pub(super) fn io(directory: &Path, source: &mut Source) -> Option<Vec<IoValue>> {
-    let text = source.read_optional(&directory.join("io.stat"))?;
+    let text = source.read_group(&directory.join("io.stat"))?;
     let mut values = Vec::new();
     for line in text::lines(text) {
         let mut words = text::words(line);

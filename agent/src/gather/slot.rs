@@ -1,7 +1,6 @@
 //! One collector's place: when it gathers, how often it is held back, and what it said.
 
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use tracing::warn;
@@ -35,7 +34,7 @@ pub(super) struct Slot {
     pub(super) spent: Duration,
     troubles: Throttle,
     refused: Throttle,
-    pub(super) timeouts: Throttle,
+    timeouts: Throttle,
 }
 
 /// A collector with all that it needs on a worker.
@@ -49,9 +48,6 @@ pub(super) struct Job {
     /// How long it took, and how much of that on a processor.
     pub(super) took: Duration,
     pub(super) cpu: Duration,
-    /// The worker's own queue: it comes back with the job, so that an idle worker does not keep
-    /// itself alive.
-    pub(super) worker: Option<Sender<Box<Job>>>,
 }
 
 /// Time that this thread was on a processor.
@@ -91,7 +87,6 @@ impl Slot {
                 sampling: Sampling::Off,
                 took: Duration::ZERO,
                 cpu: Duration::ZERO,
-                worker: None,
             })),
             spent: Duration::ZERO,
             troubles: Throttle::default(),
@@ -201,6 +196,18 @@ impl Slot {
                 silent,
                 cause = source.as_deref(),
                 "{first}"
+            );
+        }
+    }
+
+    /// Says once a minute that its last gather is not over.
+    pub(super) fn report_busy(&mut self) {
+        self.stats.change(|figures| figures.timeouts += 1);
+        if let Some(silent) = self.timeouts.speak(Instant::now()) {
+            let collector = self.name;
+            warn!(
+                collector,
+                silent, "still gathering; this interval is left out"
             );
         }
     }

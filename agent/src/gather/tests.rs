@@ -1,9 +1,10 @@
 //! Collectors that hang, panic and come back; settings that change; a budget that is passed.
 
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::*;
 use crate::batch::Batch;
+use crate::collect::Troubles;
 use crate::collect::{Collector, Timing};
 
 /// Gathers one line, after a signal where it is given a channel for them.
@@ -115,7 +116,27 @@ fn collectors_share_one_worker() {
     for time_ns in 0..3 {
         assert_eq!(tick(&mut gatherer, time_ns).1, 3);
     }
-    assert_eq!(gatherer.idle_workers.len(), 1);
+    assert_eq!(gatherer.workers.started(), 1);
+}
+
+#[test]
+fn each_that_hangs_costs_one_worker_and_its_own_lines() {
+    let (first, open_first) = gated("first");
+    let (second, open_second) = gated("second");
+    let (mut gatherer, _) = gatherer(vec![plain("a"), first, plain("b"), second, plain("c")]);
+    let expected = "a v=1i 1\nb v=1i 1\nc v=1i 1\n";
+    assert_eq!(tick(&mut gatherer, 1), (expected.to_owned(), 3));
+    assert_eq!(gatherer.workers.started(), 3);
+    open_first.send(()).unwrap();
+    open_second.send(()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    assert_eq!(gatherer.settle(deadline, &mut Vec::new()), 2);
+    gatherer.workers.rest();
+    assert_eq!(gatherer.settle(deadline, &mut Vec::new()), 0);
+    open_first.send(()).unwrap();
+    open_second.send(()).unwrap();
+    assert_eq!(tick(&mut gatherer, 2).1, 5, "with a new worker");
+    assert_eq!(gatherer.workers.started(), 4);
 }
 
 #[test]

@@ -53,7 +53,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                              takes the relay away from an agent, kills the agent meanwhile, and counts what
                              both stores have afterwards
   guide [--only NAME] [--binary PATH]
-                             the procedures of docs/operations.md, each with its fault, on a Docker engine of its own
+                             the procedures of docs/operations.md, each with its fault, on a Docker engine of its own,
+                             and deploy/stack.yaml on a swarm of one node
   fuzz TARGET [--runs N]     libFuzzer on a parser or decoder
   conformance                plays the recorded conversations with InfluxDB against a fresh store,
                              and says of each case whether it holds

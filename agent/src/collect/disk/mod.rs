@@ -105,27 +105,31 @@ impl Disk {
                 || among(&options.mount_points, mount.path.as_os_str().as_bytes()))
     }
 
-    fn report(
-        &mut self,
-        mount: &Mount,
-        asked: &Path,
-        roots: &Roots,
-        out: &mut Batch,
-        troubles: &mut Troubles,
-    ) {
-        match self.prober.ask(asked, needs_network(mount)) {
-            // Pseudo file systems (proc, sysfs, cgroup) have no size.
-            Ok(usage) if usage.total == 0 => {}
-            Ok(usage) => {
-                let label = label(device_name(mount), roots, &mut self.source);
-                emit(mount, &usage, &label, roots, out);
-            }
-            // A mount that this user may not look at, or that is gone since, is no news.
-            Err(ProbeError::Failed(_) | ProbeError::StillHangs) => {}
-            Err(error) => troubles.add(SourceError::Other {
-                what: format!("{}: {error}", asked.display()),
-            }),
+    /// The mounts that are reported, each with where it is asked.
+    fn wanted<'a>(&self, mounts: &'a [Mount], roots: &Roots) -> Vec<(&'a Mount, PathBuf)> {
+        let listed: HashSet<&Path> = mounts.iter().map(|mount| mount.path.as_path()).collect();
+        let mut wanted = Vec::new();
+        for mount in mounts.iter().filter(|mount| self.is_wanted(mount)) {
+            let asked = match roots.mount_prefix() {
+                Some(prefix) if !mount.path.starts_with(prefix) => {
+                    let relative = mount.path.strip_prefix("/").unwrap_or(&mount.path);
+                    // Joining an empty path would end in a slash.
+                    let seen_here = if relative.as_os_str().is_empty() {
+                        prefix.to_path_buf()
+                    } else {
+                        prefix.join(relative)
+                    };
+                    // The host lists it under the prefix itself: reported there.
+                    if listed.contains(seen_here.as_path()) {
+                        continue;
+                    }
+                    seen_here
+                }
+                _ => mount.path.clone(),
+            };
+            wanted.push((mount, asked));
         }
+        wanted
     }
 }
 
@@ -236,29 +240,26 @@ impl Collector for Disk {
         let mut troubles = Troubles::default();
         let mounts = mounts::list(roots, &mut self.source, &mut troubles);
         let mounts = troubles.note(mounts).unwrap_or_default();
-        let listed: HashSet<&Path> = mounts.iter().map(|mount| mount.path.as_path()).collect();
-        for mount in &mounts {
-            if !self.is_wanted(mount) {
-                continue;
-            }
-            let asked = match roots.mount_prefix() {
-                Some(prefix) if !mount.path.starts_with(prefix) => {
-                    let relative = mount.path.strip_prefix("/").unwrap_or(&mount.path);
-                    // Joining an empty path would end in a slash.
-                    let seen_here = if relative.as_os_str().is_empty() {
-                        prefix.to_path_buf()
-                    } else {
-                        prefix.join(relative)
-                    };
-                    // The host lists it under the prefix itself: reported there.
-                    if listed.contains(seen_here.as_path()) {
-                        continue;
-                    }
-                    seen_here
+        let wanted = self.wanted(&mounts, roots);
+        let asked: Vec<(PathBuf, bool)> = wanted
+            .iter()
+            .map(|(mount, asked)| (asked.clone(), needs_network(mount)))
+            .collect();
+        let answers = self.prober.ask_all(&asked);
+        for ((mount, asked), answer) in wanted.into_iter().zip(answers) {
+            match answer {
+                // Pseudo file systems (proc, sysfs, cgroup) have no size.
+                Ok(usage) if usage.total == 0 => {}
+                Ok(usage) => {
+                    let label = label(device_name(mount), roots, &mut self.source);
+                    emit(mount, &usage, &label, roots, out);
                 }
-                _ => mount.path.clone(),
-            };
-            self.report(mount, &asked, roots, out, &mut troubles);
+                // A mount that this user may not look at, or that is gone since, is no news.
+                Err(ProbeError::Failed(_) | ProbeError::StillHangs) => {}
+                Err(error) => troubles.add(SourceError::Other {
+                    what: format!("{}: {error}", asked.display()),
+                }),
+            }
         }
         troubles.into_result()
     }

@@ -50,6 +50,7 @@ pub(super) enum ProbeError {
 
 type Ask = dyn Fn(&Path) -> io::Result<Usage> + Send + Sync;
 type Answer = io::Result<Usage>;
+type Answered = Result<Usage, ProbeError>;
 
 /// The helper threads.
 pub(super) struct Prober {
@@ -85,41 +86,78 @@ impl Prober {
         }
     }
 
-    /// How full the file system at `path` is; `needs_network` tells whether another host answers.
-    pub(super) fn ask(&mut self, path: &Path, needs_network: bool) -> Result<Usage, ProbeError> {
+    /// How full the file systems at these paths are, each with whether another host answers for it; in order.
+    pub(super) fn ask_all(&mut self, mounts: &[(PathBuf, bool)]) -> Vec<Answered> {
         self.release();
+        let mut results: Vec<Option<Answered>> = mounts.iter().map(|_| None).collect();
+        // All questions go to a helper at once. Where it stays with one, those behind it go to another.
+        loop {
+            let mut asked = Vec::new();
+            for (result, (path, needs_network)) in results.iter_mut().zip(mounts) {
+                if result.is_none() {
+                    match self.refusal(path, *needs_network) {
+                        Some(refusal) => *result = Some(Err(refusal)),
+                        None => asked.push((result, path)),
+                    }
+                }
+            }
+            if asked.is_empty() {
+                break;
+            }
+            let helper = match self.helper.take() {
+                Some(helper) => Ok(helper),
+                None => Helper::start(Arc::clone(&self.ask)),
+            };
+            match helper {
+                Ok(helper) => self.hear(helper, asked),
+                Err(error) => {
+                    for (result, _) in asked {
+                        *result = Some(Err(ProbeError::NoThread(error.kind().into())));
+                    }
+                }
+            }
+        }
+        // None is left without one.
+        results.into_iter().flatten().collect()
+    }
+
+    /// Asks `helper` about all of `asked`, and takes its answers until one does not come.
+    fn hear(&mut self, helper: Helper, asked: Vec<(&mut Option<Answered>, &PathBuf)>) {
+        for (_, path) in &asked {
+            // One that ended does not answer, which shows below.
+            let _ = helper.questions.send((*path).clone());
+        }
+        for (result, path) in asked {
+            match helper.answers.recv_timeout(self.deadline) {
+                Ok(answer) => *result = Some(answer.map_err(ProbeError::Failed)),
+                Err(RecvTimeoutError::Timeout) => {
+                    // Without its questions' sender the thread ends as soon as the call returns, or with the next
+                    // answer that nobody takes.
+                    self.stuck.push((path.clone(), helper.answers));
+                    *result = Some(Err(ProbeError::Hangs(self.deadline)));
+                    return;
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    let gone = io::Error::other("the helper thread ended");
+                    *result = Some(Err(ProbeError::Failed(gone)));
+                    return;
+                }
+            }
+        }
+        self.helper = Some(helper);
+    }
+
+    /// Why the file system at `path` is not asked.
+    fn refusal(&self, path: &Path, needs_network: bool) -> Option<ProbeError> {
         if self.stuck.iter().any(|(stuck, _)| stuck == path) {
-            return Err(ProbeError::StillHangs);
+            return Some(ProbeError::StillHangs);
         }
         let kept = if needs_network {
             STUCK_KEPT_FOR_LOCAL
         } else {
             0
         };
-        if self.stuck.len() + kept >= STUCK_MAX {
-            return Err(ProbeError::TooMany(self.stuck.len()));
-        }
-        let helper = match self.helper.take() {
-            Some(helper) => helper,
-            None => Helper::start(Arc::clone(&self.ask)).map_err(ProbeError::NoThread)?,
-        };
-        let gone = || ProbeError::Failed(io::Error::other("the helper thread ended"));
-        helper
-            .questions
-            .send(path.to_path_buf())
-            .map_err(|_| gone())?;
-        match helper.answers.recv_timeout(self.deadline) {
-            Ok(answer) => {
-                self.helper = Some(helper);
-                answer.map_err(ProbeError::Failed)
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                // Without its questions' sender the thread ends as soon as the call returns.
-                self.stuck.push((path.to_path_buf(), helper.answers));
-                Err(ProbeError::Hangs(self.deadline))
-            }
-            Err(RecvTimeoutError::Disconnected) => Err(gone()),
-        }
+        (self.stuck.len() + kept >= STUCK_MAX).then_some(ProbeError::TooMany(self.stuck.len()))
     }
 
     /// Forgets the mounts whose threads came back.
@@ -168,6 +206,14 @@ mod tests {
 
     use super::*;
 
+    impl Prober {
+        fn ask(&mut self, path: &Path, needs_network: bool) -> Answered {
+            let mut answers = self.ask_all(&[(path.to_path_buf(), needs_network)]);
+            assert_eq!(answers.len(), 1);
+            answers.remove(0)
+        }
+    }
+
     /// A file system where paths under `/dead` hang until told to go on.
     fn prober() -> (Prober, std::sync::mpsc::SyncSender<()>) {
         let (wake, sleeping) = sync_channel(0);
@@ -205,6 +251,33 @@ mod tests {
             std::thread::yield_now();
         }
         assert!(prober.stuck.len() <= 1);
+    }
+
+    #[test]
+    fn mounts_behind_a_dead_one_are_asked_by_another_helper() {
+        let (mut prober, _wake) = prober();
+        let mounts = ["/", "/dead/1", "/denied", "/a", "/dead/2", "/b"];
+        let mounts = mounts.map(|path| (PathBuf::from(path), false));
+        let answers = prober.ask_all(&mounts);
+        let what = |answer: &Answered| match answer {
+            Ok(_) => "usage",
+            Err(ProbeError::Failed(_)) => "failed",
+            Err(ProbeError::Hangs(_)) => "hangs",
+            Err(ProbeError::StillHangs) => "still",
+            Err(other) => panic!("{other}"),
+        };
+        let heard: Vec<&str> = answers.iter().map(what).collect();
+        assert_eq!(
+            heard,
+            ["usage", "hangs", "failed", "usage", "hangs", "usage"]
+        );
+        let again: Vec<&str> = prober.ask_all(&mounts).iter().map(what).collect();
+        assert_eq!(
+            again,
+            ["usage", "still", "failed", "usage", "still", "usage"]
+        );
+        assert_eq!(prober.stuck.len(), 2);
+        assert!(prober.ask_all(&[]).is_empty());
     }
 
     #[test]

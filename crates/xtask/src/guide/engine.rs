@@ -79,7 +79,9 @@ impl Engine {
         let log = File::create(dir.join("log"))?;
         let child = Command::new("nsenter")
             .arg(format!("--net=/run/netns/{network}"))
-            .args(["unshare", "-u", "dockerd", "--storage-driver", "vfs"])
+            // Mounts are shared, as they are where systemd runs: the agent's view of the host needs it.
+            .args(["unshare", "-u", "-m", "--propagation", "shared"])
+            .args(["dockerd", "--storage-driver", "vfs"])
             .args(["--data-root", &path("data"), "--exec-root", &path("exec")])
             .args([
                 "--pidfile",
@@ -109,15 +111,36 @@ impl Engine {
         Ok(engine)
     }
 
+    /// Where the engine listens.
+    pub(super) fn socket(&self) -> PathBuf {
+        self.dir.join("socket")
+    }
+
+    /// Where its files are.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Makes the image `tandem` of the binary, as deploy/README.md says.
     pub(super) fn image(&self, root: &Path, binary: &Path) -> anyhow::Result<()> {
         let stripped = self.dir.join("tandem");
-        let status = Command::new("strip")
-            .arg("-o")
-            .arg(&stripped)
-            .arg(binary)
-            .status()?;
-        ensure!(status.success(), "strip {}", binary.display());
+        // The agent's program lies beside that of all roles, and is packed with it where it is there.
+        for (from, to) in [
+            (binary.to_path_buf(), stripped.clone()),
+            (
+                binary.with_file_name("tandem-agent"),
+                self.dir.join("tandem-agent"),
+            ),
+        ] {
+            if from == binary || from.exists() {
+                let strip = Command::new("strip")
+                    .arg("-o")
+                    .arg(&to)
+                    .arg(&from)
+                    .status()?;
+                ensure!(strip.success(), "strip {}", from.display());
+            }
+        }
         let pack = root.join("deploy/image/pack");
         let script = format!(
             "{} {} | DOCKER_BUILDKIT=0 docker build -q -f Dockerfile.binary -t tandem -",

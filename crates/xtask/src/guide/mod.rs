@@ -3,10 +3,11 @@
 //! A Docker engine of its own, in a network of its own, runs the services in containers of the guide's names, on a
 //! bridge network with the guide's aliases. For each procedure its fault is brought about; then each of its
 //! commands is run and each of its pages is opened, by the guide's names and ports, until what the text promises
-//! shows. After each procedure all must be well again.
+//! shows. After each procedure all must be well again. At the end, `deploy/stack.yaml` runs on a swarm of one node.
 
 mod engine;
 mod procedure;
+mod stack;
 
 use std::fs;
 use std::path::Path;
@@ -102,12 +103,21 @@ pub(crate) fn run(root: &Path, options: &[&str]) -> anyhow::Result<bool> {
         )?;
     }
     let mut failed = Vec::new();
-    let chosen = |one: &&Procedure| only.is_none_or(|part| one.name.contains(part));
+    let wanted = |name: &str| only.is_none_or(|part| name.contains(part));
+    let chosen = |one: &&Procedure| wanted(&one.name);
     for procedure in all.iter().filter(chosen) {
         println!("\n== {}", procedure.name);
         if let Err(why) = play(&engine, root, procedure) {
             println!("FAILED: {why:#}");
             failed.push(procedure.name.clone());
+        }
+    }
+    if wanted(stack::NAME) {
+        // It publishes the same ports.
+        must(&engine, "docker rm -f $(docker ps -aq)")?;
+        if let Err(why) = stack::play(&engine, root) {
+            println!("FAILED: {why:#}");
+            failed.push(stack::NAME.to_owned());
         }
     }
     match &failed[..] {
