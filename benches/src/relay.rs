@@ -27,12 +27,17 @@ use crate::sink::Sink;
 
 const TARGET: &str = "/write?db=telegraf";
 const START_MAX: Duration = Duration::from_secs(30);
+const DRAIN_MAX: Duration = Duration::from_secs(300);
 const PIECE_BYTES: usize = 256 << 10;
 /// Of the goal: the relay's values per CPU second against the tee's.
 const RATIO_MIN: f64 = 0.75;
 const REQUESTS_PER_S: u64 = 1_000;
 const SMALL_BODY_BYTES: usize = 5_000;
 const CONNECTIONS: u64 = 4;
+/// What 250 agents send in an hour, each every 10 s; here as fast as the relay takes it.
+const OUTAGE_BATCHES: u64 = 90_000;
+/// Of the memory, once the outage is a tenth old.
+const OUTAGE_GROWTH_BYTES_MAX: f64 = 8.0 * 1024.0 * 1024.0;
 
 /// Measures everything and prints it beside the goals.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
@@ -103,30 +108,53 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     drop(away);
     let (address, process) =
         relay_between(&args.tandem, &run_dir.join("down"), [to[0], away_address])?;
-    let before = process.usage()?.rss_bytes;
     let down = latencies(address, seconds)?;
     let added = us(&down, 0.99) - us(&direct, 0.99);
     let goal = format!("goal {:.0}", fsync + 1_000.0);
     tell("one backend down: added p99", added, "us", &goal);
+    let batches = OUTAGE_BATCHES / if args.quick { 5 } else { 1 };
+    at_full_speed(address, batches / 10)?;
+    let before = process.usage()?.rss_bytes;
+    at_full_speed(address, batches - batches / 10)?;
     let grown = process.usage()?.rss_bytes as f64 - before as f64;
-    tell(
-        "one backend down: memory grown",
-        grown / f64::from(1 << 20),
-        "MiB",
-        "",
-    );
+    let hours = batches as f64 / OUTAGE_BATCHES as f64;
+    tell("one backend down: outage of 250 agents", hours, "h", "");
+    let mib = f64::from(1 << 20);
+    let goal = format!("goal {:.0}", OUTAGE_GROWTH_BYTES_MAX / mib);
+    tell("one backend down: memory grown", grown / mib, "MiB", &goal);
+
+    let backlog = queued(address)?;
     let drained_by = Sink::start_at(away_address, "204 No Content")?;
     let deadline = Instant::now() + START_MAX;
     while drained_by.bytes() == 0 {
         ensure!(Instant::now() < deadline, "nothing is drained");
         thread::sleep(Duration::from_millis(1));
     }
+    let begun = Instant::now();
+    let drained = thread::spawn(move || -> anyhow::Result<Duration> {
+        while queued(address)? > 0 {
+            ensure!(begun.elapsed() < DRAIN_MAX, "it never drains");
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(begun.elapsed())
+    });
     let draining = latencies(address, seconds)?;
     let goal = format!("goal {:.0}", us(&relay_latency, 0.99) * 1.2);
     tell(
         "draining: p99 of live writes",
         us(&draining, 0.99),
         "us",
+        &goal,
+    );
+    let took = drained
+        .join()
+        .map_err(|_| anyhow::anyhow!("it panicked"))??;
+    let rate = backlog as f64 / took.as_secs_f64();
+    let goal = format!("beside {REQUESTS_PER_S} live ones");
+    tell(
+        "draining: batches of the backlog",
+        rate,
+        "per second",
         &goal,
     );
     let text = serde_json::to_string_pretty(&figures)?;
@@ -144,12 +172,27 @@ fn rate(address: SocketAddr, process: &Process, bodies: &Bodies) -> anyhow::Resu
 
 /// What each request took, sorted, in microseconds; sent at a steady rate whatever the answers take.
 fn latencies(address: SocketAddr, seconds: u64) -> anyhow::Result<Vec<f64>> {
+    let begun = Instant::now() + Duration::from_millis(50);
+    let mut all = send(address, REQUESTS_PER_S * seconds, |number| {
+        let due = begun + Duration::from_secs_f64(number as f64 / REQUESTS_PER_S as f64);
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+    })?;
+    all.sort_by(f64::total_cmp);
+    Ok(all)
+}
+
+/// Sends so many small batches, each connection one after the other.
+fn at_full_speed(address: SocketAddr, count: u64) -> anyhow::Result<()> {
+    send(address, count, |_| {}).map(drop)
+}
+
+/// Sends so many small batches, each after `wait`; what each took in microseconds.
+fn send(address: SocketAddr, count: u64, wait: impl Fn(u64) + Sync) -> anyhow::Result<Vec<f64>> {
     let line =
         "cpu,host=host_000 usage_user=58i,usage_system=2i,usage_idle=24i 1451606400000000000\n";
-    let count = REQUESTS_PER_S * seconds;
     let next = AtomicUsize::new(0);
-    let begun = Instant::now() + Duration::from_millis(50);
-    let work = |worker: u64| -> anyhow::Result<Vec<f64>> {
+    let (next, wait) = (&next, &wait);
+    let work = move |worker: u64| -> anyhow::Result<Vec<f64>> {
         let mut connection = Connection::open(address).context("connect")?;
         let mut taken = Vec::new();
         // Each connection has series of its own, as agents have.
@@ -164,15 +207,14 @@ fn latencies(address: SocketAddr, seconds: u64) -> anyhow::Result<Vec<f64>> {
             if number >= count {
                 return Ok(taken);
             }
-            let due = begun + Duration::from_secs_f64(number as f64 / REQUESTS_PER_S as f64);
-            thread::sleep(due.saturating_duration_since(Instant::now()));
+            wait(number);
             let sent = Instant::now();
             let answer = connection.exchange(request.as_bytes())?;
             ensure!(answer.status == 204, "answered with {}", answer.status);
             taken.push(sent.elapsed().as_secs_f64() * 1e6);
         }
     };
-    let mut all = thread::scope(|scope| {
+    thread::scope(|scope| {
         let workers: Vec<_> = (0..CONNECTIONS)
             .map(|worker| scope.spawn(move || work(worker)))
             .collect();
@@ -184,9 +226,16 @@ fn latencies(address: SocketAddr, seconds: u64) -> anyhow::Result<Vec<f64>> {
             all.extend(taken?);
         }
         anyhow::Ok(all)
-    })?;
-    all.sort_by(f64::total_cmp);
-    Ok(all)
+    })
+}
+
+/// Batches that wait for the backend that is away.
+fn queued(address: SocketAddr) -> anyhow::Result<u64> {
+    let request = format!("GET /status HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    let answer = Connection::open(address)?.exchange(request.as_bytes())?;
+    let status: serde_json::Value = serde_json::from_slice(&answer.body)?;
+    let queued = status[1]["queued_batches"].as_u64();
+    queued.context("no figures of the second backend")
 }
 
 fn us(sorted: &[f64], part: f64) -> f64 {

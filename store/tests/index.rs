@@ -4,6 +4,7 @@
 mod common;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{Bed, DIR, NOW_NS, open, points, write};
 use tandem_model::{SeriesId, TimeRange};
@@ -274,9 +275,12 @@ fn series_that_are_written_while_they_are_deleted_and_removed_stay_whole() {
     let fs = SimFs::new(3);
     let store = open(&fs, &options());
     store.create_database("db", None).unwrap();
+    // Writes go on until some series were removed, however late that thread gets its turn.
+    let has_removed = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            for time_ns in 1..300 {
+            let is_wanted = |time_ns: &i64| *time_ns < 300 || !has_removed.load(Ordering::Relaxed);
+            for time_ns in (1..100_000).take_while(is_wanted) {
                 write(&store, &lines(0..20, time_ns)).unwrap();
             }
         });
@@ -287,16 +291,17 @@ fn series_that_are_written_while_they_are_deleted_and_removed_stay_whole() {
             store.delete("db", &all, TimeRange::ALL).unwrap();
             store.compact().unwrap();
             removed += all.len();
+            has_removed.store(removed > 0, Ordering::Relaxed);
         }
         writer.join().unwrap();
         assert!(removed > 0);
     });
-    write(&store, &lines(0..20, 1000)).unwrap();
+    write(&store, &lines(0..20, 1_000_000)).unwrap();
     let found = series(&store, TimeRange::ALL);
     assert_eq!(found.len(), 20, "{found:?}");
     let last = points(&store, "m")
         .into_iter()
-        .filter(|line| line.ends_with(" 1000"));
+        .filter(|line| line.ends_with(" 1000000"));
     assert_eq!(last.count(), 20);
     drop(store);
     let store = open(&fs, &options());

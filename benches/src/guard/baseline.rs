@@ -82,7 +82,8 @@ impl Verdict {
             return Self::Unknown;
         };
         let change = counted as f64 / (baseline as f64).max(1.0) - 1.0;
-        if change > slack {
+        // Compared without a division, so that what is allowed exactly is allowed.
+        if counted as f64 > (baseline as f64) * (1.0 + slack) {
             Self::Grown(change)
         } else {
             Self::Kept(change)
