@@ -106,6 +106,15 @@ fn matching(
 ) -> Result<RoaringBitmap, Error> {
     let fields = view.fields(measurement);
     let mut predicate = Predicate::new(condition, view, measurement, &fields)?;
+    let refused = || {
+        let shard = view.first_shard_of(measurement).map_or(0, |shard| shard.0);
+        Error::refused(format!(
+            "shard {shard}: fields not supported in WHERE clause during deletion"
+        ))
+    };
+    if predicate.has_arithmetic() {
+        return Err(refused());
+    }
     let mut found = predicate.candidates();
     if predicate.references().is_empty() {
         return Ok(found);
@@ -117,12 +126,7 @@ fn matching(
             Residual::Never => {
                 never.insert(id);
             }
-            Residual::When(_) => {
-                let shard = view.first_shard_of(measurement).map_or(0, |shard| shard.0);
-                return Err(Error::refused(format!(
-                    "shard {shard}: fields not supported in WHERE clause during deletion"
-                )));
-            }
+            Residual::When(_) => return Err(refused()),
         }
     }
     found -= never;

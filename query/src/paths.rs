@@ -85,6 +85,24 @@ impl Paths {
         }
     }
 
+    /// The same choice of ways, with counts of its own.
+    pub(crate) fn counting_anew(&self) -> Self {
+        Self {
+            counts: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// The ways that were taken, each with how often.
+    pub(crate) fn taken(&self) -> String {
+        let counts = Path::ALL.map(|path| (path.name(), self.count(path)));
+        let taken = counts.iter().filter(|(_, count)| *count > 0);
+        let texts: Vec<String> = taken
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        texts.join(", ")
+    }
+
     /// Whether fast paths are taken that are not worth it.
     pub(crate) const fn is_eager(&self) -> bool {
         self.eager

@@ -41,6 +41,8 @@ pub(crate) struct Predicate {
     sets: Vec<RoaringBitmap>,
     /// The references that residuals read, by slot.
     references: Vec<VarRef>,
+    /// Whether some of it is arithmetic that is taken for true.
+    has_arithmetic: bool,
     /// Residuals by the truth of each set.
     residuals: HashMap<Vec<bool>, Residual>,
 }
@@ -91,6 +93,7 @@ impl Predicate {
             all: view.series(measurement),
             sets: Vec::new(),
             references: Vec::new(),
+            has_arithmetic: false,
             residuals: HashMap::new(),
         };
         if let Some(condition) = condition {
@@ -132,6 +135,11 @@ impl Predicate {
         let fields = view.fields(measurement);
         let missing = MissingTags::Nothing;
         Self::with_missing_tags(missing, condition, view, measurement, &fields)
+    }
+
+    /// Whether some of it is arithmetic that is taken for true.
+    pub(crate) const fn has_arithmetic(&self) -> bool {
+        self.has_arithmetic
     }
 
     /// The references that residuals read, by slot.
@@ -215,6 +223,14 @@ struct Builder<'a> {
     predicate: &'a mut Predicate,
 }
 
+/// An expression without the parentheses around it.
+fn bare(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Paren(inner) => bare(inner),
+        other => other,
+    }
+}
+
 impl Builder<'_> {
     fn node(&mut self, expr: &Expr) -> Result<Node, Error> {
         Ok(match expr {
@@ -242,13 +258,20 @@ impl Builder<'_> {
         lhs: &Expr,
         rhs: &Expr,
     ) -> Result<Node, Error> {
+        if !op.is_comparison() && self.missing_tags == MissingTags::Empty {
+            return Ok(self.arithmetic(lhs, rhs));
+        }
         let (key, value) = match (lhs, rhs) {
             (Expr::Binary { .. }, _) | (_, Expr::Binary { .. }) => return self.rows(whole),
             (Expr::VarRef(key), value) | (value, Expr::VarRef(key)) => (key, value),
             _ => return self.rows(whole),
         };
         if key.name == "_name" {
-            return self.name(op, value);
+            // No tag has this name, and only tags are looked at where missing ones are nothing.
+            return match self.missing_tags {
+                MissingTags::Empty => self.name(op, value),
+                MissingTags::Nothing => Ok(Node::Constant(false)),
+            };
         }
         if self.is_field(key) {
             return self.rows(whole);
@@ -283,6 +306,20 @@ impl Builder<'_> {
             }
             _ => return self.rows(whole),
         })
+    }
+
+    /// Arithmetic that is compared with nothing takes nothing away; between tags and strings it finds nothing.
+    fn arithmetic(&mut self, lhs: &Expr, rhs: &Expr) -> Node {
+        let is_tag = |expr: &Expr| match expr {
+            Expr::VarRef(reference) => !self.is_field(reference),
+            _ => false,
+        };
+        let is_text = |expr: &Expr| matches!(expr, Expr::String(_));
+        let (lhs, rhs) = (bare(lhs), bare(rhs));
+        let finds_nothing =
+            is_tag(lhs) && (is_tag(rhs) || is_text(rhs)) || is_text(lhs) && is_tag(rhs);
+        self.predicate.has_arithmetic |= !finds_nothing;
+        Node::Constant(!finds_nothing)
     }
 
     /// `_name` stands for the name of the measurement.

@@ -188,6 +188,7 @@ fn explain_tells_what_is_read_and_how() {
         (1, "peak_memory: "),
         (2, "plan"),
         (2, "path: "),
+        (2, "taken: "),
         (3, "rows: 3"),
         (3, "shards: 1"),
         (3, "pages: 3"),
@@ -201,6 +202,58 @@ fn explain_tells_what_is_read_and_how() {
                     .starts_with(start)
         });
         assert!(found, "{start:?} at {depth} in {tree:#?}");
+    }
+}
+
+/// What is foretold is what is done.
+#[test]
+fn explain_names_the_way_that_is_taken() {
+    let (bench, context) = bench(3, 40);
+    bench.store.flush().expect("flush");
+    for (statement, path) in [
+        ("SELECT v FROM m", "columns"),
+        ("SELECT mean(v) FROM m GROUP BY host", "windows"),
+        (
+            "SELECT max(v) FROM m WHERE time >= 0 AND time < 40000 GROUP BY time(10u)",
+            "windows",
+        ),
+        ("SELECT last(v) FROM m GROUP BY host", "ends"),
+        ("SELECT stddev(v) FROM m", "rows"),
+        ("SELECT v * 2 FROM m", "rows"),
+        ("SELECT mean(v) FROM (SELECT v FROM m)", "rows"),
+    ] {
+        let line = |statement: &str, start: &str| {
+            let answer = bench.query(statement, &context, None);
+            let rows = answer["results"][0]["series"][0]["values"].as_array();
+            let lines = rows.into_iter().flatten().filter_map(|row| row[0].as_str());
+            let lines: Vec<String> = lines
+                .map(|line| {
+                    line.trim_start_matches(['│', '├', '└', '─', ' '])
+                        .to_owned()
+                })
+                .collect();
+            let found = lines.iter().find_map(|line| line.strip_prefix(start));
+            found
+                .unwrap_or_else(|| panic!("{start} in {lines:?}"))
+                .to_owned()
+        };
+        let plan = line(&format!("EXPLAIN {statement}"), "PATH: ");
+        assert!(
+            plan.starts_with(&format!("{path} (")),
+            "{statement}: {plan}"
+        );
+        let analyzed = format!("EXPLAIN ANALYZE {statement}");
+        assert_eq!(line(&analyzed, "path: "), path, "{statement}");
+        let taken = line(&analyzed, "taken: ");
+        let ways: Vec<&str> = taken
+            .split(", ")
+            .filter_map(|way| way.split(' ').next())
+            .collect();
+        assert!(ways.contains(&path), "{statement}: {taken}");
+        assert!(
+            path == "rows" || !ways.contains(&"rows"),
+            "{statement}: {taken}"
+        );
     }
 }
 

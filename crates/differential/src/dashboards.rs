@@ -131,11 +131,18 @@ mod tests {
         }
         engine.flush().expect("flush");
         let tally = compare(&mut judge, |query| {
-            let body = engine.answer(DATABASE, query)?.to_string().into_bytes();
+            let (status, json) = match engine.answer(DATABASE, query) {
+                Ok(answer) => (200, answer),
+                // Nothing but a text that is no query.
+                Err(why) => {
+                    let text = format!("error parsing query: {why}");
+                    (400, serde_json::json!({ "error": text }))
+                }
+            };
             Ok(Answer {
-                status: 200,
+                status,
                 headers: Vec::new(),
-                body,
+                body: json.to_string().into_bytes(),
             })
         });
         let tally = tally.expect("all are asked");

@@ -45,6 +45,7 @@ impl Checker {
         let Some(argument) = call.args.first() else {
             return Ok(());
         };
+        let mut data_type = types::of_expr(argument, &[]).unwrap_or(None);
         let is_there = match argument {
             Expr::Call(inner) => {
                 self.call(level, inner)?;
@@ -55,6 +56,9 @@ impl Checker {
                     if subquery::has_column(inner, reference) {
                         self.level(inner)?;
                     }
+                    if subquery::has_tag(inner, reference) {
+                        data_type = Some(DataType::Tag);
+                    }
                 }
                 self.is_there(level, reference)
             }
@@ -63,11 +67,7 @@ impl Checker {
         if !is_there {
             return Ok(());
         }
-        takes(
-            call,
-            argument,
-            types::of_expr(argument, &[]).unwrap_or(None),
-        )
+        takes(call, argument, data_type)
     }
 
     /// Whether there is anything that the innermost function of a call would read.

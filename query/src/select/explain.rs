@@ -192,6 +192,10 @@ fn plan(store: &Store, statement: &Explain, context: &Context) -> Result<String,
 /// The lines of `EXPLAIN ANALYZE`.
 fn analyze(store: &Store, statement: &Explain, context: &Context) -> Result<String, Error> {
     let begun = Instant::now();
+    let context = &Context {
+        paths: context.paths.counting_anew(),
+        ..context.clone()
+    };
     let meter = Meter::new(store, context).profiled();
     let prepared = Prepared::new(store, &statement.statement, context, &meter)?;
     let planning = begun.elapsed();
@@ -222,6 +226,7 @@ fn analyze(store: &Store, statement: &Explain, context: &Context) -> Result<Stri
     tree.line(1, "execution");
     tree.line(2, &format!("path: {name}"));
     tree.line(2, &format!("reason: {reason}"));
+    tree.line(2, &format!("taken: {}", context.paths.taken()));
     tree.line(2, "read");
     tree.line(3, &format!("time: {}", duration(reading)));
     tree.line(3, &format!("batches: {batches}"));

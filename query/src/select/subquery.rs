@@ -51,6 +51,11 @@ pub(crate) fn has_column(inner: &Level, reference: &VarRef) -> bool {
     column(inner, reference).is_some()
 }
 
+/// Whether that is a tag, whose values are strings whatever they are cast to.
+pub(crate) fn has_tag(inner: &Level, reference: &VarRef) -> bool {
+    matches!(column(inner, reference), Some(Column::Tag(_)))
+}
+
 /// Where a value of a row comes from.
 #[derive(Clone, Copy, Debug)]
 enum Column {

@@ -56,7 +56,10 @@ pub(super) fn of_expr(expr: &Expr, sources: &[TypedSource]) -> Result<Option<Dat
         Expr::Call(call) => {
             let types = call.args.iter().map(|arg| of_expr(arg, sources));
             let types: Vec<_> = types.collect::<Result<_, Error>>()?;
-            of_call(&call.name, types.first().copied().flatten())
+            let first = types.first().copied().flatten();
+            // Types of the references of an outermost statement are known by now.
+            let is_settled = sources.is_empty();
+            of_call(&call.name, first, is_settled)
         }
         Expr::Binary { op, lhs, rhs } => {
             let types = (of_expr(lhs, sources)?, of_expr(rhs, sources)?);
@@ -66,8 +69,9 @@ pub(super) fn of_expr(expr: &Expr, sources: &[TypedSource]) -> Result<Option<Dat
     })
 }
 
-/// The type of a function's result, by the type of its first argument.
-fn of_call(name: &str, first: Option<DataType>) -> Option<DataType> {
+/// The type of a function's result, by the type of its first argument. Where types are settled, functions that
+/// make floats of all numbers make one of what is not known too.
+fn of_call(name: &str, first: Option<DataType>, is_settled: bool) -> Option<DataType> {
     match name {
         "mean"
         | "median"
@@ -88,7 +92,8 @@ fn of_call(name: &str, first: Option<DataType>) -> Option<DataType> {
         | "holt_winters_with_fit" => Some(DataType::Float),
         "count" | "elapsed" => Some(DataType::Integer),
         // What is known of a number's function is what is known of the number.
-        _ if Math::from_name(name).is_some() => first.or(Some(DataType::Float)),
+        "abs" | "floor" | "ceil" | "round" => first,
+        _ if is_settled && Math::from_name(name).is_some() => first.or(Some(DataType::Float)),
         _ => first,
     }
 }

@@ -7,7 +7,6 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::tz::TimeZone;
 use roaring::RoaringBitmap;
 use tandem_influxql::ast::{Expr, ShowCardinality, ShowTagValuesCardinality, Source};
 use tandem_influxql::condition::{TimeContext, split_condition};
@@ -21,6 +20,9 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::predicate::{Predicate, Residual};
 use crate::result::{Series, Sink, Value};
+
+/// The time of what has none.
+const EPOCH_NS: i64 = 0;
 
 /// `SHOW SERIES [EXACT] CARDINALITY …`
 pub(crate) fn series_cardinality(
@@ -45,9 +47,9 @@ pub(crate) fn series_cardinality(
         store,
         statement,
         context,
-        "SHOW SERIES EXACT CARDINALITY",
-        |view, name, within| {
-            let series = chosen(series_of(statement.condition.as_ref(), view, name)?, within);
+        Some("SHOW SERIES EXACT CARDINALITY"),
+        |view, name, condition, within| {
+            let series = chosen(series_of(condition, view, name)?, within);
             if one_database {
                 return Ok(Distinct::Series(series));
             }
@@ -70,11 +72,17 @@ pub(crate) fn measurement_cardinality(
         let names = names.unwrap_or_default();
         return estimate(u64::try_from(names.len()).unwrap_or(u64::MAX), sink);
     }
-    let name = "SHOW MEASUREMENT EXACT CARDINALITY";
-    let counts = per_measurement(store, statement, context, name, |view, name, within| {
-        let series = chosen(series_of(statement.condition.as_ref(), view, name)?, within);
-        Ok(names((!series.is_empty()).then(|| name.to_vec())))
-    })?;
+    let name = Some("SHOW MEASUREMENT EXACT CARDINALITY");
+    let counts = per_measurement(
+        store,
+        statement,
+        context,
+        name,
+        |view, name, condition, within| {
+            let series = chosen(series_of(condition, view, name)?, within);
+            Ok(names((!series.is_empty()).then(|| name.to_vec())))
+        },
+    )?;
     let mut together = Counted::new();
     for ((_, tags), more) in counts {
         match together.entry((Vec::new(), tags)) {
@@ -94,13 +102,12 @@ pub(crate) fn tag_key_cardinality(
     context: &Context,
     sink: &mut dyn Sink,
 ) -> Result<(), Error> {
-    let condition = statement.condition.as_ref();
     let counts = per_measurement(
         store,
         statement,
         context,
-        "SHOW TAG KEY EXACT CARDINALITY",
-        |view, name, within| {
+        Some("SHOW TAG KEY EXACT CARDINALITY"),
+        |view, name, condition, within| {
             let mut keys = view.tag_keys(name);
             if condition.is_some() || within.is_some() {
                 let series = chosen(series_of(condition, view, name)?, within);
@@ -124,9 +131,9 @@ pub(crate) fn field_key_cardinality(
         store,
         statement,
         context,
-        "SHOW FIELD KEY CARDINALITY",
-        |view, name, within| {
-            let series = chosen(series_of(statement.condition.as_ref(), view, name)?, within);
+        Some("SHOW FIELD KEY CARDINALITY"),
+        |view, name, condition, within| {
+            let series = chosen(series_of(condition, view, name)?, within);
             let fields = if series.is_empty() {
                 Vec::new()
             } else {
@@ -139,7 +146,9 @@ pub(crate) fn field_key_cardinality(
 }
 
 /// `SHOW TAG VALUES [EXACT] CARDINALITY … WITH KEY …`: a value counts once, whatever keys have it. Here,
-/// and nowhere else, a missing tag is not the empty string: InfluxDB looks at the tags of each series.
+/// and nowhere else, a missing tag is not the empty string: InfluxDB looks at the tags of each series. And
+/// nowhere else may a condition speak of time: values count in the shards of its range, as things of the
+/// epoch, so that a range without the epoch has none.
 pub(crate) fn tag_values_cardinality(
     store: &Store,
     statement: &ShowTagValuesCardinality,
@@ -160,9 +169,8 @@ pub(crate) fn tag_values_cardinality(
         store,
         &general,
         context,
-        "SHOW TAG VALUES EXACT CARDINALITY",
-        |view, name, within| {
-            let condition = general.condition.as_ref();
+        None,
+        |view, name, condition, within| {
             let series = match condition {
                 Some(_) => certain(Predicate::present(condition, view, name)?),
                 None => view.series(name),
@@ -281,26 +289,23 @@ fn estimate(count: u64, sink: &mut dyn Sink) -> Result<(), Error> {
     Ok(sink.series(series)?)
 }
 
+/// Counts for each measurement that is asked for, by the condition without time and the series of a group.
+/// `timeless` is the name of a statement that does not know time.
 fn per_measurement(
     store: &Store,
     statement: &ShowCardinality,
     context: &Context,
-    what: &str,
-    count: impl Fn(&View, &[u8], Option<&RoaringBitmap>) -> Result<Distinct, Error>,
+    timeless: Option<&str>,
+    count: impl Fn(&View, &[u8], Option<&Expr>, Option<&RoaringBitmap>) -> Result<Distinct, Error>,
 ) -> Result<Counted, Error> {
-    if statement
-        .condition
-        .as_ref()
-        .is_some_and(Expr::has_time_comparison)
+    let condition = statement.condition.as_ref();
+    if let Some(name) = timeless
+        && condition.is_some_and(Expr::has_time_comparison)
     {
         return Err(Error::refused(format!(
-            "{what} doesn't support time in WHERE clause"
+            "{name} doesn't support time in WHERE clause"
         )));
     }
-    let time = TimeContext {
-        now_ns: context.now_ns,
-        zone: TimeZone::UTC,
-    };
     let own = statement.database.as_deref();
     let mut counted = Counted::new();
     // What is told where several things are wrong: that a database is missing, then the condition, then that a
@@ -314,9 +319,15 @@ fn per_measurement(
     if statement.sources.is_empty() {
         store.retention_policies(database(own, context)?)?;
     }
-    split_condition(statement.condition.as_ref(), &time)?;
-    let all = found(store, &statement.sources, own, TimeRange::ALL, context)?;
+    let time = TimeContext::utc(context.now_ns);
+    let (bounds, condition) = split_condition(condition, &time)?;
+    let condition = condition.as_ref();
+    let range = bounds.range();
+    let all = found(store, &statement.sources, own, range, context)?;
     let grouping = Grouping::new(&statement.dimensions, &all)?;
+    if !range.contains(EPOCH_NS) {
+        return Ok(counted);
+    }
     let mut add = |key, more: Distinct| match counted.entry(key) {
         Entry::Occupied(mut known) => known.get_mut().extend(more),
         Entry::Vacant(place) => {
@@ -326,11 +337,11 @@ fn per_measurement(
     for (view, names) in &all {
         for name in names {
             let Some(grouping) = &grouping else {
-                add((name.clone(), None), count(view, name, None)?);
+                add((name.clone(), None), count(view, name, condition, None)?);
                 continue;
             };
             for (tags, series) in grouping.split(view, name) {
-                let more = count(view, name, Some(&series))?;
+                let more = count(view, name, condition, Some(&series))?;
                 add((name.clone(), Some(tags)), more);
             }
         }

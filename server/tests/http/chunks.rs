@@ -42,3 +42,27 @@ async fn a_size_that_is_no_number_is_the_default() {
         assert_eq!(got.text().lines().count(), 2, "{size}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cardinalities_come_one_by_one() {
+    let running = Running::start().await;
+    let api = running.api();
+    api.write("m,h=a v=0 0\nm,h=b v=1 1\nn,h=a v=1 1").await;
+    for (statement, [m, n]) in [
+        ("SHOW SERIES EXACT CARDINALITY", [2, 1]),
+        ("SHOW TAG KEY CARDINALITY", [1, 1]),
+        ("SHOW TAG VALUES CARDINALITY WITH KEY = h", [2, 1]),
+        ("SHOW FIELD KEY CARDINALITY", [1, 1]),
+    ] {
+        let got = api.query(statement, "&chunked=true&chunk_size=1").await;
+        let head = "{\"results\":[{\"statement_id\":0,\"series\":[{\"name\":";
+        assert_eq!(
+            got.text(),
+            format!(
+                "{head}\"m\",\"columns\":[\"count\"],\"values\":[[{m}]]}}],\"partial\":true}}]}}\n\
+                 {head}\"n\",\"columns\":[\"count\"],\"values\":[[{n}]]}}]}}]}}\n"
+            ),
+            "{statement}"
+        );
+    }
+}

@@ -1,16 +1,12 @@
 //! Differences that are meant: each has a name, and under that name its reason in docs/differences.md.
 //!
 //! A rule looks at statement and both answers. Most have to prove more: that both answer alike as soon as the
-//! cause is taken out of the statement. What a rule takes is no longer compared, so it takes as little as it
-//! can.
+//! cause is taken out of the statement, or out of the data. What a rule takes is no longer compared, so it takes
+//! as little as it can.
 
-use std::collections::BTreeMap;
-
-use serde_json::Value as Json;
-
+use super::answers::{counts_more, fails_alike, has_more_tags, is_alike, is_split};
 use super::rewrite;
 use super::tokens::split;
-use crate::compare::same;
 
 /// What a statement without a result is answered.
 pub(super) const DONE: &str = "{\"results\":[{\"statement_id\":0}]}";
@@ -25,9 +21,22 @@ pub(super) struct Rule {
     pub(super) name: &'static str,
     /// Of the statement, the judge's answer, and ours.
     pub(super) fits: fn(&str, &str, &str) -> bool,
-    /// The statement without the cause, which both have to answer alike; `None` where the answers are proof
-    /// enough.
-    pub(super) without: Option<fn(&str) -> Option<String>>,
+    pub(super) proof: Proof,
+}
+
+/// What has to hold beside it.
+#[derive(Clone, Copy)]
+pub(super) enum Proof {
+    /// Nothing: the answers are proof enough.
+    Answers,
+    /// Without the cause, both answer the statement alike.
+    Without(fn(&str) -> Option<String>),
+    /// So they do, and with the cause too where all data lies in one shard.
+    OneShard(fn(&str) -> Option<String>),
+    /// Both answer each of the statements alike, one request for each.
+    OneByOne,
+    /// Asked often enough, the judge says what we say.
+    AskedAgain,
 }
 
 impl Rule {
@@ -36,7 +45,7 @@ impl Rule {
         Self {
             name,
             fits,
-            without: None,
+            proof: Proof::Answers,
         }
     }
 
@@ -45,59 +54,87 @@ impl Rule {
         Self {
             name,
             fits: |_, _, _| true,
-            without: Some(without),
+            proof: Proof::Without(without),
         }
     }
 }
 
-pub(super) const RULES: [Rule; 24] = [
-    Rule::plain("later-functions", |_, judged, _| {
-        LATER_FUNCTIONS
-            .iter()
-            .any(|name| judged.contains(&format!("undefined function {name}()")))
+pub(super) const RULES: [Rule; 28] = [
+    Rule::plain("partial-series", |_, judged, ours| {
+        judged.contains(PARTIAL) && is_alike(&judged.replace(PARTIAL, ""), ours)
     }),
-    Rule::plain("failing-statement", |statement, judged, ours| {
-        // What is refused before it runs is told as the first statement's by InfluxDB.
-        let early = "doesn't support time in WHERE clause";
-        let is_early = statement.contains(';') && judged.contains(early) && ours.contains(early);
-        is_early || fails_alike(judged, ours) == Some(true)
+    Rule::plain("types-within-a-batch", |statement, judged, ours| {
+        has_words(statement, &["INTO"])
+            && judged.contains("\"error\":\"field type conflict\"")
+            && ours.contains("\"error\":\"partial write: field type conflict: ")
     }),
-    Rule::plain("split-series", |_, judged, ours| {
-        match (whole_series(judged), whole_series(ours)) {
-            (Some((judged, true)), Some((ours, false))) => same(&judged, &ours),
-            _ => false,
-        }
+    Rule::plain("later-functions", |statement, judged, _| {
+        let statement = statement.to_ascii_lowercase();
+        LATER_FUNCTIONS.iter().any(|name| {
+            statement.contains(name) && judged.contains(&format!("undefined function {name}()"))
+        })
     }),
-    Rule::plain("cardinality-by-tag", |_, _, ours| {
-        ours.contains("GROUP BY in SHOW ")
+    Rule {
+        name: "failing-statement",
+        fits: |statement, judged, ours| statement.contains(';') && fails_alike(judged, ours),
+        proof: Proof::OneByOne,
+    },
+    Rule::plain("split-series", |statement, judged, ours| {
+        statement.to_ascii_lowercase().contains("(select") && is_split(judged, ours)
     }),
-    Rule::plain("metaquery-quotes", |_, _, ours| {
-        ours.contains("bad WHERE clause for metaquery")
-    }),
-    Rule::plain("go-values", |_, judged, _| {
-        judged.contains("\\u0026influxql.")
+    Rule {
+        name: "cardinality-by-tag",
+        fits: |statement, _, _| has_words(statement, &["FIELD", "KEY", "CARDINALITY", "GROUP"]),
+        proof: Proof::OneShard(rewrite::without_groups),
+    },
+    Rule {
+        name: "metaquery-quotes",
+        fits: |statement, _, ours| {
+            has_words(statement, &["SHOW", "TAG"])
+                && ours.contains("bad WHERE clause for metaquery")
+        },
+        proof: Proof::Without(rewrite::with_strings_for_names),
+    },
+    Rule::plain("go-values", |_, judged, ours| {
+        judged.contains("\\u0026influxql.") && ours.contains("\"error\"")
     }),
     Rule::plain("infinity", |_, judged, ours| {
-        let is_told = |text: &str| text.contains("json: unsupported value: ");
-        is_told(judged) && is_told(ours)
+        let told = |text: &str| {
+            let (_, value) = text.split_once("json: unsupported value: ")?;
+            Some(value.chars().take(4).collect::<String>())
+        };
+        told(judged).is_some() && told(judged) == told(ours)
     }),
-    Rule::plain("which-error", |_, judged, ours| {
-        let is_of_type =
-            |text: &str| text.contains("unsupported ") && text.contains(" iterator type");
-        is_of_type(judged) && is_of_type(ours)
-    }),
+    Rule {
+        name: "which-error",
+        fits: |_, judged, ours| {
+            let is_of_type =
+                |text: &str| text.contains("unsupported ") && text.contains(" iterator type");
+            is_of_type(judged) && is_of_type(ours)
+        },
+        proof: Proof::AskedAgain,
+    },
     Rule::plain("show-on-all", |_, judged, ours| {
-        ours.contains("expected identifier or *") && judged.contains("expected identifier")
+        ours.contains("expected identifier or *")
+            && ours.replace("expected identifier or *", "expected identifier") == judged
     }),
-    Rule::plain("panics", |_, judged, _| judged.contains("[panic:")),
-    Rule::plain("long-durations", |_, _, ours| {
-        ours.contains("overflowed duration")
+    Rule::plain("panics", |_, judged, ours| {
+        judged.contains("[panic:") && !ours.contains("panic")
     }),
-    Rule::plain("bucket-limit", |_, judged, _| {
-        judged.contains("max-select-buckets limit exceeded")
+    Rule {
+        name: "long-durations",
+        fits: |_, _, ours| ours.contains("overflowed duration"),
+        proof: Proof::Without(rewrite::with_short_durations),
+    },
+    Rule::plain("bucket-limit", |_, judged, ours| {
+        judged.contains("max-select-buckets limit exceeded") && ours.contains("\"error\"")
     }),
     Rule::proved("offset-alone", rewrite::without_lone_offsets),
-    Rule::proved("series-limits", rewrite::without_series_limits),
+    Rule {
+        name: "series-limits",
+        fits: |_, _, _| true,
+        proof: Proof::OneShard(rewrite::without_series_limits),
+    },
     Rule::proved("inner-limit", rewrite::without_inner_limits),
     Rule::proved("ranked-limit", rewrite::without_limits_of_ranks),
     Rule::proved("absolute-integers", rewrite::with_floors_for_absolutes),
@@ -113,7 +150,7 @@ pub(super) const RULES: [Rule; 24] = [
             let series = |answer: &str| answer.matches("\"columns\"").count();
             calls > 1 || statement.contains("desc") || series(judged).max(series(ours)) > 1
         },
-        without: Some(rewrite::with_sums_for_integrals),
+        proof: Proof::Without(rewrite::with_sums_for_integrals),
     },
     Rule {
         name: "falling-windows",
@@ -123,77 +160,55 @@ pub(super) const RULES: [Rule; 24] = [
             let groups = statement.contains("(select") && statement.contains("group by");
             groups || many.iter().any(|call| statement.contains(call))
         },
-        without: Some(rewrite::without_falling_order),
+        proof: Proof::Without(rewrite::without_falling_order),
     },
     Rule {
         name: "unsigned",
-        fits: |statement, _, _| split(statement).iter().any(|word| is(word, "INTO")),
-        without: Some(rewrite::with_integers_for_unsigned),
+        fits: |statement, _, _| has_words(statement, &["INTO"]),
+        proof: Proof::Without(rewrite::with_integers_for_unsigned),
     },
     Rule::proved("casts", rewrite::without_casts_in_conditions),
-    Rule::proved("estimates", rewrite::with_exact_cardinality),
-    Rule::proved("tags-in-time", rewrite::with_tags_of_all_time),
+    Rule {
+        name: "estimates",
+        fits: |_, judged, _| judged.contains("cardinality estimation"),
+        proof: Proof::Without(rewrite::with_exact_cardinality),
+    },
+    Rule {
+        name: "series-cardinality",
+        fits: |statement, judged, ours| {
+            has_words(statement, &["SERIES", "CARDINALITY"]) && counts_more(judged, ours)
+        },
+        proof: Proof::Without(rewrite::with_exact_cardinality),
+    },
+    Rule {
+        name: "tags-in-time",
+        fits: |_, judged, ours| has_more_tags(judged, ours),
+        proof: Proof::OneShard(|statement| Some(statement.to_owned())),
+    },
+    Rule {
+        name: "tags-in-time",
+        fits: |_, _, _| true,
+        proof: Proof::OneShard(rewrite::with_tags_of_all_time),
+    },
 ];
 
+/// How an answer that was cut into pieces marks a series that goes on; InfluxDB 1.6 leaves it there when it puts
+/// the pieces together.
+const PARTIAL: &str = ",\"partial\":true";
 /// Functions that came after 1.6.
 const LATER_FUNCTIONS: [&str; 2] = ["count_hll", "sum_hll"];
+
+/// Whether a statement has all of these words.
+fn has_words(statement: &str, words: &[&str]) -> bool {
+    let tokens = split(statement);
+    words
+        .iter()
+        .all(|word| tokens.iter().any(|token| is(token, word)))
+}
 
 /// True for a token that is this word.
 pub(super) fn is(token: &str, word: &str) -> bool {
     token.trim().eq_ignore_ascii_case(word)
-}
-
-/// Whether of several statements the same one fails in both answers, those before it have the same results,
-/// and ours tells what those after it did not do. `None` where none fails.
-fn fails_alike(judged: &str, ours: &str) -> Option<bool> {
-    let results = |text: &str| {
-        let json: Json = serde_json::from_str(text).ok()?;
-        Some(json.get("results")?.as_array()?.clone())
-    };
-    let (judged, ours) = (results(judged)?, results(ours)?);
-    let error = |result: &Json| Some(result.get("error")?.as_str()?.to_owned());
-    let at = ours.iter().position(|result| error(result).is_some())?;
-    let before = judged
-        .iter()
-        .zip(&ours)
-        .take(at)
-        .all(|(one, other)| same(one, other));
-    let after = ours.iter().skip(at + 1);
-    let not_done = after
-        .map(error)
-        .all(|error| error.as_deref() == Some("not executed"));
-    let judged_fails = judged.get(at).is_some_and(|result| error(result).is_some());
-    Some(before && not_done && judged_fails && judged.len() == at + 1 && ours.len() > at + 1)
-}
-
-/// An answer with all rows of a series together, and series and rows sorted; and whether a series came in
-/// several pieces.
-fn whole_series(text: &str) -> Option<(Json, bool)> {
-    let mut json: Json = serde_json::from_str(text).ok()?;
-    let mut is_split = false;
-    for result in json.get_mut("results")?.as_array_mut()? {
-        let mut whole: BTreeMap<String, Vec<Json>> = BTreeMap::new();
-        for series in result.get("series").and_then(Json::as_array)? {
-            let key = ["name", "tags", "columns"].map(|part| series.get(part));
-            let rows = series.get("values").and_then(Json::as_array)?;
-            let known = whole.entry(format!("{key:?}")).or_default();
-            is_split |= !known.is_empty();
-            // Pieces come with rows of nothing.
-            let is_something = |row: &&Json| {
-                let cells = row.as_array().map(Vec::as_slice).unwrap_or_default();
-                cells.iter().skip(1).any(|cell| !cell.is_null())
-            };
-            known.extend(rows.iter().filter(is_something).cloned());
-        }
-        for rows in whole.values_mut() {
-            rows.sort_by_key(|row| (row.get(0).and_then(Json::as_i64), row.to_string()));
-        }
-        let whole = whole
-            .into_iter()
-            .map(|(key, rows)| (key, Json::Array(rows)));
-        *result = Json::Object(whole.collect());
-    }
-    Some((json, is_split))
 }
 
 #[cfg(test)]
@@ -213,21 +228,39 @@ mod tests {
         }
     }
 
+    #[track_caller]
+    fn check(name: &str, statement: &str, judged: &str, ours: &str, expected: bool) {
+        let rule = RULES.iter().find(|rule| rule.name == name);
+        let fits = rule.expect("a rule").fits;
+        assert_eq!(
+            fits(statement, judged, ours),
+            expected,
+            "{name}: {statement}"
+        );
+    }
+
     #[test]
     fn a_split_series_is_put_together() {
         let judged = r#"{"results":[{"series":[
-            {"name":"m","tags":{"h":"a"},"columns":["time","f"],"values":[[1,2]]},
+            {"name":"m","tags":{"h":"a"},"columns":["time","f"],"values":[[1,2],[3,null]]},
             {"name":"m","tags":{"h":"b"},"columns":["time","f"],"values":[[1,3]]},
-            {"name":"m","tags":{"h":"a"},"columns":["time","f"],"values":[[2,4]]}]}]}"#;
+            {"name":"m","tags":{"h":"a"},"columns":["time","f"],"values":[[1,null],[2,4]]}]}]}"#;
         let ours = r#"{"results":[{"series":[
-            {"name":"m","tags":{"h":"a"},"columns":["time","f"],"values":[[1,2],[2,4]]},
+            {"name":"m","tags":{"h":"a"},"columns":["time","f"],"values":[[1,2],[2,4],[3,null]]},
             {"name":"m","tags":{"h":"b"},"columns":["time","f"],"values":[[1,3]]}]}]}"#;
-        let (whole, is_split) = whole_series(judged).expect("series");
-        assert_eq!(whole_series(ours), Some((whole.clone(), false)));
-        assert!(is_split);
-        let other = whole_series(&ours.replace("3", "5"));
-        assert_ne!(other, Some((whole, false)));
-        assert_eq!(whole_series(r#"{"results":[{"error":"no"}]}"#), None);
+        let statement = "SELECT f FROM (SELECT f FROM m GROUP BY h)";
+        let split = |judged: &str, ours: &str, expected| {
+            check("split-series", statement, judged, ours, expected);
+        };
+        split(judged, ours, true);
+        split(ours, ours, false);
+        split(judged, judged, false);
+        split(judged, &ours.replace("[1,3]", "[1,5]"), false);
+        split(judged, &ours.replace(",[2,4]", ""), false);
+        // A row of nothing that only ours has.
+        split(judged, &ours.replace("[3,null]", "[4,null]"), false);
+        split(r#"{"results":[{"error":"no"}]}"#, ours, false);
+        check("split-series", "SELECT f FROM m", judged, ours, false);
     }
 
     #[test]
@@ -236,9 +269,139 @@ mod tests {
             r#"{"results":[{"statement_id":0},{"statement_id":1,"error":"not executed"}]}"#;
         let ours = r#"{"results":[{"statement_id":0},{"statement_id":1,"error":"no"},
             {"statement_id":2,"error":"not executed"}]}"#;
-        assert_eq!(fails_alike(judged, ours), Some(true));
-        let other = r#"{"results":[{"statement_id":0,"error":"no"}]}"#;
-        assert_eq!(fails_alike(judged, other), Some(false));
-        assert_eq!(fails_alike(judged, DONE), None);
+        let fails = |judged: &str, ours: &str, expected| {
+            check("failing-statement", "a; b; c", judged, ours, expected);
+        };
+        fails(judged, ours, true);
+        // Told as that of the first statement.
+        fails(
+            r#"{"results":[{"statement_id":0,"error":"no"}]}"#,
+            ours,
+            true,
+        );
+        fails(
+            r#"{"results":[{"statement_id":0,"error":"other"}]}"#,
+            ours,
+            false,
+        );
+        fails(&judged.replace("not executed", "other"), ours, false);
+        fails(judged, &ours.replace("not executed", "done"), false);
+        fails(judged, DONE, false);
+        check("failing-statement", "SELECT f FROM m", judged, ours, false);
+    }
+
+    #[test]
+    fn errors_are_the_same_but_for_the_cause() {
+        let told = |text: &str| format!("{{\"error\":\"{text}\"}}");
+        let [infinite, negative] =
+            ["+Inf", "-Inf"].map(|v| told(&format!("json: unsupported value: {v}")));
+        check("infinity", "", &infinite, &infinite, true);
+        check("infinity", "", &infinite, &negative, false);
+        check("infinity", "", &infinite, DONE, false);
+        let (judged, ours) = (
+            told("found 5, expected identifier at line 1, char 3"),
+            told("found 5, expected identifier or * at line 1, char 3"),
+        );
+        check("show-on-all", "", &judged, &ours, true);
+        check("show-on-all", "", &judged.replace('3', "4"), &ours, false);
+        check("panics", "", &told("SELECT f [panic: x]"), DONE, true);
+        check("panics", "", &told("no"), DONE, false);
+        let buckets = told("max-select-buckets limit exceeded: (3/2)");
+        check("bucket-limit", "", &buckets, &told("no"), true);
+        check("bucket-limit", "", &buckets, DONE, false);
+        let value = told("bad \\u0026influxql.VarRef{}");
+        check("go-values", "", &value, &told("bad"), true);
+        check("go-values", "", &value, DONE, false);
+    }
+
+    #[test]
+    fn pieces_and_batches() {
+        let whole = r#"{"results":[{"series":[{"columns":["time"],"values":[[1]]}]}]}"#;
+        let partial = whole.replace("[[1]]", "[[1]],\"partial\":true");
+        check("partial-series", "", &partial, whole, true);
+        check(
+            "partial-series",
+            "",
+            &partial,
+            &whole.replace("[[1]]", "[[2]]"),
+            false,
+        );
+        check("partial-series", "", whole, whole, false);
+        let told = |text: &str| format!("{{\"error\":\"{text}\"}}");
+        let bare = told("field type conflict");
+        let ours = told("partial write: field type conflict: input field x");
+        check(
+            "types-within-a-batch",
+            "SELECT f INTO n FROM m",
+            &bare,
+            &ours,
+            true,
+        );
+        check(
+            "types-within-a-batch",
+            "SELECT f FROM m",
+            &bare,
+            &ours,
+            false,
+        );
+        check(
+            "types-within-a-batch",
+            "SELECT f INTO n FROM m",
+            &bare,
+            DONE,
+            false,
+        );
+    }
+
+    #[test]
+    fn rules_know_their_statements() {
+        let unknown = "undefined function count_hll()";
+        check(
+            "later-functions",
+            "SELECT count_hll(f) FROM m",
+            unknown,
+            DONE,
+            true,
+        );
+        check("later-functions", "SELECT f FROM m", unknown, DONE, false);
+        check(
+            "series-cardinality",
+            "SHOW SERIES EXACT CARDINALITY",
+            DONE,
+            DONE,
+            true,
+        );
+        check("series-cardinality", "SHOW SERIES", DONE, DONE, false);
+        check("estimates", "SHOW TAG KEY CARDINALITY", DONE, DONE, false);
+        check(
+            "cardinality-by-tag",
+            "SHOW FIELD KEY CARDINALITY GROUP BY host",
+            DONE,
+            DONE,
+            true,
+        );
+        check(
+            "cardinality-by-tag",
+            "SHOW TAG KEY CARDINALITY GROUP BY host",
+            DONE,
+            DONE,
+            false,
+        );
+        check("unsigned", "SELECT f::unsigned FROM m", DONE, DONE, false);
+        let refused = "bad WHERE clause for metaquery";
+        check(
+            "metaquery-quotes",
+            "SHOW TAG KEYS WHERE a = b",
+            DONE,
+            refused,
+            true,
+        );
+        check(
+            "metaquery-quotes",
+            "SELECT f FROM m WHERE a = b",
+            DONE,
+            refused,
+            false,
+        );
     }
 }

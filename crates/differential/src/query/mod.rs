@@ -9,6 +9,7 @@
 //! Now and then what was answered alike is asked once more in another form: other units of time, in pieces,
 //! with parameters, several statements in one request.
 
+mod answers;
 mod asked;
 mod condition;
 mod data;
@@ -96,6 +97,8 @@ struct Tally {
     refused: u64,
     /// Skipped, because the judge gave two answers.
     contradicted: u64,
+    /// Skipped, because the judge gave none in its time.
+    gave_up: u64,
     /// By name.
     known: BTreeMap<&'static str, u64>,
     /// Differences that were gone when all was told again from the start.
@@ -200,6 +203,10 @@ fn compare(
             tally.contradicted += 1;
             return Ok(None);
         }
+        Outcome::GaveUp => {
+            tally.gave_up += 1;
+            return Ok(None);
+        }
         Outcome::Known(name) => {
             *tally.known.entry(name).or_default() += 1;
             return Ok(None);
@@ -232,7 +239,7 @@ fn show(outcome: &Outcome) {
                 println!("  {name}: {}", short(text));
             }
         }
-        Outcome::Same(_) | Outcome::Contradicted | Outcome::Known(_) => {}
+        Outcome::Same(_) | Outcome::Contradicted | Outcome::GaveUp | Outcome::Known(_) => {}
     }
 }
 
@@ -245,7 +252,7 @@ impl Tally {
             .collect();
         format!(
             "{} statements over {} data sets ({} with rows, {} refused): {} differences, {} more gone when \
-             told again; skipped: judge contradicts itself {}, known {} ({})",
+             told again; skipped: judge contradicts itself {}, takes too long {}, known {} ({})",
             self.statements,
             self.sets,
             self.with_rows,
@@ -253,6 +260,7 @@ impl Tally {
             self.differences,
             self.gone,
             self.contradicted,
+            self.gave_up,
             self.known.values().sum::<u64>(),
             known.join(", ")
         )

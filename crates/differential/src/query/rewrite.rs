@@ -173,6 +173,48 @@ pub(super) fn with_tags_of_all_time(statement: &str) -> Option<String> {
     })
 }
 
+/// Each of several statements; nothing where there is only one.
+pub(super) fn one_by_one(statement: &str) -> Vec<String> {
+    let tokens = split(statement);
+    let statements = tokens.split(|token| token.trim() == ";");
+    let statements = statements.map(|tokens| tokens.concat());
+    let mut statements: Vec<String> = statements.filter(|text| !text.trim().is_empty()).collect();
+    if statements.len() < 2 {
+        statements.clear();
+    }
+    statements
+}
+
+/// Without `GROUP BY …`, up to a limit.
+pub(super) fn without_groups(statement: &str) -> Option<String> {
+    let mut dropping = false;
+    without(statement, |tokens, at| {
+        let is_one = |words: &[&str]| words.iter().any(|word| is(&tokens[at], word));
+        dropping |= is_one(&["GROUP"]);
+        dropping &= !is_one(&["LIMIT", "OFFSET"]);
+        usize::from(dropping)
+    })
+}
+
+/// With strings for the names that tags are compared with.
+pub(super) fn with_strings_for_names(statement: &str) -> Option<String> {
+    with(statement, |tokens, at| {
+        let before = at.checked_sub(1).and_then(|at| tokens.get(at))?;
+        let name = tokens[at].trim().trim_matches('"');
+        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic());
+        (["=", "!=", "<>"].contains(&before.trim()) && is_name).then(|| format!(" '{name}'"))
+    })
+}
+
+/// With an hour for each duration of more than five digits.
+pub(super) fn with_short_durations(statement: &str) -> Option<String> {
+    with(statement, |tokens, at| {
+        let token = tokens[at].trim();
+        let digits = token.bytes().take_while(u8::is_ascii_digit).count();
+        (digits > 5 && digits < token.len()).then(|| " 1h".to_owned())
+    })
+}
+
 /// True for one of these words with a number behind it.
 fn is_with_number(tokens: &[String], at: usize, words: &[&str]) -> bool {
     let number = tokens.get(at + 1).is_some_and(|next| {
@@ -305,6 +347,31 @@ mod tests {
             with_integers_for_unsigned,
             "SELECT f::unsigned INTO n FROM m",
             Some("SELECT f::integer INTO n FROM m"),
+        );
+    }
+
+    #[test]
+    fn statements_and_their_parts() {
+        assert_eq!(
+            one_by_one("SELECT f FROM m WHERE s = ';'; ; SHOW SERIES;"),
+            ["SELECT f FROM m WHERE s = ';'", " SHOW SERIES"]
+        );
+        assert!(one_by_one("SELECT f FROM m WHERE s = ';';").is_empty());
+        check(
+            without_groups,
+            "SHOW FIELD KEY CARDINALITY GROUP BY host, region LIMIT 1",
+            Some("SHOW FIELD KEY CARDINALITY LIMIT 1"),
+        );
+        check(without_groups, "SHOW FIELD KEY CARDINALITY LIMIT 1", None);
+        check(
+            with_strings_for_names,
+            "SHOW TAG KEYS WHERE host = \"a\" AND region != 'eu' OR a=b",
+            Some("SHOW TAG KEYS WHERE host = 'a' AND region != 'eu' OR a= 'b'"),
+        );
+        check(
+            with_short_durations,
+            "SELECT f FROM m WHERE time > 9000000000w AND time < 90000d",
+            Some("SELECT f FROM m WHERE time > 1h AND time < 90000d"),
         );
     }
 

@@ -128,8 +128,12 @@ impl Asker<'_> {
 
     /// `WHERE` over tags; now and then over what is none.
     fn filter(&mut self, text: &mut String) {
-        // What cardinalities make of a time is told in docs/differences.md.
-        let with_time = !text.contains("CARDINALITY") && self.random.chance(30);
+        // Where time is refused, it is refused in most statements that have it.
+        let percent = match text.contains("CARDINALITY") && !text.contains("VALUES") {
+            true => 2,
+            false => 30,
+        };
+        let with_time = self.random.chance(percent);
         if !self.random.chance(45) {
             return;
         }
@@ -154,11 +158,12 @@ impl Asker<'_> {
                 let name = self.random.choose(&names);
                 format!("{name} {op} /{}/", self.random.choose(&patterns))
             }
-            12 if with_time => format!(
-                "time {} {}",
-                self.random.choose(&["<", ">"]),
-                self.set.start_ns
-            ),
+            12 if with_time => {
+                let start_ns = self.set.start_ns;
+                let time_ns = self.random.choose(&[start_ns, start_ns, 0, -1]);
+                let op = self.random.choose(&["<", ">", ">=", "<="]);
+                format!("time {op} {time_ns}")
+            }
             13 if self.random.chance(30) => self
                 .random
                 .choose(&["f > 1", "s = 'x'", "b = true", "i = 1"])

@@ -5,8 +5,8 @@ use serde_json::Value as Json;
 
 use super::data::{DataSet, Step};
 use super::deletion::{Deletion, key_of};
-use super::known;
-use super::{Asked, Judge};
+use super::known::{self, Proof};
+use super::{Asked, Judge, rewrite};
 use crate::compare::{same, same_answer};
 use crate::http::Answer;
 use crate::server::Server;
@@ -17,6 +17,10 @@ pub(super) const DATABASE: &str = "db";
 pub(super) const COPY: &str = "copy";
 /// How often a judge that gave an answer is asked whether it stands by it.
 const ASK_AGAIN: usize = 7;
+/// How often it is asked until it says what we say, where it chooses by chance.
+const ASK_FOR_OURS: usize = 100;
+/// So long that no data set has two shards: they would part in 1899 and 1999.
+const ONE_SHARD: &str = "876000h";
 
 /// A data set on its way to all that are asked, and what goes with a statement.
 #[derive(Clone, Debug)]
@@ -33,6 +37,8 @@ pub(super) enum Outcome {
     Same(Answer),
     /// The judge does not say the same twice.
     Contradicted,
+    /// The judge has taken all the time that it is given, and says nothing.
+    GaveUp,
     /// It is meant to differ, by this name.
     Known(&'static str),
     Differs {
@@ -46,7 +52,10 @@ pub(super) enum Outcome {
 impl Outcome {
     /// True where nothing differs that has no name.
     const fn is_explained(&self) -> bool {
-        matches!(self, Self::Same(_) | Self::Contradicted | Self::Known(_))
+        matches!(
+            self,
+            Self::Same(_) | Self::Contradicted | Self::GaveUp | Self::Known(_)
+        )
     }
 }
 
@@ -141,6 +150,9 @@ impl Story {
     /// Asks all.
     pub(super) fn ask(&self, judge: &mut Judge, asked: &Asked) -> anyhow::Result<Outcome> {
         let judged = asked.of(&mut judge.pair.judge)?;
+        if judged.text().contains("query-timeout limit exceeded") {
+            return Ok(Outcome::GaveUp);
+        }
         let ours = asked.of(&mut judge.pair.ours)?;
         if let Some(ways) = ask_ways(judge, asked, &ours)? {
             return Ok(Outcome::WaysDiffer(ways));
@@ -181,13 +193,7 @@ impl Story {
             if !(rule.fits)(&asked.statement, &judged, &ours_text) {
                 continue;
             }
-            let Some(without) = rule.without else {
-                return Ok(Some(rule.name));
-            };
-            let Some(statement) = without(&asked.statement) else {
-                continue;
-            };
-            if self.ask(judge, &asked.with(statement))?.is_explained() {
+            if self.is_proved(judge, asked, ours, rule.proof)? {
                 return Ok(Some(rule.name));
             }
         }
@@ -198,6 +204,79 @@ impl Story {
             return Ok(Some(known::EQUAL_TIMES));
         }
         Ok(None)
+    }
+
+    /// Whether what a rule has to prove holds.
+    fn is_proved(
+        &self,
+        judge: &mut Judge,
+        asked: &Asked,
+        ours: &Answer,
+        proof: Proof,
+    ) -> anyhow::Result<bool> {
+        let statement = &asked.statement;
+        Ok(match proof {
+            Proof::Answers => true,
+            Proof::Without(without) => self.are_explained(judge, asked, without(statement))?,
+            Proof::OneShard(without) => {
+                self.shard_duration != ONE_SHARD
+                    && self.are_explained(judge, asked, without(statement))?
+                    && self.differs_by_shards(judge, asked)?
+            }
+            Proof::OneByOne => self.are_explained(judge, asked, rewrite::one_by_one(statement))?,
+            Proof::AskedAgain => {
+                for _ in 0..ASK_FOR_OURS {
+                    if same_answer(&asked.of(&mut judge.pair.judge)?, ours) {
+                        return Ok(true);
+                    }
+                }
+                false
+            }
+        })
+    }
+
+    /// Whether there are such statements, and nothing differs without a name in any of them.
+    fn are_explained(
+        &self,
+        judge: &mut Judge,
+        asked: &Asked,
+        statements: impl IntoIterator<Item = String>,
+    ) -> anyhow::Result<bool> {
+        let mut any = false;
+        for statement in statements {
+            any = true;
+            if !self.ask(judge, &asked.with(statement))?.is_explained() {
+                return Ok(false);
+            }
+        }
+        Ok(any)
+    }
+
+    /// True if both answer the same as soon as all data lies in one shard.
+    fn differs_by_shards(&self, judge: &mut Judge, asked: &Asked) -> anyhow::Result<bool> {
+        let together = self.in_one_shard();
+        together.tell(judge)?;
+        let explained = together.ask(judge, asked)?.is_explained();
+        self.tell(judge)?;
+        Ok(explained)
+    }
+
+    /// The same story in one shard, without the field that has other types in other shards.
+    fn in_one_shard(&self) -> Self {
+        let keeps = |step: &Step| match step {
+            Step::Line(line) => !line.contains(",x=") && !line.contains(" x="),
+            Step::Deletion(_) => true,
+        };
+        Self {
+            shard_duration: ONE_SHARD.to_owned(),
+            steps: self
+                .steps
+                .iter()
+                .filter(|step| keeps(step))
+                .cloned()
+                .collect(),
+            ..self.clone()
+        }
     }
 
     /// True if ours is what it is without ever having had what was deleted, and both answer the same then.
@@ -341,6 +420,7 @@ fn ask_ways(
 
 #[cfg(test)]
 mod tests {
+    use super::super::data;
     use super::super::deletion::Verb;
     use super::*;
 
@@ -370,6 +450,18 @@ mod tests {
         let kept = story.without_deleted().map(|kept| kept.steps);
         let expected = self::story(&["m,host=b f=2 5", "m,host=a f=3 9"]).steps;
         assert_eq!(kept, Some(expected));
+    }
+
+    #[test]
+    fn one_shard_holds_all_but_the_mixed_field() {
+        let together = story(&["m f=1 5", "m f=1,x=2i 6", "m x=true 7"]).in_one_shard();
+        assert_eq!(together.steps, story(&["m f=1 5"]).steps);
+        let hours: i64 = ONE_SHARD.trim_end_matches('h').parse().expect("hours");
+        let shard = |time_ns| data::shard_of(time_ns, hours * data::HOUR_NS);
+        for seed in 0..200 {
+            let set = DataSet::random(&mut crate::random::Random::new(seed));
+            assert_eq!(shard(set.start_ns), shard(set.end_ns), "{seed}");
+        }
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl<'a> Parser<'a> {
                 .map_err(|error| clause(&error.to_string()))?,
             Token::Mul => self.wildcard()?,
             Token::Regex => Expr::Regex(regex_of(lexeme)?),
-            Token::BoundParam => return Err(self.bad_param(&lexeme)),
+            Token::BoundParam => return Err(bad_param(&lexeme)),
             Token::Add => return self.signed(1),
             Token::Sub => return self.signed(-1),
             _ => return Err(unexpected(&lexeme, "identifier, string, number, bool")),
@@ -219,18 +219,15 @@ impl<'a> Parser<'a> {
         }
         deeper(Expr::Call(Call { name, args }), depth)
     }
+}
 
-    /// Why a bound parameter was not replaced.
-    fn bad_param(&self, lexeme: &Lexeme<'_>) -> ParseError {
-        let name = param_name(lexeme);
-        if name.is_empty() {
-            return clause("empty bound parameter");
-        }
-        match self.params.get(name) {
-            Some(bound) => ParseError::Clause(bound.text.clone()),
-            None => ParseError::Clause(format!("missing parameter: {name}")),
-        }
+/// Why a bound parameter has no value: InfluxDB takes the text of an error for the name of one that is missing.
+fn bad_param(lexeme: &Lexeme<'_>) -> ParseError {
+    let name = param_name(lexeme);
+    if name.is_empty() {
+        return clause("empty bound parameter");
     }
+    ParseError::Clause(format!("missing parameter: {name}"))
 }
 
 fn integer(lexeme: &Lexeme<'_>) -> Result<Expr, ParseError> {

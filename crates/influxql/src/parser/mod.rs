@@ -133,18 +133,19 @@ impl<'a> Parser<'a> {
         self.bind(lexeme)
     }
 
-    /// Puts the value of a bound parameter in its place. An unknown one stays what it is.
+    /// Puts the value of a bound parameter in its place, or the text of the error if nothing can stand there.
+    /// An unknown one stays what it is.
     fn bind(&self, lexeme: Lexeme<'a>) -> Lexeme<'a> {
         if lexeme.token != Token::BoundParam {
             return lexeme;
         }
         match self.params.get(param_name(&lexeme)) {
-            Some(bound) if bound.token != Token::BoundParam => Lexeme {
+            Some(bound) => Lexeme {
                 token: bound.token,
                 text: Cow::Borrowed(&bound.text),
                 position: lexeme.position,
             },
-            _ => lexeme,
+            None => lexeme,
         }
     }
 
@@ -318,7 +319,7 @@ fn duration_of(lexeme: &Lexeme<'_>) -> Result<i64, ParseError> {
 
 /// The name of a bound parameter.
 fn param_name<'b>(lexeme: &'b Lexeme<'_>) -> &'b str {
-    lexeme.text.strip_prefix('$').unwrap_or_default()
+    lexeme.text.strip_prefix('$').unwrap_or(&lexeme.text)
 }
 
 /// The text of Go's error for digits that do not fit.

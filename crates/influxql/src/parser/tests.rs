@@ -199,11 +199,19 @@ fn bound_parameters_stand_for_one_token() {
         ("SELECT a FROM b WHERE c = $", "empty bound parameter"),
         (
             "SELECT a FROM b WHERE c = $e1",
-            "regex literal must be a string value",
+            "missing parameter: regex literal must be a string value",
         ),
         (
             "SELECT a FROM b WHERE c = $e2",
-            "unknown bind object type: foo",
+            "missing parameter: unknown bind object type: foo",
+        ),
+        (
+            "SELECT a FROM b LIMIT $e2",
+            "found unknown bind object type: foo, expected integer at line 1, char 23",
+        ),
+        (
+            "SELECT a FROM $nope",
+            "found $nope, expected identifier at line 1, char 15",
         ),
         (
             "SELECT a FROM b LIMIT $i",

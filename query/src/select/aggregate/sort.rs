@@ -215,7 +215,7 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
             if other >= length {
                 other -= length;
             }
-            self.items.swap(middle - 1 + at, start + other);
+            self.items.swap(middle + at, start + other);
         }
     }
 

@@ -132,6 +132,7 @@ struct Compiler {
     /// True when the result is written and not returned.
     has_target: bool,
     fields: usize,
+    is_subquery: bool,
 }
 
 impl Compiler {
@@ -187,6 +188,7 @@ impl Compiler {
             fill: statement.fill,
             has_target: statement.into.is_some(),
             fields: 0,
+            is_subquery: parent.is_some(),
         };
         if let Some(parent) = parent {
             if statement.order_by.is_some() && compiler.ascending != parent.ascending {
@@ -216,6 +218,10 @@ impl Compiler {
             {
                 if let Some(alias) = &field.alias {
                     time_name.clone_from(alias);
+                }
+                // To the statement around a subquery it is a column like any other, of which nothing is known.
+                if self.is_subquery {
+                    fields.push(field.clone());
                 }
                 continue;
             }

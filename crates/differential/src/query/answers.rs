@@ -1,0 +1,238 @@
+//! How two answers differ that do not say the same: what is looked at to know a difference by its name.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use crate::compare::same;
+
+/// Whether of several statements the same one fails in both answers, those before it have the same results,
+/// and ours tells what those after it did not do. What is refused before it runs is told as the first
+/// statement's by InfluxDB.
+pub(super) fn fails_alike(judged: &str, ours: &str) -> bool {
+    let results = |text: &str| -> Option<Vec<Json>> {
+        let json: Json = serde_json::from_str(text).ok()?;
+        Some(json.get("results")?.as_array()?.clone())
+    };
+    let (Some(judged), Some(ours)) = (results(judged), results(ours)) else {
+        return false;
+    };
+    let error = |result: &Json| Some(result.get("error")?.as_str()?.to_owned());
+    let Some(at) = ours.iter().position(|result| error(result).is_some()) else {
+        return false;
+    };
+    let mut after = ours.iter().skip(at + 1).map(error);
+    if !after.all(|error| error.as_deref() == Some("not executed")) {
+        return false;
+    }
+    let failing = ours.get(at).and_then(error);
+    let told = judged.last().and_then(error);
+    let is_told = told == failing || told.as_deref() == Some("not executed");
+    let before = judged.iter().zip(&ours).take(at);
+    let mut before = before.map(|(one, other)| same(one, other));
+    let is_early = judged.len() == 1 && told == failing;
+    is_told && (is_early || judged.len() == at + 1 && before.all(|is_same| is_same))
+}
+
+/// Whether the judge shows some series in several pieces, and all of them together have the rows of ours. Pieces
+/// come with rows of nothing, which ours has, or has not.
+pub(super) fn is_split(judged: &str, ours: &str) -> bool {
+    let (Some(judged), Some(ours)) = (whole_series(judged), whole_series(ours)) else {
+        return false;
+    };
+    judged.is_split
+        && !ours.is_split
+        && judged.results.len() == ours.results.len()
+        && judged
+            .results
+            .iter()
+            .zip(&ours.results)
+            .all(is_put_together)
+}
+
+/// As [`is_split`], for the result of one statement.
+fn is_put_together((judged, ours): (&Whole, &Whole)) -> bool {
+    judged.len() == ours.len()
+        && judged.iter().zip(ours).all(|((key, judged), (own, ours))| {
+            let something = |rows: &[Json]| -> Vec<Json> {
+                rows.iter()
+                    .filter(|row| is_something(row))
+                    .cloned()
+                    .collect()
+            };
+            let judged_knows = |row: &Json| judged.iter().any(|other| same(row, other));
+            key == own
+                && same(&something(judged).into(), &something(ours).into())
+                && ours.iter().all(judged_knows)
+        })
+}
+
+/// Whether two texts say the same.
+pub(super) fn is_alike(judged: &str, ours: &str) -> bool {
+    let json = |text: &str| serde_json::from_str::<Json>(text).ok();
+    let (judged, ours) = (json(judged), json(ours));
+    judged.is_some_and(|judged| ours.is_some_and(|ours| same(&judged, &ours)))
+}
+
+/// Whether both count the same things, and the judge no less of each.
+pub(super) fn counts_more(judged: &str, ours: &str) -> bool {
+    let counts = |text: &str| -> Option<Vec<(String, i64)>> {
+        let whole = whole_series(text)?;
+        let [result] = whole.results.as_slice() else {
+            return None;
+        };
+        let count = |rows: &Vec<Json>| match rows.as_slice() {
+            [row] => row.get(0).and_then(Json::as_i64),
+            _ => None,
+        };
+        let counts = result
+            .iter()
+            .map(|(key, rows)| Some((key.clone(), count(rows)?)));
+        counts.collect()
+    };
+    let (Some(judged), Some(ours)) = (counts(judged), counts(ours)) else {
+        return false;
+    };
+    judged.len() == ours.len()
+        && judged
+            .iter()
+            .zip(&ours)
+            .all(|((key, many), (own, few))| key == own && many >= few)
+}
+
+/// Whether the judge's answer is ours with more columns in which nothing stands, and more tags without a value.
+pub(super) fn has_more_tags(judged: &str, ours: &str) -> bool {
+    let series = |text: &str| -> Option<Vec<Json>> {
+        let json: Json = serde_json::from_str(text).ok()?;
+        let [result] = json.get("results")?.as_array()?.as_slice() else {
+            return None;
+        };
+        result.get("series")?.as_array().cloned()
+    };
+    let (Some(mut judged), Some(ours)) = (series(judged), series(ours)) else {
+        return false;
+    };
+    let mut more = false;
+    for (one, own) in judged.iter_mut().zip(&ours) {
+        more |= drop_empty(one, own);
+    }
+    more && same(&judged.into(), &ours.into())
+}
+
+/// Drops what only `judged` has and is empty of a series; true if there was anything.
+fn drop_empty(judged: &mut Json, ours: &Json) -> bool {
+    let mut dropped = false;
+    let own_tags = ours.get("tags").and_then(Json::as_object);
+    if let Some(tags) = judged.get_mut("tags").and_then(Json::as_object_mut) {
+        let before = tags.len();
+        let is_own = |key: &str| own_tags.is_some_and(|own| own.contains_key(key));
+        tags.retain(|key, value| is_own(key) || value.as_str() != Some(""));
+        dropped |= tags.len() < before;
+    }
+    let own = ours.get("columns").and_then(Json::as_array);
+    let columns = judged.get("columns").and_then(Json::as_array).cloned();
+    let (own, columns) = (
+        own.cloned().unwrap_or_default(),
+        columns.unwrap_or_default(),
+    );
+    let extra: Vec<bool> = columns.iter().map(|column| !own.contains(column)).collect();
+    if !extra.contains(&true) {
+        return dropped;
+    }
+    let kept = |cells: &[Json]| -> Json {
+        let cells = cells.iter().zip(&extra);
+        cells
+            .filter(|(_, is_extra)| !**is_extra)
+            .map(|(cell, _)| cell.clone())
+            .collect()
+    };
+    let rows = judged.get("values").and_then(Json::as_array).cloned();
+    let rows: Vec<Vec<Json>> = rows
+        .into_iter()
+        .flatten()
+        .filter_map(|row| row.as_array().cloned())
+        .collect();
+    let is_nothing = |row: &Vec<Json>| {
+        let mut cells = row.iter().zip(&extra);
+        cells.all(|(cell, is_extra)| !is_extra || cell.is_null())
+    };
+    if !rows.iter().all(is_nothing) {
+        return false;
+    }
+    judged["columns"] = kept(&columns);
+    judged["values"] = rows.iter().map(|row| kept(row)).collect();
+    true
+}
+
+/// Whether a row has a value beside its time.
+fn is_something(row: &Json) -> bool {
+    let cells = row.as_array().map(Vec::as_slice).unwrap_or_default();
+    cells.iter().skip(1).any(|cell| !cell.is_null())
+}
+
+/// The sorted rows of each series.
+type Whole = BTreeMap<String, Vec<Json>>;
+
+/// What a request answered, all rows of a series together.
+struct WholeSeries {
+    results: Vec<Whole>,
+    /// Whether a series came in several pieces.
+    is_split: bool,
+}
+
+/// Puts series together; `None` where a statement has none.
+fn whole_series(text: &str) -> Option<WholeSeries> {
+    let json: Json = serde_json::from_str(text).ok()?;
+    let (mut results, mut is_split) = (Vec::new(), false);
+    for result in json.get("results")?.as_array()? {
+        let mut whole = Whole::new();
+        for series in result.get("series").and_then(Json::as_array)? {
+            let key = ["name", "tags", "columns"].map(|part| series.get(part));
+            let rows = series.get("values").and_then(Json::as_array)?;
+            let known = whole.entry(format!("{key:?}")).or_default();
+            is_split |= !known.is_empty();
+            known.extend(rows.iter().cloned());
+        }
+        for rows in whole.values_mut() {
+            rows.sort_by_key(|row| (row.get(0).and_then(Json::as_i64), row.to_string()));
+        }
+        results.push(whole);
+    }
+    Some(WholeSeries { results, is_split })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::known::DONE;
+    use super::*;
+
+    #[test]
+    fn tags_of_other_shards_are_empty() {
+        let judged = r#"{"results":[{"series":[{"name":"m","tags":{"a":"","b":"x"},
+            "columns":["time","f","region","s"],"values":[[1,2,null,"x"],[2,3,null,null]]}]}]}"#;
+        let ours = r#"{"results":[{"series":[{"name":"m","tags":{"b":"x"},
+            "columns":["time","f","s"],"values":[[1,2,"x"],[2,3,null]]}]}]}"#;
+        let check = |judged: &str, ours: &str, expected| {
+            assert_eq!(has_more_tags(judged, ours), expected, "{judged}");
+        };
+        check(judged, ours, true);
+        check(ours, judged, false);
+        check(judged, judged, false);
+        check(&judged.replace("3,null,null", "3,\"eu\",null"), ours, false);
+        check(&judged.replace("\"a\":\"\"", "\"a\":\"y\""), ours, false);
+        check(judged, &ours.replace("[1,2", "[1,3"), false);
+    }
+
+    #[test]
+    fn what_counts_more_counts_the_same_things() {
+        let counts = |count: i64, name: &str| {
+            format!(
+                r#"{{"results":[{{"series":[{{"name":"{name}","columns":["count"],"values":[[{count}]]}}]}}]}}"#
+            )
+        };
+        assert!(counts_more(&counts(4, "m"), &counts(2, "m")));
+        assert!(!counts_more(&counts(1, "m"), &counts(2, "m")));
+        assert!(!counts_more(&counts(4, "m"), &counts(2, "n")));
+        assert!(!counts_more(DONE, &counts(2, "m")));
+    }
+}
