@@ -107,7 +107,8 @@ pub(crate) struct Row {
     pub(crate) figures: BTreeMap<&'static str, Result<Figure, String>>,
 }
 
-const SERVERS: [&str; 3] = ["tandem", "influxd", "victoria-metrics"];
+const SERVERS: [&str; 4] = ["tandem", "influxd", "victoria-metrics", "duckdb"];
+const COLUMNS: usize = 9;
 
 impl Row {
     fn cell(&self, server: &str) -> String {
@@ -171,8 +172,9 @@ pub(crate) fn table(rows: &[Row]) -> String {
         "",
         "influxd",
         "victoria-metrics",
+        "duckdb",
     ];
-    let mut lines: Vec<[String; 8]> = vec![head.map(str::to_owned)];
+    let mut lines: Vec<[String; COLUMNS]> = vec![head.map(str::to_owned)];
     for row in rows {
         let goal = row
             .goal
@@ -180,7 +182,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
             .map_or_else(|| "–".into(), |goal| row.unit.print(goal));
         let [ours, rivals @ ..] = SERVERS;
         let ours = row.cell(ours);
-        let [influxd, victoria] = rivals.map(|server| row.rival_cell(server));
+        let [influxd, victoria, duckdb] = rivals.map(|server| row.rival_cell(server));
         lines.push([
             row.name.into(),
             row.what.into(),
@@ -190,9 +192,10 @@ pub(crate) fn table(rows: &[Row]) -> String {
             row.verdict(),
             influxd,
             victoria,
+            duckdb,
         ]);
     }
-    let widths: [usize; 8] = std::array::from_fn(|at| {
+    let widths: [usize; COLUMNS] = std::array::from_fn(|at| {
         let lengths = lines.iter().map(|line| line[at].chars().count());
         lengths.max().unwrap_or(0)
     });

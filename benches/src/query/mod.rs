@@ -3,8 +3,9 @@
 //! Each server gets the same day of 100 hosts, settles, and is started again. Then all of them stand
 //! side by side and are asked row by row, one after the other, each variant of a row in turn over one kept
 //! connection, until there are enough answers for a median. VictoriaMetrics is asked the nearest PromQL, its
-//! cache of results off.
+//! cache of results off. DuckDB has the same rows in memory and is asked in SQL, without a network in between.
 
+mod duckdb;
 mod plans;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
+use self::duckdb::Duck;
 use self::plans::{PLANS, Plan, Question};
 use crate::args::Args;
 use crate::bodies::Bodies;
@@ -88,11 +90,19 @@ pub(crate) fn measure(args: &Args) -> anyhow::Result<Vec<Row>> {
         let server = kind.start(&dir)?;
         servers.push(Ready { kind, server });
     }
+    let mut duck = match duckdb::find(args) {
+        Some(python) => {
+            println!("loading duckdb");
+            Some(Duck::start(&python, &run_dir, &bodies)?)
+        }
+        None => None,
+    };
     let rows: Vec<Row> = PLANS
         .iter()
         .filter(|plan| args.wants(plan.name))
-        .map(|plan| row(plan, &servers, hours))
+        .map(|plan| row(plan, &servers, duck.as_mut(), hours))
         .collect();
+    drop(duck);
     for ready in servers {
         ready.server.process.stop()?;
     }
@@ -100,7 +110,7 @@ pub(crate) fn measure(args: &Args) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn row(plan: &Plan, servers: &[Ready], hours: i64) -> Row {
+fn row(plan: &Plan, servers: &[Ready], duck: Option<&mut Duck>, hours: i64) -> Row {
     let questions = plan.questions(START_NS, hours);
     let mut figures = BTreeMap::new();
     for ready in servers {
@@ -112,20 +122,11 @@ fn row(plan: &Plan, servers: &[Ready], hours: i64) -> Row {
             Unit::MegabytesPerCpuSecond => stream(ready, &requests[0]),
             _ => median(ready, &requests),
         };
-        match &measured {
-            Ok(figure) => println!(
-                "{:<22} {:<17} {:10.3} {:?}",
-                plan.name,
-                ready.kind.name(),
-                figure.value,
-                figure.details
-            ),
-            Err(error) => println!("{:<22} {}: failed: {error:#}", plan.name, ready.kind.name()),
-        }
-        figures.insert(
-            ready.kind.name(),
-            measured.map_err(|error| format!("{error:#}")),
-        );
+        note(&mut figures, plan, ready.kind.name(), measured);
+    }
+    let statements: Vec<&str> = questions.iter().filter_map(|q| q.sql.as_deref()).collect();
+    if let Some(duck) = duck.filter(|_| !statements.is_empty()) {
+        note(&mut figures, plan, "duckdb", duck_median(duck, &statements));
     }
     Row {
         name: plan.name,
@@ -134,6 +135,24 @@ fn row(plan: &Plan, servers: &[Ready], hours: i64) -> Row {
         goal: plan.goal,
         figures,
     }
+}
+
+/// Prints a figure and keeps it.
+fn note(
+    figures: &mut BTreeMap<&'static str, Result<Figure, String>>,
+    plan: &Plan,
+    server: &'static str,
+    measured: anyhow::Result<Figure>,
+) {
+    match &measured {
+        Ok(figure) => println!(
+            "{:<22} {server:<17} {:10.3} {:?}",
+            plan.name, figure.value, figure.details
+        ),
+        Err(error) => println!("{:<22} {server}: failed: {error:#}", plan.name),
+    }
+    let figure = measured.map_err(|error| format!("{error:#}"));
+    figures.insert(server, figure);
 }
 
 /// The requests for all variants; none where the server cannot be asked.
@@ -191,30 +210,49 @@ fn median(ready: &Ready, requests: &[Vec<u8>]) -> anyhow::Result<Figure> {
         "every answer is empty"
     );
     let before = ready.server.process.usage()?;
+    let mut bytes = 0;
+    let mut figure = median_of(requests, |request| {
+        let asked = Instant::now();
+        bytes += connection.exchange(request)?.body.len();
+        Ok(asked.elapsed().as_secs_f64() * 1e3)
+    })?;
+    let used = ready.server.process.usage()?;
+    let count = figure.details["answers"];
+    let cpu_ms = (used.cpu_s - before.cpu_s) * 1e3;
+    figure.details.insert("server_cpu_ms", cpu_ms / count);
+    figure.details.insert("answer_bytes", bytes as f64 / count);
+    Ok(figure)
+}
+
+/// The same of DuckDB.
+fn duck_median(duck: &mut Duck, statements: &[&str]) -> anyhow::Result<Figure> {
+    let mut has_rows = false;
+    for statement in statements {
+        for _ in 0..WARM_UP_ROUNDS {
+            has_rows |= duck.ask(statement)?.1;
+        }
+    }
+    ensure!(has_rows, "every answer is empty");
+    median_of(statements, |statement| Ok(duck.ask(statement)?.0))
+}
+
+/// Asks in turn until there are enough answers; the median of what `ask` says they took, in milliseconds.
+fn median_of<T>(
+    questions: &[T],
+    mut ask: impl FnMut(&T) -> anyhow::Result<f64>,
+) -> anyhow::Result<Figure> {
     let begun = Instant::now();
-    let (mut times_ms, mut bytes) = (Vec::new(), 0);
+    let mut times_ms = Vec::new();
     while times_ms.len() < ANSWERS_MIN
         || (begun.elapsed() < ASK_TIME && times_ms.len() < ANSWERS_MAX)
     {
-        let request = &requests[times_ms.len() % requests.len()];
-        let asked = Instant::now();
-        bytes += connection.exchange(request)?.body.len();
-        times_ms.push(asked.elapsed().as_secs_f64() * 1e3);
+        times_ms.push(ask(&questions[times_ms.len() % questions.len()])?);
     }
-    let used = ready.server.process.usage()?;
     times_ms.sort_unstable_by(f64::total_cmp);
     let at = |part: f64| times_ms[((times_ms.len() - 1) as f64 * part) as usize];
     let count = times_ms.len() as f64;
-    Ok(Figure::new(
-        at(0.5),
-        [
-            ("answers", count),
-            ("p10_ms", at(0.1)),
-            ("p90_ms", at(0.9)),
-            ("server_cpu_ms", (used.cpu_s - before.cpu_s) * 1e3 / count),
-            ("answer_bytes", bytes as f64 / count),
-        ],
-    ))
+    let details = [("answers", count), ("p10_ms", at(0.1)), ("p90_ms", at(0.9))];
+    Ok(Figure::new(at(0.5), details))
 }
 
 /// Bytes of a long answer for each CPU second of the server.

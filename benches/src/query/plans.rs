@@ -7,6 +7,7 @@ use crate::random::Random;
 use crate::report::{Goal, Unit};
 
 const HOUR_NS: i64 = 3_600_000_000_000;
+const MINUTE_NS: i64 = 60_000_000_000;
 const MINUTE: &str = "1m";
 const HOSTS: u64 = 100;
 pub(super) const METRICS: [&str; 10] = [
@@ -52,16 +53,22 @@ enum Ask {
     GroupByOrderByLimit,
     /// The percentile by five minutes of a day.
     Percentile,
+    /// The last row of every host.
+    LastPoint,
+    /// How many values each field has.
+    CountAll,
     /// Always this.
     Fixed(&'static str),
 }
 
-/// One query in two languages.
+/// One query in three languages.
 #[derive(Clone, Debug)]
 pub(super) struct Question {
     pub(super) influxql: String,
     /// Target of a request to VictoriaMetrics, where it can be asked.
     pub(super) promql: Option<Range>,
+    /// What DuckDB is asked, over a table of all tags, all fields and `time` in nanoseconds.
+    pub(super) sql: Option<String>,
 }
 
 /// A query over a range of time in PromQL.
@@ -188,14 +195,9 @@ pub(super) const PLANS: &[Plan] = &[
         "lastpoint",
         "the last row of every host",
         0.7,
-        Ask::Fixed("SELECT * FROM cpu GROUP BY hostname ORDER BY time DESC LIMIT 1"),
+        Ask::LastPoint,
     ),
-    ms(
-        "count-all",
-        "values of every field",
-        1.0,
-        Ask::Fixed("SELECT count(*) FROM cpu"),
-    ),
+    ms("count-all", "values of every field", 1.0, Ask::CountAll),
     ms(
         "percentile-5m",
         "95th percentile of all hosts by 5 m, a day",
@@ -227,10 +229,9 @@ impl Plan {
     /// What is asked, over `hours` hours of data from `start_ns` on.
     pub(super) fn questions(&self, start_ns: i64, hours: i64) -> Vec<Question> {
         let mut random = Random::new(17);
-        let count = if matches!(self.ask, Ask::Fixed(_)) {
-            1
-        } else {
-            VARIANTS
+        let count = match self.ask {
+            Ask::Fixed(_) | Ask::LastPoint | Ask::CountAll => 1,
+            _ => VARIANTS,
         };
         (0..count)
             .map(|_| self.ask.question(start_ns, hours, &mut random))
@@ -244,12 +245,13 @@ impl Ask {
         let mut range = |wanted: i64| {
             let wanted = wanted.min(hours);
             let minutes = ((hours - wanted) * 60) as u64;
-            let from = start_ns + random.below(minutes + 1) as i64 * 60_000_000_000;
+            let from = start_ns + random.below(minutes + 1) as i64 * MINUTE_NS;
             (from, from + wanted * HOUR_NS)
         };
-        let only = |influxql: String| Question {
+        let both = |influxql: String, sql: String| Question {
             influxql,
             promql: None,
+            sql: Some(sql),
         };
         match self {
             Self::Max {
@@ -269,9 +271,16 @@ impl Ask {
                 );
                 let selector = format!("{},hostname=~\"{}\"", metric(names), hosts.join("|"));
                 let query = format!("max(max_over_time({{{selector}}}[{by}])) by (__name__)");
+                let step_ns = if by == MINUTE { MINUTE_NS } else { HOUR_NS };
+                let sql = format!(
+                    "SELECT time // {step_ns} AS w, {fields} FROM cpu WHERE {} AND {} GROUP BY w ORDER BY w",
+                    one_of(&hosts),
+                    between(from, to)
+                );
                 Question {
                     influxql,
                     promql: Some(prom(query, from, to, by)),
+                    sql: Some(sql),
                 }
             }
             Self::Mean { metrics } => {
@@ -286,37 +295,78 @@ impl Ask {
                     "avg(avg_over_time({{{}}}[1h])) by (__name__, hostname)",
                     metric(names)
                 );
+                let sql = format!(
+                    "SELECT time // {HOUR_NS} AS w, hostname, {} FROM cpu WHERE {} GROUP BY w, hostname ORDER BY hostname, w",
+                    list(names, |name| format!("avg({name})")),
+                    between(from, to)
+                );
                 Question {
                     influxql,
                     promql: Some(prom(query, from, to, "1h")),
+                    sql: Some(sql),
                 }
             }
             Self::HighCpu { hosts } => {
                 let (from, to) = range(12);
-                let chosen = if hosts == HOSTS {
-                    String::new()
+                let (influx_hosts, sql_hosts) = if hosts == HOSTS {
+                    Default::default()
                 } else {
-                    format!(" AND ({})", either(&some_hosts(hosts, random)))
+                    let hosts = some_hosts(hosts, random);
+                    (
+                        format!(" AND ({})", either(&hosts)),
+                        format!(" AND {}", one_of(&hosts)),
+                    )
                 };
-                only(format!(
-                    "SELECT * FROM cpu WHERE usage_user > 90.0{chosen} AND {}",
-                    between(from, to)
-                ))
+                let range = between(from, to);
+                let rows = "SELECT * FROM cpu WHERE usage_user > 90.0";
+                both(
+                    format!("{rows}{influx_hosts} AND {range}"),
+                    format!("{rows}{sql_hosts} AND {range} ORDER BY time"),
+                )
             }
             Self::GroupByOrderByLimit => {
                 let (_, to) = range(1);
-                only(format!(
-                    "SELECT max(usage_user) FROM cpu WHERE time < {to} GROUP BY time(1m) LIMIT 5"
-                ))
+                both(
+                    format!(
+                        "SELECT max(usage_user) FROM cpu WHERE time < {to} GROUP BY time(1m) LIMIT 5"
+                    ),
+                    format!(
+                        "SELECT time // {MINUTE_NS} AS w, max(usage_user) FROM cpu WHERE time < {to} GROUP BY w ORDER BY w LIMIT 5"
+                    ),
+                )
             }
             Self::Percentile => {
                 let (from, to) = range(24);
-                only(format!(
-                    "SELECT percentile(usage_user, 95) FROM cpu WHERE {} GROUP BY time(5m)",
-                    between(from, to)
-                ))
+                let range = between(from, to);
+                both(
+                    format!(
+                        "SELECT percentile(usage_user, 95) FROM cpu WHERE {range} GROUP BY time(5m)"
+                    ),
+                    format!(
+                        "SELECT time // {} AS w, quantile_disc(usage_user, 0.95) FROM cpu WHERE {range} GROUP BY w ORDER BY w",
+                        5 * MINUTE_NS
+                    ),
+                )
             }
-            Self::Fixed(text) => only(text.to_owned()),
+            Self::LastPoint => both(
+                "SELECT * FROM cpu GROUP BY hostname ORDER BY time DESC LIMIT 1".to_owned(),
+                format!(
+                    "SELECT hostname, max(time), {} FROM cpu GROUP BY hostname ORDER BY hostname",
+                    list(&METRICS, |name| format!("arg_max({name}, time)"))
+                ),
+            ),
+            Self::CountAll => both(
+                "SELECT count(*) FROM cpu".to_owned(),
+                format!(
+                    "SELECT {} FROM cpu",
+                    list(&METRICS, |name| format!("count({name})"))
+                ),
+            ),
+            Self::Fixed(text) => Question {
+                influxql: text.to_owned(),
+                promql: None,
+                sql: None,
+            },
         }
     }
 }
@@ -343,6 +393,10 @@ fn either(hosts: &[String]) -> String {
         .map(|host| format!("hostname = '{host}'"))
         .collect();
     tests.join(" OR ")
+}
+
+fn one_of(hosts: &[String]) -> String {
+    format!("hostname IN ('{}')", hosts.join("', '"))
 }
 
 fn between(from_ns: i64, to_ns: i64) -> String {

@@ -13,7 +13,7 @@ use tandem_vfs::Vfs;
 
 use crate::generate::{HOUR_NS, START_NS};
 use crate::history::{Answer, History};
-use crate::model::{Effect, Policy};
+use crate::model::{Database, Effect};
 use crate::observe::{Listed, observe, observe_range, text};
 use crate::op::{Cut, Op, Step, Target};
 
@@ -281,9 +281,13 @@ impl Life {
             ..PolicySpec::default()
         };
         let exists = self.history.live().databases.get(&name);
-        let is_as_made = |policy: &Policy| policy.duration_ns == 0;
-        if exists.is_some_and(|d| !d.policies.get("rp0").is_some_and(is_as_made)) {
-            // Made with another policy, it would be refused.
+        let is_as_made = |database: &Database| {
+            let policy = database.policies.get("rp0");
+            database.default_policy.as_deref() == Some("rp0")
+                && policy.is_some_and(|policy| policy.duration_ns == 0)
+        };
+        if exists.is_some_and(|database| !is_as_made(database)) {
+            // With another default policy, it would be refused.
             return Ok(());
         }
         let made = self.store().create_database(&name, Some(&spec));

@@ -19,6 +19,10 @@ const RIVALS: [(&str, &str); 2] = [
     ("victoria-metrics", "victoria-metrics"),
 ];
 
+/// The mark for queries, from PyPI.
+const DUCKDB: &str = "duckdb==2.0.0";
+const INSTALL_MAX: Duration = Duration::from_secs(5 * 60);
+
 /// Counts instructions.
 const COUNTER: (&str, &str) = ("valgrind", "valgrind");
 
@@ -32,6 +36,16 @@ pub(crate) fn run(root: &Path, options: &[&str]) -> anyhow::Result<bool> {
         let packages = if is_guard { &[COUNTER][..] } else { &RIVALS };
         install_packages(packages)?;
     }
+    // What was built lies beside this program's own profile.
+    let own = std::env::current_exe().context("find this program")?;
+    let target = own
+        .ancestors()
+        .nth(2)
+        .context("find the target directory")?;
+    let work = target.join("bench");
+    if !install.is_empty() && matches!(options.first(), Some(&("rivals" | "query"))) {
+        install_duckdb(&work.join("duckdb"))?;
+    }
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     build.args(["build", "--release", "--package", "tandem-benches"]);
     if !is_guard {
@@ -39,16 +53,25 @@ pub(crate) fn run(root: &Path, options: &[&str]) -> anyhow::Result<bool> {
     }
     let built = run_aloud(build.current_dir(root), BUILD_MAX)?;
     ensure!(built.success, "cargo build: {}", built.how);
-    // What was built lies beside this program's own profile.
-    let own = std::env::current_exe().context("find this program")?;
-    let target = own
-        .ancestors()
-        .nth(2)
-        .context("find the target directory")?;
     let mut bench = Command::new(target.join("release/tandem-benches"));
     bench.args(options).current_dir(root);
     bench.arg("--tandem").arg(target.join("release/tandem"));
-    bench.arg("--work").arg(target.join("bench"));
+    bench.arg("--work").arg(&work);
     let status = bench.status().context("start the benchmarks")?;
     Ok(status.success())
+}
+
+/// Brings DuckDB from PyPI into a virtual environment of its own.
+fn install_duckdb(dir: &Path) -> anyhow::Result<()> {
+    if dir.join("bin/python").is_file() {
+        return Ok(());
+    }
+    let mut make = Command::new("python3");
+    let made = run_aloud(make.args(["-m", "venv"]).arg(dir), INSTALL_MAX)?;
+    ensure!(made.success, "make {}: {}", dir.display(), made.how);
+    let mut install = Command::new(dir.join("bin/pip"));
+    install.args(["install", "--quiet", DUCKDB]);
+    let installed = run_aloud(&mut install, INSTALL_MAX)?;
+    ensure!(installed.success, "install {DUCKDB}: {}", installed.how);
+    Ok(())
 }
