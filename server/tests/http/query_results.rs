@@ -111,3 +111,35 @@ async fn a_large_answer_is_streamed_whole() {
         got.body.len() + made.len()
     );
 }
+
+/// The values of a group's tags are compared as if NULs stood between them: so `b\0` comes before `b` with another tag
+/// behind it. The order is influxd 1.6.7's.
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_whose_values_hold_nuls_come_in_their_order() {
+    let running = Running::start().await;
+    let api = running.api();
+    api.write("m,t=b,z=x v=1 1\nm,t=b\0 v=2 2\nm,t=a,z=y v=3 3\nm,z=w v=4 4\nm,t=\0s v=5 5")
+        .await;
+    for (query, order) in [
+        (
+            "SELECT v FROM m GROUP BY *",
+            vec!["\\u0000s", "", "a", "b\\u0000", "b"],
+        ),
+        (
+            "SELECT max(v) FROM m GROUP BY t, z",
+            vec!["\\u0000s", "", "a", "b\\u0000", "b"],
+        ),
+        (
+            "SELECT v FROM m GROUP BY * ORDER BY time DESC",
+            vec!["b", "b\\u0000", "a", "", "\\u0000s"],
+        ),
+    ] {
+        let text = api.query(query, "&epoch=ns").await.text();
+        let found: Vec<&str> = text
+            .split("\"t\":\"")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .collect();
+        assert_eq!(found, order, "{query}: {text}");
+    }
+}
