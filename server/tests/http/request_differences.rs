@@ -94,23 +94,19 @@ impl Side {
             .get(&format!("/query?db=db&q={asked}"))
             .await
             .text();
-        assert_eq!(
-            (got.status, found.contains("\"l1\\\\nl2\"")),
-            if self.is_ours {
-                (204, true)
-            } else {
-                (400, false)
-            },
-            "{} {found}",
-            got.text()
-        );
+        let kept = match self.is_ours {
+            true => "\"l1\\\\nl2\"",
+            false => "\"l1\\nl2\\\\\"",
+        };
+        assert_eq!(got.status, 204, "{}", got.text());
+        assert!(found.contains(kept), "{found}");
     }
 
     async fn version_2(&self) {
         let body = "{\"start\":\"1970-01-01T00:00:00Z\",\"stop\":\"1970-01-01T00:00:01Z\"}";
         let deleted = self.caller.post("/api/v2/delete?bucket=db", body).await;
         let buckets = self.caller.get("/api/v2/buckets").await;
-        let wanted = if self.is_ours { (204, 200) } else { (404, 404) };
+        let wanted = if self.is_ours { (200, 200) } else { (404, 404) };
         assert_eq!(
             (deleted.status, buckets.status),
             wanted,
