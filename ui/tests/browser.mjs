@@ -1,8 +1,8 @@
 // Drives the page in a headless browser over a running store, as the operations guide's operator does, and checks what
 // that person sees. Usage: node tests/browser.mjs PAGE_URL SCREENSHOT_FOLDER [measurement …]
 //
-// The store's database `telegraf` must hold `cpu` and the named measurements. The test writes nothing but the database
-// `tandem_page_test`, which it drops again. The browser is $CHROMIUM or /usr/bin/chromium. Ends with 0 when all checks
+// The store's database `telegraf` must hold `cpu` and the named measurements. The test writes nothing but the databases
+// `tandem_page_test` and `tandem_page_containers`, which it drops again. The browser is $CHROMIUM or /usr/bin/chromium. Ends with 0 when all checks
 // hold, with 1 and the failed check otherwise, within five minutes.
 
 import assert from 'node:assert/strict';
@@ -17,6 +17,28 @@ const host = new URL(url).host;
 const WHOLE_MS = 300_000;
 /** What the page may weigh as it comes over the network. */
 const WEIGHT_BYTES_MAX = 300_000;
+
+const CONTAINERS = 4;
+
+/** Ten minutes of containers as an agent tells of them, of which the last fell silent five minutes ago. */
+function containerLines() {
+  const now_s = Math.floor(Date.now() / 1_000);
+  const lines = [];
+  for (let number = 0; number < CONTAINERS; number += 1) {
+    const tags = `host=web1,engine_host=web1,container_name=shop-web-${number},container_image=registry.example/shop/web,container_version=1.${number},container_status=running`;
+    const last_s = number === CONTAINERS - 1 ? now_s - 310 : now_s;
+    for (let at_s = last_s - 600; at_s <= last_s; at_s += 10) {
+      const used = (CONTAINERS - number) * 12 + 5 * Math.sin(at_s / 40 + number);
+      lines.push(
+        `docker_container_cpu,cpu=cpu-total,${tags} usage_percent=${used},usage_total=${Math.round(at_s * used)}i ${at_s}`,
+        `docker_container_mem,${tags} usage=${(number + 1) * 40_000_000}i,usage_percent=${10 * (number + 1)},limit=400000000i ${at_s}`,
+        `docker_container_net,network=total,${tags} rx_bytes=${at_s * 900}i,tx_bytes=${at_s * 400}i ${at_s}`,
+        `docker_container_blkio,device=total,${tags} io_service_bytes_recursive_read=${at_s * 70}i,io_service_bytes_recursive_write=${at_s * 210}i ${at_s}`,
+      );
+    }
+  }
+  return lines.join('\n');
+}
 
 await inBrowser(folder, WHOLE_MS, async (browser, checks) => {
   const page = await checks.page(browser, [host]);
@@ -182,9 +204,31 @@ await inBrowser(folder, WHOLE_MS, async (browser, checks) => {
   await shot('hosts-light');
   await audit('the hosts');
   await page.getByRole('link', { name: 'Containers' }).click();
-  await page.locator('#view-containers .note, #view-containers tbody tr').first().waitFor();
-  await shot('containers-light');
+  await page.locator('#view-containers .note').getByText('No container has reported').waitFor();
+  say('the board of containers says when none has reported');
+  const ask = async (path, body) => {
+    const answer = await fetch(new URL(path, url), { method: 'POST', body });
+    assert.ok(answer.ok, `${path}: ${answer.status} ${await answer.text()}`);
+  };
+  const statement = (text) => ask('/query', new URLSearchParams({ q: text }));
+  await statement('CREATE DATABASE tandem_page_containers');
+  await ask('/write?db=tandem_page_containers&precision=s', containerLines());
+  await page.reload();
+  await page.locator('#source option[value=tandem_page_containers]').waitFor({ state: 'attached' });
+  await source.selectOption('tandem_page_containers');
+  await page.getByRole('link', { name: 'Containers' }).click();
+  const containers = page.getByRole('table', { name: 'Containers' });
+  await containers.locator('tbody tr').nth(CONTAINERS - 1).waitFor();
+  const listed = await rowsOf(containers);
+  assert.equal(listed.length, CONTAINERS);
+  assert.ok(listed[0][0].startsWith('shop-web-0'), `not the busiest first: ${listed[0]}`);
+  const silent = await containers.locator('tbody tr', { hasText: `shop-web-${CONTAINERS - 1}` }).textContent();
+  assert.match(silent, /5 min( \d+ s)? ago/);
+  say(`the board of containers lists ${listed.length}, the busiest first, and since when one is silent`);
+  await checks.shot(page, 'containers-light', { fullPage: true });
   await audit('the containers');
+  await source.selectOption('telegraf');
+  await statement('DROP DATABASE tandem_page_containers');
   await page.getByRole('link', { name: 'Appliance' }).click();
   await page.locator('#view-appliance .verdict').getByText('All is well').waitFor();
   const chain = page.getByRole('list', { name: 'The way of the data' });

@@ -14,6 +14,20 @@ const LEGEND_MAX = 12;
 /** Colours in tokens.css: --line-1 and so on. */
 const COLOURS = 8;
 
+/** Steps between ticks of the axis of time, in seconds: none is so short that two ticks have the same text. */
+const TIME_STEPS = [
+  ...[1, 2, 5, 10, 15, 30],
+  ...[1, 2, 5, 10, 15, 30].map((minutes) => minutes * 60),
+  ...[1, 2, 3, 6, 12].map((hours) => hours * 3_600),
+  ...[1, 2, 7, 14, 28, 91, 182, 364].map((days) => days * 86_400),
+];
+/** Pixels for the text of such a tick. */
+const TIME_SPACE = 72;
+/** Steps between ticks in bytes: round in the units that they are shown in. */
+const BYTE_STEPS = [0, 1, 2, 3, 4, 5].flatMap((unit) =>
+  [1, 2, 4, 8, 16, 32, 64, 128, 256, 512].map((size) => size * 1_024 ** unit),
+);
+
 /** A titled chart. `low` and `high` hold its axis where a range is natural, as 0 to 100 percent. */
 export interface ChartOptions {
   title: string;
@@ -108,13 +122,11 @@ export class Chart {
         cursor: { drag: { x: false, y: false }, points: { size: 6 } },
         scales: {
           x: { range: (_, from, to) => [from_s ?? from, to_s ?? to] },
-          y: {
-            range: (_, from, to) => [low ?? (from === to ? from - 1 : from), Math.max(high ?? to, to, (low ?? from) + 1e-9)],
-          },
+          y: { range: (_, from, to) => heights(from, to, low, high) },
         },
         axes: [
-          { ...axis, size: 30, values: (_, ticks, _axis, _space, step) => ticks.map((tick) => clock(tick, step)) },
-          { ...axis, size: 76, values: (_, ticks) => ticks.map(shown) },
+          { ...axis, size: 30, space: TIME_SPACE, incrs: TIME_STEPS, values: (_, ticks, _axis, _space, step) => ticks.map((tick) => clock(tick, step)) },
+          { ...axis, size: 76, ...(unit.startsWith('bytes') ? { incrs: BYTE_STEPS } : {}), values: (_, ticks) => ticks.map(shown) },
         ],
         series: [{ label: 'time' }, ...series],
       } as uPlot.Options,
@@ -129,6 +141,13 @@ export class Chart {
     if (this.plot === undefined) this.draw();
     else if (Math.abs(this.plot.width - width) > 1) this.plot.setSize({ width, height: HEIGHT });
   }
+}
+
+/** What the upright axis spans for values between two; never nothing. */
+function heights(from: number, to: number, low: number | undefined, high: number | undefined): [number, number] {
+  const bottom = low ?? (from === to ? from - 1 : from);
+  const top = Math.max(high ?? to, to);
+  return [bottom, top > bottom ? top : bottom + 1];
 }
 
 /** A tick on the axis of time: the day where one begins, else the time of day. */

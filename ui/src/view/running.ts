@@ -39,7 +39,7 @@ export function runningTable(all: readonly Running[], kill: (id: string) => void
   const rows = all.map(({ id, query, database, time, status }) => {
     const end = button(status === 'killed' ? 'Ending' : 'Kill', { class: 'small', 'data-key': `kill ${id}`, 'aria-label': `Kill query ${id}` }, () => kill(id));
     end.disabled = status === 'killed';
-    return make('tr', {}, make('td', {}, id), queryCell(query), make('td', {}, database), make('td', { class: 'number' }, time), make('td', {}, end));
+    return make('tr', {}, make('td', { class: 'whole' }, id), queryCell(query), make('td', { class: 'whole' }, database), make('td', { class: 'number whole' }, time), make('td', { class: 'whole' }, end));
   });
   return table('Running queries', ['Number', 'Query', 'Database', 'For', ''], rows);
 }
@@ -47,7 +47,7 @@ export function runningTable(all: readonly Running[], kill: (id: string) => void
 export function slowTable(all: readonly SlowQuery[]): HTMLElement {
   if (all.length === 0) return make('p', { class: 'keys' }, 'None took longer than a second, or than log-queries-after says.');
   const rows = all.map(({ query, database, took_ms, ago_ms }) =>
-    make('tr', {}, make('td', { class: 'number' }, duration(took_ms)), queryCell(query), make('td', {}, database), make('td', {}, `${age(ago_ms / 1_000)} ago`)),
+    make('tr', {}, make('td', { class: 'number whole' }, duration(took_ms)), queryCell(query), make('td', { class: 'whole' }, database), make('td', { class: 'whole' }, `${age(ago_ms / 1_000)} ago`)),
   );
   return table('Slow queries', ['Took', 'Query', 'Database', 'Ended'], rows);
 }
