@@ -96,7 +96,12 @@ pub(crate) struct Hinted {
     sequence: Option<Sequence>,
     /// Whether its live write, which is still under way, is confirmed after all.
     landing: Option<oneshot::Receiver<bool>>,
+    /// What the backend will say to it, if it is a statement.
+    result: Told,
 }
+
+/// What a backend will say to a hint.
+type Told = Option<oneshot::Receiver<Answer>>;
 
 impl Attempt {
     pub(crate) fn outcome(&self) -> Outcome {
@@ -108,6 +113,17 @@ impl Attempt {
             Self::Hinted(_) => Outcome::Hinted,
             Self::Failed(_) => Outcome::Failed,
         }
+    }
+
+    /// Waits for what the backend says to a statement that went to its log; for ever, if nobody will tell.
+    pub(crate) async fn result(&mut self) -> Answer {
+        if let Self::Hinted(hinted) = self
+            && let Some(result) = hinted.result.take()
+            && let Ok(answer) = result.await
+        {
+            return answer;
+        }
+        std::future::pending().await
     }
 
     /// Whether the backend confirms it, waiting for its live write if that is still under way.
@@ -152,8 +168,8 @@ impl Backend {
             Some(Turn::Spill) => {
                 let why = "earlier batches are in its queue";
                 match self.spill(&batch, Turn::Spill, Settle::Now, why).await {
-                    Ok(spilled) => hinted(spilled, None),
-                    Err(error) => Attempt::Failed(error.to_string()),
+                    (Ok(spilled), result) => hinted(spilled, None, result),
+                    (Err(error), _) => Attempt::Failed(error.to_string()),
                 }
             }
             Some(Turn::Live) => {
@@ -188,7 +204,7 @@ impl Backend {
         batch: &Arc<Batch>,
         text: &str,
     ) -> Result<Spilled, SpillError> {
-        let kept = self.spill(batch, Turn::Live, Settle::Now, text).await;
+        let (kept, _) = self.spill(batch, Turn::Live, Settle::Now, text).await;
         if !matches!(kept, Ok(Spilled::Hint(_))) {
             self.lanes.landed(batch.head.scope);
         }
@@ -362,12 +378,12 @@ impl Backend {
                 if may_spill && !self.lanes.is_spilled(scope) {
                     let settle = landing.ghost_until.map_or(Settle::Now, Settle::At);
                     match self.spill(batch, Turn::Live, settle, &why).await {
-                        Ok(Spilled::Dropped) => {
+                        (Ok(Spilled::Dropped), _) => {
                             self.land_when_gone(scope, landing.ghost_until);
-                            return hinted(Spilled::Dropped, None);
+                            return hinted(Spilled::Dropped, None, None);
                         }
-                        Ok(spilled) => return hinted(spilled, None),
-                        Err(error) => why = format!("{why}; {error}"),
+                        (Ok(spilled), result) => return hinted(spilled, None, result),
+                        (Err(error), _) => why = format!("{why}; {error}"),
                     }
                 }
                 self.land_when_gone(scope, landing.ghost_until);
@@ -385,7 +401,7 @@ impl Backend {
     ) -> Attempt {
         let why = format!("no answer within {} ms", patience.as_millis());
         match self.spill(&batch, Turn::Live, Settle::InFlight, &why).await {
-            Ok(spilled) => {
+            (Ok(spilled), result) => {
                 let busy = self.busy.subscribe();
                 let (landed, landing) = oneshot::channel();
                 tokio::spawn(async move {
@@ -403,9 +419,9 @@ impl Backend {
                     let _ = landed.send(confirmed);
                     drop(busy);
                 });
-                hinted(spilled, Some(landing))
+                hinted(spilled, Some(landing), result)
             }
-            Err(error) => {
+            (Err(error), _) => {
                 let mut landing = joined(flight.await);
                 landing.text = format!("{}; {error}", landing.text);
                 self.land(&batch, landing, false).await
@@ -452,9 +468,16 @@ impl Backend {
         turn: Turn,
         settle: Settle,
         why: &str,
-    ) -> Result<Spilled, SpillError> {
+    ) -> (Result<Spilled, SpillError>, Told) {
+        let (result, told) = match batch.head.target {
+            Target::Write | Target::PromWrite => (None, None),
+            Target::Query => {
+                let (result, told) = oneshot::channel();
+                (Some(result), Some(told))
+            }
+        };
         let (backend, batch_) = (self.clone(), batch.clone());
-        let spilled = off_loop(move || backend.queue.spill(&batch_, turn, settle)).await;
+        let spilled = off_loop(move || backend.queue.spill(&batch_, turn, settle, result)).await;
         match &spilled {
             Ok(Spilled::Hint(_)) => {
                 self.report.spilled(batch.head.lines);
@@ -463,16 +486,20 @@ impl Backend {
             Ok(Spilled::Dropped) => self.report.dropped(batch.head.lines),
             Err(error) => self.report.refused(error),
         }
-        spilled
+        (spilled, told)
     }
 }
 
-fn hinted(spilled: Spilled, landing: Option<oneshot::Receiver<bool>>) -> Attempt {
+fn hinted(spilled: Spilled, landing: Option<oneshot::Receiver<bool>>, result: Told) -> Attempt {
     let sequence = match spilled {
         Spilled::Hint(sequence) => Some(sequence),
         Spilled::Dropped => None,
     };
-    Attempt::Hinted(Hinted { sequence, landing })
+    Attempt::Hinted(Hinted {
+        sequence,
+        landing,
+        result,
+    })
 }
 
 /// The result of a task of ours. Tasks are not aborted, so what is left is a panic, which goes on.

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tandem_http::Answer;
 use tandem_seglog::{Cursor, Log, Options, Reader, Recovery, Sequence};
 use tandem_vfs::Vfs;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tracing::error;
 
@@ -179,7 +180,7 @@ impl Backlog {
         &self,
         settle: Settle,
         encode: impl FnOnce(&mut Vec<u8>),
-        staged: impl FnOnce(),
+        staged: impl FnOnce(Sequence),
     ) -> Result<(Staged, tandem_seglog::Ticket), (tandem_seglog::Error, bool)> {
         let mut place = Staged::default();
         let mut has_place = false;
@@ -191,7 +192,7 @@ impl Backlog {
             let bytes = (out.len() - start) as u64;
             self.batches.fetch_add(1, Ordering::Relaxed);
             self.bytes.fetch_add(bytes, Ordering::Relaxed);
-            staged();
+            staged(sequence);
             has_place = true;
             place = Staged {
                 sequence,
@@ -260,6 +261,16 @@ impl Backlog {
     /// See [`Marks::due`].
     pub(crate) fn due(&self, sequence: Sequence) -> (Settle, bool) {
         self.marks().due(sequence)
+    }
+
+    /// See [`Marks::expects`].
+    pub(crate) fn expects(&self, sequence: Sequence, result: oneshot::Sender<Answer>) {
+        self.marks().expects(sequence, result);
+    }
+
+    /// See [`Marks::answered`].
+    pub(crate) fn answered(&self, sequence: Sequence, answer: Answer) {
+        self.marks().answered(sequence, answer);
     }
 
     /// Whether no live write of a hint is under way, nor may be applied late.

@@ -261,12 +261,15 @@ impl Drainer {
             }
         }
         let mut failure = None;
-        for ((sequence, parcel), delivered) in landed.parts {
+        for ((sequence, mut parcel), delivered) in landed.parts {
             let Some(item) = self.window.find(sequence) else {
                 continue;
             };
             if let Delivered::All = delivered {
                 item.state = State::Done;
+                if let Some(result) = parcel.take_result() {
+                    self.backlog.answered(sequence, result);
+                }
                 self.delivered();
                 continue;
             }

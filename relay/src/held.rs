@@ -199,7 +199,7 @@ impl Held {
             out.extend_from_slice(body);
         };
         // Not under the lock: whoever asks how things are need not wait for the disk.
-        let staged = backlog.stage(Settle::Now, encode, || ());
+        let staged = backlog.stage(Settle::Now, encode, |_| ());
         let committed = match staged {
             Ok((staged, ticket)) => backlog.commit(&staged, &ticket),
             Err((error, _)) => Err(error),

@@ -3,7 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use tandem_http::Answer;
 use tandem_seglog::Sequence;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 /// When a hint may be sent.
@@ -37,6 +39,8 @@ pub(crate) struct Marks {
     /// Hints that must not be sent.
     cancelled: HashSet<Sequence>,
     stagings: u64,
+    /// Who waits for what the backend says to a hint: statements have results.
+    results: HashMap<Sequence, oneshot::Sender<Answer>>,
 }
 
 impl Marks {
@@ -62,6 +66,7 @@ impl Marks {
         if marked.is_some_and(|(id, _)| *id == staging) {
             self.unsettled.remove(&sequence);
         }
+        self.results.remove(&sequence);
     }
 
     /// The live write of a hint has come to an end.
@@ -99,5 +104,19 @@ impl Marks {
     pub(crate) fn forget(&mut self, sequence: Sequence) {
         self.unsettled.remove(&sequence);
         self.cancelled.remove(&sequence);
+        self.results.remove(&sequence);
+    }
+
+    /// Somebody waits for the answer to this hint.
+    pub(crate) fn expects(&mut self, sequence: Sequence, result: oneshot::Sender<Answer>) {
+        self.results.insert(sequence, result);
+    }
+
+    /// The backend has answered.
+    pub(crate) fn answered(&mut self, sequence: Sequence, answer: Answer) {
+        if let Some(result) = self.results.remove(&sequence) {
+            // Whoever asked may have gone.
+            let _ = result.send(answer);
+        }
     }
 }

@@ -364,7 +364,7 @@ pub fn requeue(
             hint::encode_head(&head, false, out);
             out.extend_from_slice(&body);
         };
-        let staged = queue.main.stage(Settle::Now, encode, || ());
+        let staged = queue.main.stage(Settle::Now, encode, |_| ());
         let (staged, ticket) = staged.map_err(|(error, _)| error)?;
         queue.main.commit(&staged, &ticket)?;
         Ok(true)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tandem_http::{StatusCode, gunzip};
+use tandem_http::{Answer, StatusCode, gunzip};
 use tokio::time::Instant;
 
 use crate::backend::{Backend, Landing};
@@ -33,6 +33,8 @@ pub(crate) struct Parcel {
     is_whole: bool,
     requests: u32,
     refusals: u32,
+    /// What the backend said to a statement that it has run.
+    result: Option<Box<Answer>>,
 }
 
 /// How far a parcel came.
@@ -77,7 +79,13 @@ impl Parcel {
             is_whole: true,
             requests: 0,
             refusals: 0,
+            result: None,
         }
+    }
+
+    /// What the backend said to a statement, once.
+    pub(crate) fn take_result(&mut self) -> Option<Answer> {
+        self.result.take().map(|answer| *answer)
     }
 
     pub(crate) const fn head(&self) -> &Head {
@@ -143,6 +151,9 @@ impl Parcel {
                         backend
                             .bury_or_count(&self.head, vec![piece], &reason)
                             .await;
+                    }
+                    if self.head.target == Target::Query {
+                        self.result = landing.answer.map(Box::new);
                     }
                 }
                 Verdict::Hold(lack) if self.head.target != Target::Query => {

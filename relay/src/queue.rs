@@ -18,9 +18,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tandem_http::Answer;
 use tandem_seglog::Sequence;
 use tandem_vfs::Vfs;
 use thiserror::Error;
+use tokio::sync::oneshot;
 
 use crate::backlog::{Backlog, Opening};
 use crate::batch::Batch;
@@ -211,13 +213,14 @@ impl Queue {
     /// Puts a batch into the log; durable on `Ok`. Blocks.
     ///
     /// `turn` is how the batch got its lanes; they are handed over to the hint as soon as it has
-    /// its place in the log. On an error, and when it was dropped, the lanes of a `Live` turn are
+    /// its place in the log. What the backend says to the hint goes to `result`. On an error, and when it was dropped, the lanes of a `Live` turn are
     /// flying again, and those of a `Spill` turn are free.
     pub(crate) fn spill(
         &self,
         batch: &Batch,
         turn: Turn,
         settle: Settle,
+        result: Option<oneshot::Sender<Answer>>,
     ) -> Result<Spilled, SpillError> {
         let scope = batch.head.scope;
         let leave = || {
@@ -249,9 +252,14 @@ impl Queue {
                 out.extend_from_slice(slice);
             }
         };
-        let handed_over = || match turn {
-            Turn::Live => self.lanes.flown_to_hint(scope),
-            Turn::Spill => self.lanes.staged(scope),
+        let handed_over = |sequence| {
+            if let Some(result) = result {
+                self.main.expects(sequence, result);
+            }
+            match turn {
+                Turn::Live => self.lanes.flown_to_hint(scope),
+                Turn::Spill => self.lanes.staged(scope),
+            }
         };
         let taken_back = || match turn {
             Turn::Live => self.lanes.hint_to_flown(scope),

@@ -71,6 +71,7 @@ impl Service {
         let reply = decide(&outcomes, level).reply;
         let lost = self.settle(&tried, decision).await;
         if batch.head.target == Target::Query {
+            await_result(&mut tried).await;
             return statement_answer(&tried);
         }
         let passed = match reply {
@@ -187,6 +188,39 @@ fn words(answer: &Answer) -> String {
     let body = answer.body.clone().into_bytes();
     let text = String::from_utf8_lossy(&body);
     format!("{} {}", answer.status.as_u16(), text.trim())
+}
+
+/// Where a statement waits in the log of every backend that would take it, its client is told what the first of them
+/// says, if it comes in time: one that is told to come again would put another behind it each time, and never
+/// see the end of them.
+async fn await_result(tried: &mut [Tried]) {
+    let waits = |attempt: &Attempt| matches!(attempt, Attempt::Hinted(_) | Attempt::Failed(_));
+    if !tried.iter().all(|(_, _, attempt)| waits(attempt)) {
+        return;
+    }
+    let patience = tried
+        .iter()
+        .map(|(backend, ..)| backend.link().write_timeout);
+    let patience = patience.max().unwrap_or_default();
+    let mut results: Vec<_> = tried
+        .iter_mut()
+        .map(|(_, _, attempt)| Box::pin(attempt.result()))
+        .collect();
+    let first = poll_fn(|cx| {
+        for (at, result) in results.iter_mut().enumerate() {
+            if let Poll::Ready(answer) = result.as_mut().poll(cx) {
+                return Poll::Ready((at, answer));
+            }
+        }
+        Poll::Pending
+    });
+    let first = tokio::time::timeout(patience, first).await;
+    drop(results);
+    if let Ok((at, answer)) = first
+        && let Some((_, _, attempt)) = tried.get_mut(at)
+    {
+        *attempt = Attempt::Stored(answer);
+    }
 }
 
 /// Of a statement, the client sees what the first backend said that ran it, or else refused it.

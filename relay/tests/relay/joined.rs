@@ -121,7 +121,7 @@ async fn a_body_that_would_swallow_the_next_goes_alone() {
     let dir = tempfile::tempdir().unwrap();
     let (a, mut b) = (Fake::start().await, Fake::start().await);
     let relay = Running::start(dir.path(), &[&a, &b], |_| {}).await;
-    let odd = ["m,host=a s=\"open", "m,host=a v=1\\", "m,host=a v=1 1\r"];
+    let odd = ["m,host=a s=\"open", "m,host=a,t=x\\", "m,host=a v=1 1\r"];
     let mut all = Vec::new();
     for (n, odd) in odd.into_iter().enumerate() {
         all.push(format!("m,host=a v=1{n} 1\r\n"));

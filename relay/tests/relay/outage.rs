@@ -259,8 +259,8 @@ async fn a_partial_write_from_the_queue_counts_as_delivered() {
     b.mode(Mode::Partial);
     b.up().await;
     relay.is_live(1).await;
-    // Both together first, and then each, to see which one it is.
-    assert_eq!(b.stored_lines()[2..], numbered(0..2));
+    // Perhaps both together first; then each, to see which one it is.
+    assert!(b.stored_lines().ends_with(&numbered(0..2)));
     assert_eq!(relay.relay.status()[1].partial_batches, 2);
     relay.stop().await;
 }

@@ -147,7 +147,11 @@ impl Fake {
     /// Waits until it has stored so many lines.
     pub(crate) async fn stores(&self, count: usize) {
         until(&format!("{count} lines are stored"), || {
-            self.stored_lines().len() >= count
+            let stored = self.stored();
+            let lines = stored
+                .iter()
+                .flat_map(|write| write.body.split(|byte| *byte == b'\n'));
+            lines.filter(|line| !line.is_empty()).count() >= count
         })
         .await;
     }
