@@ -6,8 +6,9 @@ mod common;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use common::tool::good;
+use common::tool::{good, on_path};
 use common::{await_true, http, process::Process, process::free_addresses};
 use serde_json::Value as Json;
 
@@ -60,6 +61,34 @@ fn units_start_commands_with_configurations_that_exist() {
         let (command, config) = start.split_once(" --config /etc/tandem/").unwrap();
         assert!(["store", "relay", "agent"].contains(&command), "{start}");
         assert!(deploy().join("config").join(config).exists(), "{config}");
+    }
+}
+
+#[test]
+fn systemd_understands_every_line_of_the_units() {
+    if !on_path("systemd-analyze") {
+        println!("SKIPPED: systemd-analyze is missing (Debian package systemd)");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for unit in files("systemd", "service") {
+        let text = fs::read_to_string(&unit).unwrap();
+        let here = text.replace("/usr/bin/tandem", env!("CARGO_BIN_EXE_tandem"));
+        assert_ne!(here, text);
+        let copy = dir.path().join(unit.file_name().unwrap());
+        let wrong = here.replace("[Install]", "[Service]\nRestrictRealtim=yes\n[Install]");
+        for (text, is_good) in [(here, true), (wrong, false)] {
+            fs::write(&copy, text).unwrap();
+            let output = Command::new("systemd-analyze")
+                .args(["verify", "--man=no"])
+                .arg(&copy)
+                .output()
+                .unwrap();
+            // What it does not know it says, and goes on.
+            let said = String::from_utf8_lossy(&output.stderr);
+            let is_understood = output.status.success() && said.is_empty();
+            assert_eq!(is_understood, is_good, "{unit:?}: {said}");
+        }
     }
 }
 
