@@ -115,15 +115,12 @@ impl Attempt {
         }
     }
 
-    /// Waits for what the backend says to a statement that went to its log; for ever, if nobody will tell.
-    pub(crate) async fn result(&mut self) -> Answer {
-        if let Self::Hinted(hinted) = self
-            && let Some(result) = hinted.result.take()
-            && let Ok(answer) = result.await
-        {
-            return answer;
+    /// What the backend says to a statement that went to its log, once it has run it; nothing if nobody will tell.
+    pub(crate) async fn result(&mut self) -> Option<Answer> {
+        match self {
+            Self::Hinted(hinted) => hinted.result.take()?.await.ok(),
+            _ => None,
         }
-        std::future::pending().await
     }
 
     /// Whether the backend confirms it, waiting for its live write if that is still under way.

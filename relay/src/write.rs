@@ -204,19 +204,25 @@ async fn await_result(tried: &mut [Tried]) {
     let patience = patience.max().unwrap_or_default();
     let mut results: Vec<_> = tried
         .iter_mut()
-        .map(|(_, _, attempt)| Box::pin(attempt.result()))
+        .map(|(_, _, attempt)| Some(Box::pin(attempt.result())))
         .collect();
     let first = poll_fn(|cx| {
-        for (at, result) in results.iter_mut().enumerate() {
-            if let Poll::Ready(answer) = result.as_mut().poll(cx) {
-                return Poll::Ready((at, answer));
+        for (at, slot) in results.iter_mut().enumerate() {
+            let polled = slot.as_mut().map(|result| result.as_mut().poll(cx));
+            match polled {
+                Some(Poll::Ready(Some(answer))) => return Poll::Ready(Some((at, answer))),
+                Some(Poll::Ready(None)) => *slot = None,
+                Some(Poll::Pending) | None => {}
             }
+        }
+        if results.iter().all(Option::is_none) {
+            return Poll::Ready(None);
         }
         Poll::Pending
     });
     let first = tokio::time::timeout(patience, first).await;
     drop(results);
-    if let Ok((at, answer)) = first
+    if let Ok(Some((at, answer))) = first
         && let Some((_, _, attempt)) = tried.get_mut(at)
     {
         *attempt = Attempt::Stored(answer);

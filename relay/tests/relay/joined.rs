@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::support::{Fake, Mode, Running, until};
+use crate::support::{Fake, Mode, Running, SOON, text, until};
+use tandem_http::Call;
 use tandem_relay::offline::{self, Part};
 use tandem_vfs::RealFs;
 
@@ -226,4 +227,37 @@ async fn a_backlog_ends_while_writes_to_the_same_series_go_on() {
     assert_eq!(b.stored_lines().len(), backlog.len() + written);
     assert_eq!(a.stored_lines(), b.stored_lines(), "one order for both");
     Arc::into_inner(relay).unwrap().stop().await;
+}
+
+/// A client that is told to come again puts another statement behind the first, and never comes to the end of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_waits_in_every_queue_is_answered_when_it_has_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut a, mut b) = (Fake::start().await, Fake::start().await);
+    let relay = Running::start(dir.path(), &[&a, &b], |config| {
+        config.write_timeout = SOON;
+    })
+    .await;
+    a.down().await;
+    b.down().await;
+    for body in numbered(0..3) {
+        assert_eq!(relay.write(&body).await, 204);
+    }
+    let drop = Call::post("/query?db=d&q=DROP+MEASUREMENT+x", Vec::new(), false);
+    let (answer, ()) = tokio::join!(relay.send(drop), async {
+        until("it waits in both queues", || {
+            let status = relay.relay.status();
+            status.iter().all(|backend| backend.queued_batches == 4)
+        })
+        .await;
+        b.up().await;
+    });
+    assert_eq!(answer.status, 200, "{}", text(&answer));
+    assert!(text(&answer).contains("results"));
+    let paths: Vec<_> = b.stored().into_iter().map(|write| write.path).collect();
+    assert_eq!(paths.last().map(String::as_str), Some("/query"));
+    a.up().await;
+    relay.is_live(0).await;
+    assert_eq!(a.stored().last().unwrap().path, "/query");
+    relay.stop().await;
 }

@@ -20,8 +20,8 @@ use life::Life;
 use store::Stores;
 use writer::{WRITERS, Writer};
 
-/// Few, for some worlds beyond them do not come to an end: `TANDEM_TEST_SEED=12` is one.
-const SEEDS: u64 = 11;
+/// Lives, where nobody says how many.
+const SEEDS: u64 = 200;
 
 fn number_of(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
