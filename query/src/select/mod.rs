@@ -43,6 +43,7 @@ use tandem_store::Store;
 
 use self::bind::{Binder, Defaults};
 use self::compile::Compiled;
+pub(crate) use self::compile::check_condition;
 use self::cursor::{Cursor, Row};
 use self::fast::{Kernels, Taker};
 use self::groups::{Batches, Group, GroupKey};

@@ -158,6 +158,13 @@ fn with_missing_as_false(condition: &Expr) -> Expr {
     }
 }
 
+const fn is_number(data_type: DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Float | DataType::Integer | DataType::Unsigned
+    )
+}
+
 struct SubqueryPoints<'a> {
     rows: Cursor<'a>,
     driver: Option<Column>,
@@ -188,9 +195,8 @@ impl Points for SubqueryPoints<'_> {
                 time_ns: row.time_ns,
                 value: self.driver.map_or(Value::Null, |driver| match driver {
                     Column::Value(_, Some(data_type)) => match driver.of(&row) {
-                        Value::Float(v) if v.is_nan() && data_type != DataType::Float => {
-                            Value::Null
-                        }
+                        // As a number, it is what a processor makes of it.
+                        Value::Float(v) if v.is_nan() && !is_number(data_type) => Value::Null,
                         value => value.cast(data_type).unwrap_or(Value::Null),
                     },
                     _ => driver.of(&row),

@@ -57,6 +57,9 @@ pub(super) fn of_expr(expr: &Expr, sources: &[TypedSource]) -> Result<Option<Dat
             let types = call.args.iter().map(|arg| of_expr(arg, sources));
             let types: Vec<_> = types.collect::<Result<_, Error>>()?;
             let first = types.first().copied().flatten();
+            if sources.is_empty() && first.is_none() {
+                check_second(&call.name, types.get(1).copied().flatten())?;
+            }
             // Types of the references of an outermost statement are known by now.
             let is_settled = sources.is_empty();
             of_call(&call.name, first, is_settled)
@@ -67,6 +70,23 @@ pub(super) fn of_expr(expr: &Expr, sources: &[TypedSource]) -> Result<Option<Dat
         }
         _ => None,
     })
+}
+
+/// Refuses a second argument that is no number, which is looked at where nothing is known of the first.
+fn check_second(name: &str, second: Option<DataType>) -> Result<(), Error> {
+    let is_number = matches!(
+        second,
+        None | Some(DataType::Float | DataType::Integer | DataType::Unsigned)
+    );
+    match second {
+        Some(other) if matches!(name, "atan2" | "pow") && !is_number => {
+            Err(Error::refused(format!(
+                "invalid argument type for the second argument in {name}(): {}",
+                other.as_str()
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The type of a function's result, by the type of its first argument. Where types are settled, functions that

@@ -15,14 +15,12 @@ use tandem_store::{PolicyChoice, Store, StoreError, View};
 
 use super::grouping::{Grouping, Tags};
 use super::tags::Keys;
-use super::{cut, database, found, table};
+use super::{EPOCH_NS, check_databases, cut, database, found, table};
 use crate::context::Context;
 use crate::error::Error;
 use crate::predicate::{Predicate, Residual};
 use crate::result::{Series, Sink, Value};
-
-/// The time of what has none.
-const EPOCH_NS: i64 = 0;
+use crate::select::check_condition;
 
 /// `SHOW SERIES [EXACT] CARDINALITY …`
 pub(crate) fn series_cardinality(
@@ -310,17 +308,12 @@ fn per_measurement(
     let mut counted = Counted::new();
     // What is told where several things are wrong: that a database is missing, then the condition, then that a
     // policy is.
-    for source in &statement.sources {
-        if let Source::Measurement(measurement) = source {
-            let named = measurement.database.as_deref().or(own);
-            store.retention_policies(database(named, context)?)?;
-        }
-    }
-    if statement.sources.is_empty() {
-        store.retention_policies(database(own, context)?)?;
-    }
+    check_databases(store, &statement.sources, own, context)?;
     let time = TimeContext::utc(context.now_ns);
     let (bounds, condition) = split_condition(condition, &time)?;
+    if let Some(condition) = &condition {
+        check_condition(condition)?;
+    }
     let condition = condition.as_ref();
     let range = bounds.range();
     let all = found(store, &statement.sources, own, range, context)?;

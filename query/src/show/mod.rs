@@ -132,6 +132,28 @@ impl Named {
     }
 }
 
+/// The time of what has none.
+const EPOCH_NS: i64 = 0;
+
+/// Refuses databases that are not there.
+fn check_databases(
+    store: &Store,
+    sources: &[Source],
+    own: Option<&str>,
+    context: &Context,
+) -> Result<(), Error> {
+    for source in sources {
+        if let Source::Measurement(measurement) = source {
+            let named = measurement.database.as_deref().or(own);
+            store.retention_policies(database(named, context)?)?;
+        }
+    }
+    if sources.is_empty() {
+        store.retention_policies(database(own, context)?)?;
+    }
+    Ok(())
+}
+
 /// Measurements and the view that they were found in.
 type Found = (View, Vec<Vec<u8>>);
 

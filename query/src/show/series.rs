@@ -7,12 +7,13 @@ use tandem_influxql::condition::{TimeContext, split_condition};
 use tandem_model::{EscapedTag, SeriesId, SeriesKey, TimeRange, split_escaped};
 use tandem_store::Store;
 
-use super::{check_operators, found, found_together, in_pieces};
+use super::{EPOCH_NS, check_databases, check_operators, found, found_together, in_pieces};
 use crate::context::Context;
 use crate::error::Error;
 use crate::meter::Meter;
 use crate::predicate::Predicate;
 use crate::result::Sink;
+use crate::select::check_condition;
 
 /// Bytes of a key in the set beside its texts, about.
 const KEY_BYTES: usize = 96;
@@ -27,15 +28,22 @@ pub(crate) fn series(
 ) -> Result<(), Error> {
     let own = statement.database.as_deref();
     let time = TimeContext::utc(context.now_ns);
-    // The database comes first: its absence is what is told when both are wrong.
-    found(store, &statement.sources, own, TimeRange::ALL, context)?;
+    // What is told where several things are wrong: that a database is missing, then the condition, then that a
+    // policy is.
+    check_databases(store, &statement.sources, own, context)?;
     let (bounds, condition) = split_condition(statement.condition.as_ref(), &time)?;
     if let Some(condition) = &condition {
+        check_condition(condition)?;
         check_operators(condition)?;
     }
     let meter = Meter::new(store, context);
     let mut keys: BTreeMap<(Vec<u8>, Vec<u8>), Vec<u8>> = BTreeMap::new();
     let range = bounds.range();
+    if range.max_ns < EPOCH_NS {
+        // With a time, series are things of the epoch.
+        found(store, &statement.sources, own, TimeRange::ALL, context)?;
+        return Ok(());
+    }
     for (view, names) in found_together(store, &statement.sources, own, range, context)? {
         for name in names {
             for id in Predicate::matching(condition.as_ref(), &view, &name)? {

@@ -74,30 +74,41 @@ pub(super) fn is_alike(judged: &str, ours: &str) -> bool {
     judged.is_some_and(|judged| ours.is_some_and(|ours| same(&judged, &ours)))
 }
 
-/// Whether both count the same things, and the judge no less of each.
+/// Whether both count the same things, and the judge no less of each; what else they say is the same.
 pub(super) fn counts_more(judged: &str, ours: &str) -> bool {
-    let counts = |text: &str| -> Option<Vec<(String, i64)>> {
-        let whole = whole_series(text)?;
-        let [result] = whole.results.as_slice() else {
-            return None;
-        };
-        let count = |rows: &Vec<Json>| match rows.as_slice() {
-            [row] => row.get(0).and_then(Json::as_i64),
-            _ => None,
-        };
-        let counts = result
-            .iter()
-            .map(|(key, rows)| Some((key.clone(), count(rows)?)));
-        counts.collect()
+    let results = |text: &str| -> Option<Vec<Json>> {
+        let json: Json = serde_json::from_str(text).ok()?;
+        json.get("results")?.as_array().cloned()
     };
-    let (Some(judged), Some(ours)) = (counts(judged), counts(ours)) else {
+    let (Some(judged), Some(ours)) = (results(judged), results(ours)) else {
         return false;
     };
-    judged.len() == ours.len()
-        && judged
-            .iter()
-            .zip(&ours)
-            .all(|((key, many), (own, few))| key == own && many >= few)
+    let is_more = |(judged, ours): (&Json, &Json)| match (counts(judged), counts(ours)) {
+        (Some(many), Some(few)) => {
+            let mut pairs = many.iter().zip(&few);
+            many.len() == few.len()
+                && pairs.all(|((name, many), (own, few))| name == own && many >= few)
+        }
+        _ => same(judged, ours),
+    };
+    judged.len() == ours.len() && judged.iter().zip(&ours).all(is_more)
+}
+
+/// What a statement counted, by name.
+fn counts(result: &Json) -> Option<Vec<(String, i64)>> {
+    let series = result.get("series")?.as_array()?;
+    let count = |series: &Json| {
+        let columns = series.get("columns")?.as_array()?.as_slice();
+        let rows = series.get("values")?.as_array()?.as_slice();
+        let key = ["name", "tags"].map(|part| series.get(part));
+        match (columns, rows) {
+            ([column], [row]) if column == "count" => {
+                Some((format!("{key:?}"), row.get(0)?.as_i64()?))
+            }
+            _ => None,
+        }
+    };
+    series.iter().map(count).collect()
 }
 
 /// Whether the judge's answer is ours with more columns in which nothing stands, and more tags without a value.
@@ -119,6 +130,25 @@ pub(super) fn has_more_tags(judged: &str, ours: &str) -> bool {
     more && same(&judged.into(), &ours.into())
 }
 
+/// Whether `more` says what `less` says, and perhaps shows more fields: as columns in which nothing stands, or in
+/// the list of them.
+pub(super) fn shows_more_fields(more: &str, less: &str) -> bool {
+    let fields = |text: &str| -> Option<Vec<(String, Json)>> {
+        let whole = whole_series(text)?;
+        let [result] = whole.results.as_slice() else {
+            return None;
+        };
+        let rows = result.iter().filter(|(key, _)| key.contains("fieldKey"));
+        let rows = rows.flat_map(|(key, rows)| rows.iter().map(|row| (key.clone(), row.clone())));
+        Some(rows.collect())
+    };
+    let is_listed = match (fields(more), fields(less)) {
+        (Some(more), Some(less)) if !less.is_empty() => less.iter().all(|row| more.contains(row)),
+        _ => false,
+    };
+    is_listed || is_alike(more, less) || has_more_tags(more, less)
+}
+
 /// Drops what only `judged` has and is empty of a series; true if there was anything.
 fn drop_empty(judged: &mut Json, ours: &Json) -> bool {
     let mut dropped = false;
@@ -128,6 +158,9 @@ fn drop_empty(judged: &mut Json, ours: &Json) -> bool {
         let is_own = |key: &str| own_tags.is_some_and(|own| own.contains_key(key));
         tags.retain(|key, value| is_own(key) || value.as_str() != Some(""));
         dropped |= tags.len() < before;
+        if own_tags.is_none() && tags.is_empty() {
+            judged.as_object_mut().map(|series| series.remove("tags"));
+        }
     }
     let own = ours.get("columns").and_then(Json::as_array);
     let columns = judged.get("columns").and_then(Json::as_array).cloned();
@@ -224,6 +257,33 @@ mod tests {
     }
 
     #[test]
+    fn more_fields_are_shown() {
+        let keys = |rows: &str| {
+            format!(
+                r#"{{"results":[{{"series":[{{"name":"m","columns":["fieldKey","fieldType"],"values":[{rows}]}}]}}]}}"#
+            )
+        };
+        let (one, two) = (
+            keys(r#"["b","boolean"]"#),
+            keys(r#"["b","boolean"],["f","float"]"#),
+        );
+        assert!(shows_more_fields(&two, &one) && shows_more_fields(&one, &one));
+        assert!(!shows_more_fields(&one, &two));
+        let rows = |columns: &str, row: &str| {
+            format!(
+                r#"{{"results":[{{"series":[{{"name":"m","columns":[{columns}],"values":[[{row}]]}}]}}]}}"#
+            )
+        };
+        let (narrow, wide) = (
+            rows(r#""time","f""#, "1,2"),
+            rows(r#""time","f","x""#, "1,2,null"),
+        );
+        assert!(shows_more_fields(&wide, &narrow));
+        assert!(!shows_more_fields(&wide.replace("null", "3"), &narrow));
+        assert!(!shows_more_fields(&narrow, &wide));
+    }
+
+    #[test]
     fn what_counts_more_counts_the_same_things() {
         let counts = |count: i64, name: &str| {
             format!(
@@ -234,5 +294,11 @@ mod tests {
         assert!(!counts_more(&counts(1, "m"), &counts(2, "m")));
         assert!(!counts_more(&counts(4, "m"), &counts(2, "n")));
         assert!(!counts_more(DONE, &counts(2, "m")));
+        let beside = |text: &str| text.replacen("[{", "[{},{", 1);
+        assert!(counts_more(
+            &beside(&counts(4, "m")),
+            &beside(&counts(2, "m"))
+        ));
+        assert!(!counts_more(&beside(&counts(4, "m")), &counts(2, "m")));
     }
 }

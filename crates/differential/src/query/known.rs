@@ -33,6 +33,8 @@ pub(super) enum Proof {
     Without(fn(&str) -> Option<String>),
     /// So they do, and with the cause too where all data lies in one shard.
     OneShard(fn(&str) -> Option<String>),
+    /// Both answer alike where all data lies in one shard.
+    Together,
     /// Both answer each of the statements alike, one request for each.
     OneByOne,
     /// Asked often enough, the judge says what we say.
@@ -183,7 +185,7 @@ pub(super) const RULES: [Rule; 28] = [
     Rule {
         name: "tags-in-time",
         fits: |_, judged, ours| has_more_tags(judged, ours),
-        proof: Proof::OneShard(|statement| Some(statement.to_owned())),
+        proof: Proof::Together,
     },
     Rule {
         name: "tags-in-time",

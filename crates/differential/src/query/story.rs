@@ -3,6 +3,7 @@
 use anyhow::ensure;
 use serde_json::Value as Json;
 
+use super::answers::shows_more_fields;
 use super::data::{DataSet, Step};
 use super::deletion::{Deletion, key_of};
 use super::known::{self, Proof};
@@ -197,7 +198,7 @@ impl Story {
                 return Ok(Some(rule.name));
             }
         }
-        if self.differs_by_deletions(judge, asked, ours)? {
+        if self.differs_by_deletions(judge, asked, &judged, ours)? {
             return Ok(Some(known::DELETIONS));
         }
         if self.differs_by_equal_times(judge, asked)? {
@@ -222,6 +223,9 @@ impl Story {
                 self.shard_duration != ONE_SHARD
                     && self.are_explained(judge, asked, without(statement))?
                     && self.differs_by_shards(judge, asked)?
+            }
+            Proof::Together => {
+                self.shard_duration != ONE_SHARD && self.differs_by_shards(judge, asked)?
             }
             Proof::OneByOne => self.are_explained(judge, asked, rewrite::one_by_one(statement))?,
             Proof::AskedAgain => {
@@ -279,11 +283,13 @@ impl Story {
         }
     }
 
-    /// True if ours is what it is without ever having had what was deleted, and both answer the same then.
+    /// True if ours is what it is without ever having had what was deleted, and both answer the same then; or if it
+    /// shows some of the fields that the judge remembers.
     fn differs_by_deletions(
         &self,
         judge: &mut Judge,
         asked: &Asked,
+        judged: &str,
         ours: &Answer,
     ) -> anyhow::Result<bool> {
         let Some(kept) = self.without_deleted() else {
@@ -291,7 +297,12 @@ impl Story {
         };
         kept.tell(judge)?;
         let again = asked.of(&mut judge.pair.ours)?;
-        let explained = same_answer(ours, &again) && kept.ask(judge, asked)?.is_explained();
+        let remembers_some = || {
+            let ours = ours.text();
+            shows_more_fields(&ours, &again.text()) && shows_more_fields(judged, &ours)
+        };
+        let explained = (same_answer(ours, &again) || remembers_some())
+            && kept.ask(judge, asked)?.is_explained();
         self.tell(judge)?;
         Ok(explained)
     }

@@ -123,8 +123,9 @@ pub(super) fn mutilate(text: &str, random: &mut Random) -> String {
             6 => {
                 let token = &mut tokens[at];
                 let end = token.char_indices().map(|(at, _)| at).collect::<Vec<_>>();
-                let cut = random.choose(&end);
-                token.truncate(cut);
+                if !end.is_empty() {
+                    token.truncate(random.choose(&end));
+                }
             }
             _ => {
                 tokens[at] =

@@ -29,6 +29,10 @@ impl fmt::Display for Shown<'_> {
                 }
                 f.write_str(")")
             }
+            // In Go's words.
+            Expr::Number(number) if number.is_infinite() => {
+                f.write_str(if *number > 0.0 { "+Inf" } else { "-Inf" })
+            }
             Expr::Number(number) => write!(f, "{number:.3}"),
             Expr::Distinct(name) => write!(f, "DISTINCT {}", Ident(name)),
             Expr::String(text) => Quoted(text).fmt(f),

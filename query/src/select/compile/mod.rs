@@ -452,7 +452,7 @@ fn with_distinct_calls(expr: Expr) -> Expr {
 }
 
 /// Refuses functions that make no sense in a condition.
-fn check_condition(expr: &Expr) -> Result<(), Error> {
+pub(crate) fn check_condition(expr: &Expr) -> Result<(), Error> {
     match expr {
         Expr::Binary { lhs, rhs, .. } => {
             check_condition(lhs)?;
