@@ -67,6 +67,23 @@ fn is_put_together((judged, ours): (&Whole, &Whole)) -> bool {
         })
 }
 
+/// Whether the judge's series are the first ones of ours, and not all of them.
+pub(super) fn ends_early(judged: &str, ours: &str) -> bool {
+    let series = |text: &str| -> Option<Vec<Json>> {
+        let json: Json = serde_json::from_str(text).ok()?;
+        let [result] = json.get("results")?.as_array()?.as_slice() else {
+            return None;
+        };
+        let series = result.get("series").and_then(Json::as_array);
+        let is_error = result.get("error").is_some();
+        (!is_error).then(|| series.cloned().unwrap_or_default())
+    };
+    let (Some(judged), Some(ours)) = (series(judged), series(ours)) else {
+        return false;
+    };
+    judged.len() < ours.len() && judged.iter().zip(&ours).all(|(one, own)| same(one, own))
+}
+
 /// Whether two texts say the same.
 pub(super) fn is_alike(judged: &str, ours: &str) -> bool {
     let json = |text: &str| serde_json::from_str::<Json>(text).ok();
@@ -254,6 +271,28 @@ mod tests {
         check(&judged.replace("3,null,null", "3,\"eu\",null"), ours, false);
         check(&judged.replace("\"a\":\"\"", "\"a\":\"y\""), ours, false);
         check(judged, &ours.replace("[1,2", "[1,3"), false);
+    }
+
+    #[test]
+    fn the_first_series_come() {
+        let answer = |names: &[&str]| {
+            let series: Vec<String> = names
+                .iter()
+                .map(|name| format!(r#"{{"name":"{name}","columns":["time"],"values":[[1]]}}"#))
+                .collect();
+            format!(
+                r#"{{"results":[{{"statement_id":0,"series":[{}]}}]}}"#,
+                series.join(",")
+            )
+        };
+        assert!(ends_early(&answer(&["a"]), &answer(&["a", "b"])));
+        assert!(ends_early(DONE, &answer(&["a"])));
+        assert!(!ends_early(&answer(&["b"]), &answer(&["a", "b"])));
+        assert!(!ends_early(&answer(&["a"]), &answer(&["a"])));
+        assert!(!ends_early(
+            r#"{"results":[{"error":"no"}]}"#,
+            &answer(&["a"])
+        ));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! cause is taken out of the statement, or out of the data. What a rule takes is no longer compared, so it takes
 //! as little as it can.
 
-use super::answers::{counts_more, fails_alike, has_more_tags, is_alike, is_split};
+use super::answers::{counts_more, ends_early, fails_alike, has_more_tags, is_alike, is_split};
 use super::rewrite;
 use super::tokens::split;
 
@@ -61,7 +61,7 @@ impl Rule {
     }
 }
 
-pub(super) const RULES: [Rule; 28] = [
+pub(super) const RULES: [Rule; 29] = [
     Rule::plain("partial-series", |_, judged, ours| {
         judged.contains(PARTIAL) && is_alike(&judged.replace(PARTIAL, ""), ours)
     }),
@@ -141,6 +141,9 @@ pub(super) const RULES: [Rule; 28] = [
     Rule::proved("ranked-limit", rewrite::without_limits_of_ranks),
     Rule::proved("absolute-integers", rewrite::with_floors_for_absolutes),
     Rule::proved("empty-percentile", rewrite::with_high_percentiles),
+    Rule::plain("empty-forecast", |statement, judged, ours| {
+        statement.to_ascii_lowercase().contains("holt_winters") && ends_early(judged, ours)
+    }),
     Rule {
         name: "integral",
         // Of one series, by itself and in rising order, it is the same each time.
