@@ -31,6 +31,8 @@ pub(super) struct Writer<'a> {
     request: WriteRequest<'a>,
     /// The target's name; empty for the name of the source.
     name: &'a [u8],
+    /// Whether the column of time has its own name, by which InfluxDB looks for it.
+    has_time: bool,
     columns: &'a [Vec<u8>],
     tags: &'a [String],
     lines: Vec<u8>,
@@ -46,7 +48,7 @@ impl<'a> Writer<'a> {
         (store, follower): (&'a Store, Option<&'a dyn Follower>),
         target: &'a Measurement,
         context: &'a Context,
-        columns: &'a [Vec<u8>],
+        (time_name, columns): (&'a str, &'a [Vec<u8>]),
         tags: &'a [String],
     ) -> Result<Self, Error> {
         let database = target
@@ -68,6 +70,7 @@ impl<'a> Writer<'a> {
             follower,
             request,
             name,
+            has_time: time_name == "time",
             columns,
             tags,
             lines: Vec::new(),
@@ -77,6 +80,9 @@ impl<'a> Writer<'a> {
 
     /// Takes a row of a series of the measurement `source`.
     pub(super) fn row(&mut self, source: &[u8], row: &Row) -> Result<(), Error> {
+        if !self.has_time {
+            return Err(Error::refused("error finding time index in result"));
+        }
         let start = self.lines.len();
         escape_measurement(
             if self.name.is_empty() {

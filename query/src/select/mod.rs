@@ -89,7 +89,7 @@ pub(crate) fn execute(
         (store, follower),
         target,
         context,
-        columns,
+        (&level.compiled.time_name, columns),
         &level.ranked_by,
     )?;
     fast::all_rows(&prepared, context, &meter, &mut writer)?;

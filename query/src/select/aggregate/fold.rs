@@ -67,10 +67,12 @@ impl Reducer for Spread {
     fn add(&mut self, point: &Point) {
         let value = &point.value;
         let (min, max) = self.0.get_or_insert_with(|| (value.clone(), value.clone()));
-        if value.compare(min) == Some(Ordering::Less) {
+        // What is no number stays: nothing is less or more than it.
+        let is_nan = matches!(value, Value::Float(number) if number.is_nan());
+        if is_nan || value.compare(min) == Some(Ordering::Less) {
             *min = value.clone();
         }
-        if value.compare(max) == Some(Ordering::Greater) {
+        if is_nan || value.compare(max) == Some(Ordering::Greater) {
             *max = value.clone();
         }
     }
