@@ -103,20 +103,23 @@ pub(super) fn mode(mut points: Vec<Point>) -> Option<Reduced> {
     Some(Reduced::of_window(best.value.clone()))
 }
 
-/// `stddev()` of a sample; NaN for a single point. What is no number does not count.
+/// `stddev()` of a sample; NaN for a single point. What is no number does not count, and nothing but such is
+/// minus zero, as it comes out of InfluxDB's division.
 pub(super) fn stddev(points: Vec<Point>) -> Option<Reduced> {
     let values = points.iter().filter_map(|p| p.value.as_float());
     let values: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
-    if values.len() < 2 {
+    if points.len() < 2 {
         return Some(Reduced::of_window(Value::Float(f64::NAN)));
     }
     let mut mean = 0.0;
     for (at, value) in values.iter().enumerate() {
         mean += (value - mean) / (at + 1) as f64;
     }
-    let variance: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    let squares = values.iter().map(|value| (value - mean).powi(2));
+    // Not `sum()`, of which nothing is minus zero.
+    let variance = squares.fold(0.0, |sum, square| sum + square);
     Some(Reduced::of_window(Value::Float(
-        (variance / (values.len() - 1) as f64).sqrt(),
+        (variance / (values.len() as f64 - 1.0)).sqrt(),
     )))
 }
 
