@@ -261,6 +261,8 @@ impl Drainer {
             }
         }
         let mut failure = None;
+        // One that could not be put aside: what comes behind it must not be put aside before it.
+        let mut is_stuck = false;
         for ((sequence, mut parcel), delivered) in landed.parts {
             let Some(item) = self.window.find(sequence) else {
                 continue;
@@ -292,8 +294,13 @@ impl Drainer {
                     }
                     failure = Some((text, retry_after));
                 }
-                Delivered::Held(lack, text) => self.refused(sequence, lack, &text).await,
-                Delivered::Unburied(text) => self.refused(sequence, Lack::Right, &text).await,
+                Delivered::Held(..) | Delivered::Unburied(_) if is_stuck => {}
+                Delivered::Held(lack, text) => {
+                    is_stuck = !self.refused(sequence, lack, &text).await;
+                }
+                Delivered::Unburied(text) => {
+                    is_stuck = !self.refused(sequence, Lack::Right, &text).await;
+                }
             }
         }
         if let Some((text, retry_after)) = failure {
@@ -326,11 +333,11 @@ impl Drainer {
         self.store().await;
     }
 
-    /// The backend answers, and refuses this hint for now.
-    async fn refused(&mut self, sequence: Sequence, lack: Lack, text: &str) {
+    /// The backend answers, and refuses this hint for now; false when it should be elsewhere and is not.
+    async fn refused(&mut self, sequence: Sequence, lack: Lack, text: &str) -> bool {
         self.pause = self.manner.pause_min;
         let Some(item) = self.window.find(sequence) else {
-            return;
+            return true;
         };
         let not_before = Some(Instant::now() + scattered(item.pause, &mut self.scatter));
         item.not_before = not_before;
@@ -341,16 +348,18 @@ impl Drainer {
         }
         let database = item.head.place().0;
         self.backend.report.holds(&database, text);
-        if self.held.is_none() {
-            self.probing = false;
-            let index = (0..self.window.len()).find(|at| {
-                self.window
-                    .at(*at)
-                    .is_some_and(|item| item.sequence == sequence)
-            });
-            if let Some(index) = index {
-                self.hold(index, Some(lack)).await;
-            }
+        if self.held.is_some() {
+            return true;
+        }
+        self.probing = false;
+        let index = (0..self.window.len()).find(|at| {
+            self.window
+                .at(*at)
+                .is_some_and(|item| item.sequence == sequence)
+        });
+        match index {
+            Some(index) => self.hold(index, Some(lack)).await,
+            None => true,
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::backend::{Backend, Landing};
 use crate::batch::{Head, Target};
+use crate::scope::Kind;
 use crate::seam::can_be_followed;
 use crate::verdict::{Lack, Verdict};
 
@@ -112,6 +113,14 @@ impl Parcel {
         }
     }
 
+    /// Whether it may wait apart for an operator. Of statements only those that destroy something of one database: what
+    /// comes behind them has to wait with them, and of the others nothing ever waits.
+    fn can_be_held(&self) -> bool {
+        let scope = &self.head.scope;
+        let is_destroying = scope.kind == Kind::Destroy && scope.domain.is_some();
+        self.head.target != Target::Query || is_destroying
+    }
+
     /// Whether a backend cannot tell them apart but by their lines.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         let (one, other) = (&self.head, &other.head);
@@ -156,7 +165,7 @@ impl Parcel {
                         self.result = landing.answer.map(Box::new);
                     }
                 }
-                Verdict::Hold(lack) if self.head.target != Target::Query => {
+                Verdict::Hold(lack) if self.can_be_held() => {
                     return Delivered::Held(lack, landing.text);
                 }
                 Verdict::Retry => {

@@ -94,6 +94,7 @@ impl Life {
             });
             // Everything in memory is gone with it; what the stores have taken in is not.
             drop(runtime);
+            crate::trace!("the relay ends: {end:?}");
             match end {
                 End::Done => break,
                 End::PowerCut => self.fs = self.fs.crash(self.rng.next_u64()),
@@ -198,7 +199,9 @@ impl Life {
 
     fn event(&mut self) -> Option<End> {
         let store = self.rng.below(2);
-        match self.rng.below(20) {
+        let event = self.rng.below(20);
+        crate::trace!("event {event} to store {store}");
+        match event {
             0 => self.stores.set_mood(store, Mood::Down),
             1 => self.stores.set_mood(store, Mood::Silent),
             2 | 3 => self.stores.set_mood(store, Mood::Slow),

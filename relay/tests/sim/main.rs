@@ -7,7 +7,17 @@
 //! drain, and both stores must hold every acknowledged point and the same last value of every series.
 //!
 //! `TANDEM_TEST_SIM_SEEDS` says how many lives (`cargo xtask relay-sim --seeds N`), `TANDEM_TEST_SEED` the
-//! first seed.
+//! first seed; `TANDEM_TEST_TRACE=1` prints what the stores do.
+
+/// Prints what happens, where `TANDEM_TEST_TRACE` is set: for one seed that failed.
+macro_rules! trace {
+    ($($said:tt)*) => {
+        if std::env::var_os("TANDEM_TEST_TRACE").is_some() {
+            println!($($said)*);
+        }
+    };
+}
+pub(crate) use trace;
 
 mod life;
 mod net;

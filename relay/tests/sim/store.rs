@@ -111,7 +111,9 @@ impl Stores {
 
     /// Applies a request now.
     pub(crate) fn apply(&self, store: usize, request: &Request) {
-        self.lock().stores[store].apply(request);
+        let mut shared = self.lock();
+        crate::trace!("{:?} store {store} applies {request:?}", shared.now());
+        shared.stores[store].apply(request);
     }
 
     /// Applies a request after a while, even if its sender, or the relay, has gone.
@@ -144,6 +146,12 @@ impl Stores {
             tokio::time::sleep(wait).await;
             let mut shared = stores.lock();
             if let Some(late) = shared.late.remove(&id) {
+                crate::trace!(
+                    "{:?} store {} applies late {:?}",
+                    shared.now(),
+                    late.store,
+                    late.request
+                );
                 shared.stores[late.store].apply(&late.request);
             }
         });
