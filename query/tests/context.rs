@@ -218,7 +218,7 @@ fn explain_names_the_way_that_is_taken() {
             "windows",
         ),
         ("SELECT last(v) FROM m GROUP BY host", "ends"),
-        ("SELECT stddev(v) FROM m", "rows"),
+        ("SELECT derivative(v) FROM m", "rows"),
         ("SELECT v * 2 FROM m", "rows"),
         ("SELECT mean(v) FROM (SELECT v FROM m)", "rows"),
     ] {

@@ -45,7 +45,6 @@ impl Checker {
         let Some(argument) = call.args.first() else {
             return Ok(());
         };
-        let mut data_type = types::of_expr(argument, &[]).unwrap_or(None);
         let is_there = match argument {
             Expr::Call(inner) => {
                 self.call(level, inner)?;
@@ -56,9 +55,6 @@ impl Checker {
                     if subquery::has_column(inner, reference) {
                         self.level(inner)?;
                     }
-                    if subquery::has_tag(inner, reference) {
-                        data_type = Some(DataType::Tag);
-                    }
                 }
                 self.is_there(level, reference)
             }
@@ -67,7 +63,7 @@ impl Checker {
         if !is_there {
             return Ok(());
         }
-        takes(call, argument, data_type)
+        takes(call, argument, type_read(level, argument))
     }
 
     /// Whether there is anything that the innermost function of a call would read.
@@ -86,6 +82,22 @@ impl Checker {
             }
             PlannedSource::Subquery(inner) => subquery::has_column(inner, reference),
         })
+    }
+}
+
+/// The type that a function reads: that of a subquery's tag is a tag, whatever it is cast to.
+fn type_read(level: &Level, argument: &Expr) -> Option<DataType> {
+    match argument {
+        Expr::VarRef(reference)
+            if subqueries(level).any(|inner| subquery::has_tag(inner, reference)) =>
+        {
+            Some(DataType::Tag)
+        }
+        Expr::Call(inner) => {
+            let read = inner.args.first().and_then(|first| type_read(level, first));
+            types::of_call(&inner.name, read, true)
+        }
+        other => types::of_expr(other, &[]).unwrap_or(None),
     }
 }
 

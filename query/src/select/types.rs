@@ -91,7 +91,7 @@ fn check_second(name: &str, second: Option<DataType>) -> Result<(), Error> {
 
 /// The type of a function's result, by the type of its first argument. Where types are settled, functions that
 /// make floats of all numbers make one of what is not known too.
-fn of_call(name: &str, first: Option<DataType>, is_settled: bool) -> Option<DataType> {
+pub(super) fn of_call(name: &str, first: Option<DataType>, is_settled: bool) -> Option<DataType> {
     match name {
         "mean"
         | "median"

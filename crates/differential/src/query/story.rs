@@ -20,6 +20,8 @@ pub(super) const COPY: &str = "copy";
 const ASK_AGAIN: usize = 7;
 /// How often it is asked until it says what we say, where it chooses by chance.
 const ASK_FOR_OURS: usize = 100;
+/// The name of the way that the server takes.
+const SERVED: &str = "served";
 /// So long that no data set has two shards: they would part in 1899 and 1999.
 const ONE_SHARD: &str = "876000h";
 
@@ -155,7 +157,11 @@ impl Story {
             return Ok(Outcome::GaveUp);
         }
         let ours = asked.of(&mut judge.pair.ours)?;
-        if let Some(ways) = self.ask_ways(judge, asked, &ours)? {
+        if let Some(ways) = ask_ways(judge, asked, &ours)? {
+            // What is remembered of deleted points depends on what was in files by then.
+            if ways[1].0 == SERVED && self.is_served_alike(judge, asked)? {
+                return Ok(Outcome::Known(known::DELETIONS));
+            }
             return Ok(Outcome::WaysDiffer(ways));
         }
         if same_answer(&judged, &ours) {
@@ -329,6 +335,18 @@ impl Story {
         })
     }
 
+    /// Whether the server says what the plain executor says where what is deleted was never told.
+    fn is_served_alike(&self, judge: &mut Judge, asked: &Asked) -> anyhow::Result<bool> {
+        let Some(kept) = self.without_deleted() else {
+            return Ok(false);
+        };
+        kept.tell(judge)?;
+        let ours = asked.of(&mut judge.pair.ours)?;
+        let is_alike = ask_ways(judge, asked, &ours)?.is_none();
+        self.tell(judge)?;
+        Ok(is_alike)
+    }
+
     /// True if both answer the same as soon as no two series have equal times.
     fn differs_by_equal_times(&self, judge: &mut Judge, asked: &Asked) -> anyhow::Result<bool> {
         let Some(apart) = self.apart() else {
@@ -368,49 +386,6 @@ impl Story {
         }
         has_equal.then_some(apart)
     }
-
-    /// Runs a statement by every way in this process; two ways that differ, and what they say. What the server
-    /// says is held against the plain way.
-    fn ask_ways(
-        &self,
-        judge: &Judge,
-        asked: &Asked,
-        ours: &Answer,
-    ) -> anyhow::Result<Option<[(&'static str, String); 2]>> {
-        if !asked.is_plain() {
-            return Ok(None);
-        }
-        let Some(answers) = judge.engine.ask(DATABASE, &asked.statement)? else {
-            return Ok(None);
-        };
-        let [(_, plain), others @ ..] = &answers;
-        let differing =
-            |name, other: &Json| Some([("plain", plain.to_string()), (name, other.to_string())]);
-        for (name, other) in others {
-            if !same(plain, other) {
-                return Ok(differing(name, other));
-            }
-        }
-        // What is told by the hour, or cannot be told in JSON, is no difference.
-        let is_of_now = asked.statement.to_ascii_lowercase().contains("now");
-        let served = serde_json::from_slice::<Json>(&ours.body).ok();
-        let served = served.filter(|json| json.get("results").is_some() && !is_of_now);
-        Ok(match served {
-            Some(served) if !same(plain, &served) && !self.remembers(plain, &served) => {
-                differing("served", &served)
-            }
-            _ => None,
-        })
-    }
-
-    /// Whether one of two answers has no more than fields that it remembers of deleted points, which depends on what was
-    /// in files by then.
-    fn remembers(&self, plain: &Json, served: &Json) -> bool {
-        let has_deletions = |step: &Step| matches!(step, Step::Deletion(_));
-        let (plain, served) = (plain.to_string(), served.to_string());
-        self.steps.iter().any(has_deletions)
-            && (shows_more_fields(&plain, &served) || shows_more_fields(&served, &plain))
-    }
 }
 
 /// True for answers that differ in nothing but the order of rows with equal times.
@@ -439,6 +414,37 @@ fn write(server: &mut Server, lines: &mut String) -> anyhow::Result<()> {
         lines.clear();
     }
     Ok(())
+}
+
+/// Runs a statement by every way in this process; two ways that differ, and what they say. What the server
+/// says is held against the plain way.
+fn ask_ways(
+    judge: &Judge,
+    asked: &Asked,
+    ours: &Answer,
+) -> anyhow::Result<Option<[(&'static str, String); 2]>> {
+    if !asked.is_plain() {
+        return Ok(None);
+    }
+    let Some(answers) = judge.engine.ask(DATABASE, &asked.statement)? else {
+        return Ok(None);
+    };
+    let [(_, plain), others @ ..] = &answers;
+    let differing =
+        |name, other: &Json| Some([("plain", plain.to_string()), (name, other.to_string())]);
+    for (name, other) in others {
+        if !same(plain, other) {
+            return Ok(differing(name, other));
+        }
+    }
+    // What is told by the hour, or cannot be told in JSON, is no difference.
+    let is_of_now = asked.statement.to_ascii_lowercase().contains("now");
+    let served = serde_json::from_slice::<Json>(&ours.body).ok();
+    let served = served.filter(|json| json.get("results").is_some() && !is_of_now);
+    Ok(match served {
+        Some(served) if !same(plain, &served) => differing(SERVED, &served),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
