@@ -318,9 +318,8 @@ impl Backend {
                 retry_after: None,
             },
         };
-        if landing.ghost_until.is_some() {
-            let mut ghosts_until = lock(&self.ghosts_until);
-            *ghosts_until = (*ghosts_until).max(landing.ghost_until);
+        if let Some(until) = landing.ghost_until {
+            self.ghosts_until(until);
         }
         self.report.answered(&landing.text);
         landing
@@ -338,6 +337,12 @@ impl Backend {
             drop(busy);
             landing
         })
+    }
+
+    /// Calls that broke off may be applied until then, at least.
+    pub(crate) fn ghosts_until(&self, until: Instant) {
+        let mut ghosts_until = lock(&self.ghosts_until);
+        *ghosts_until = (*ghosts_until).max(Some(until));
     }
 
     /// Whether a call that broke off may still be applied.

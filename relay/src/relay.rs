@@ -440,6 +440,8 @@ fn start_drainer(config: &Config, backend: &Arc<Backend>, was_killed: bool) -> D
     let not_before = was_killed.then(|| Instant::now() + backend.link().write_timeout);
     if let Some(not_before) = not_before {
         backend.lanes.recovered(GHOSTS);
+        // A stop before then leaves word of them for the next start, as of its own.
+        backend.ghosts_until(not_before);
         let lanes = backend.lanes.clone();
         tokio::spawn(async move {
             sleep_until(not_before).await;

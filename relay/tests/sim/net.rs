@@ -8,6 +8,7 @@ use tandem_http::{Network, Opening, Stream};
 use tandem_testkit::Rng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::store::{Mood, Request, Stores};
 
@@ -61,6 +62,7 @@ impl Net {
                 request = read(&mut stream) => request,
             };
             let Some(request) = request else { return };
+            let arrived = Instant::now();
             let mood = self.stores.mood(store);
             if mood == Mood::Down {
                 return;
@@ -69,7 +71,7 @@ impl Net {
             let answer = tokio::select! {
                 biased;
                 _ = cut.changed() => {
-                    self.perhaps_later(store, request);
+                    self.perhaps_later(store, request, arrived);
                     return;
                 }
                 answer = self.work(store, mood, &request) => answer,
@@ -83,6 +85,7 @@ impl Net {
 
     /// Does what the mood says; no answer for a connection that breaks.
     async fn work(&self, store: usize, mood: Mood, request: &Request) -> Option<String> {
+        let arrived = Instant::now();
         let done = if request.path.starts_with("/query") {
             let body = "{\"results\":[{\"statement_id\":0}]}";
             format!(
@@ -113,22 +116,23 @@ impl Net {
             }
             Mood::TimesOut => {
                 tokio::time::sleep(self.ms(0..100)).await;
-                self.perhaps_later(store, request.clone());
+                self.perhaps_later(store, request.clone(), arrived);
                 Some(refusal(500, "timeout"))
             }
             Mood::Breaks => {
                 tokio::time::sleep(self.ms(0..6)).await;
-                self.perhaps_later(store, request.clone());
+                self.perhaps_later(store, request.clone(), arrived);
                 None
             }
         }
     }
 
-    fn perhaps_later(&self, store: usize, request: Request) {
+    /// A write that broke off: never later than any write may be after it has arrived.
+    fn perhaps_later(&self, store: usize, request: Request, arrived: Instant) {
         if self.chance(70) {
-            let wait = self.within(0..LATE_MAX.as_millis() as u64 - 200);
-            self.stores
-                .apply_later(store, request, Duration::from_millis(wait));
+            let at = arrived + self.ms(0..LATE_MAX.as_millis() as u64 - 200);
+            let wait = at.saturating_duration_since(Instant::now());
+            self.stores.apply_later(store, request, wait);
         }
     }
 }
