@@ -211,20 +211,24 @@ impl Compiler {
 
     fn finish(mut self, statement: &SelectStatement) -> Result<Compiled, Error> {
         let mut time_name = "time".to_owned();
+        let mut after_time = false;
         let mut fields = Vec::with_capacity(statement.fields.len());
         for field in &statement.fields {
             if let Expr::VarRef(reference) = &field.expr
                 && reference.name == "time"
             {
-                if let Some(alias) = &field.alias {
-                    time_name.clone_from(alias);
-                }
-                // To the statement around a subquery it is a column like any other, of which nothing is known.
-                if self.is_subquery {
+                // To the statement around a subquery it is a column like any other, of which nothing is known;
+                // and so is one that InfluxDB overlooks, having taken out the one before it.
+                if self.is_subquery || after_time {
                     fields.push(field.clone());
+                    after_time = false;
+                } else {
+                    time_name = field.alias.clone().unwrap_or_else(|| "time".to_owned());
+                    after_time = true;
                 }
                 continue;
             }
+            after_time = false;
             let expr = fold(field.expr.clone())?;
             self.fields += 1;
             self.check(&expr, &mut true)?;
