@@ -145,6 +145,14 @@ impl Committer {
         action(*applied)
     }
 
+    /// Makes sure that no record is found after a restart that was said to have failed.
+    pub(crate) fn settle_end(&self) -> Result<(), StoreError> {
+        self.wal.settle_end().map_err(|error| match error {
+            e @ tandem_seglog::Error::Failed { .. } => StoreError::ReadOnly(format!("engine: {e}")),
+            e => StoreError::log("cut WAL")(e),
+        })
+    }
+
     /// Stages nothing more, and returns when all that was staged is applied or has failed.
     pub(crate) fn close(&self) {
         self.exclusive(|staging, _| staging.closed = true);

@@ -27,7 +27,8 @@ use crate::tombstone::Tombstone;
 /// It chooses while nothing is written.
 ///
 /// On `Err` the rows may be found deleted after a restart; until then they are there, as long as
-/// the manifest did not take the deletion.
+/// the manifest did not take the deletion. Refused while the WAL may still hold, behind its end, rows of a
+/// write that failed: after a restart they would be back, younger than the deletion.
 pub(crate) fn delete(
     core: &Core,
     committer: &Committer,
@@ -35,7 +36,10 @@ pub(crate) fn delete(
     choose: impl FnOnce(&RoaringBitmap) -> RoaringBitmap,
     range: TimeRange,
 ) -> Result<(), StoreError> {
-    let marked = committer.alone(|applied| mark(core, database, choose, range, applied))?;
+    let marked = committer.alone(|applied| {
+        committer.settle_end()?;
+        mark(core, database, choose, range, applied)
+    })?;
     let Some((tombstone, shards)) = marked else {
         return Ok(());
     };

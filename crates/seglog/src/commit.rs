@@ -67,6 +67,7 @@ enum Task {
     Write,
     WriteAndRotate,
     WriteAndTrim,
+    WriteAndClean,
 }
 
 impl Shared {
@@ -162,6 +163,11 @@ impl Shared {
     /// Writes what is staged and cuts what an earlier segment left behind it.
     pub(crate) fn trim(&self) -> Result<(), Error> {
         self.lead_alone(Task::WriteAndTrim)
+    }
+
+    /// Writes what is staged and makes sure that what failed before is cut off.
+    pub(crate) fn clean(&self) -> Result<(), Error> {
+        self.lead_alone(Task::WriteAndClean)
     }
 
     fn lead_alone(&self, task: Task) -> Result<(), Error> {
@@ -306,6 +312,7 @@ impl Shared {
         let rotated = match task {
             Task::WriteAndRotate if written.is_ok() => writer.rotate(group_end),
             Task::WriteAndTrim if written.is_ok() => writer.trim(),
+            Task::WriteAndClean if written.is_ok() => writer.clean(),
             _ => Ok(()),
         };
         leadership.done = true;

@@ -200,6 +200,16 @@ impl Log {
         }
     }
 
+    /// Ends all doubt: what was staged is written, and a record that failed is not found after a restart. To be asked
+    /// before something is promised elsewhere that builds on its failure.
+    ///
+    /// # Errors
+    /// As [`Log::commit`] for what is staged. [`Error::Failed`] once a sync has failed, since what was under way then may be
+    /// found or not; [`Error::Io`] where the end cannot be cut for now.
+    pub fn settle_end(&self) -> Result<(), Error> {
+        self.shared.clean()
+    }
+
     /// Gives the disk back what is kept to be written again: removes the spare files, and cuts the file of the last
     /// segment to what the log holds of it. Segments that are cut later are kept as before.
     ///
