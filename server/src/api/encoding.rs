@@ -101,8 +101,12 @@ fn grow(
     loop {
         let room = store.room_for_body(max).map_err(DecodeError::Room)?;
         lines.clear();
-        // At once what the room is for: growing by copies would take up to three times as much.
-        lines.reserve_exact(max.saturating_add(1));
+        if lines.capacity() <= max {
+            // At once what the room is for, and not beside what was there: growing by copies would take up to
+            // three times as much.
+            *lines = Vec::new();
+            lines.reserve_exact(max.saturating_add(1));
+        }
         match make(max, lines) {
             Ok(()) => return Ok(room),
             Err(DecodeError::Body(BodyError::TooLarge { .. })) if max < bytes_max => {

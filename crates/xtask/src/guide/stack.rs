@@ -175,7 +175,7 @@ mod tests {
         let root = crate::root().expect("the repository");
         let text = std::fs::read_to_string(root.join("deploy/stack.yaml")).expect("the stack");
         let stack = adapted(&text, Path::new("/x/socket")).expect("its places");
-        assert!(!stack.contains("grafana") && stack.contains("source: /x/socket"));
+        assert!(!stack.contains("grafana/grafana") && stack.contains("source: /x/socket"));
         assert_eq!(stack.matches("dnsrr").count(), 4);
         assert_eq!(stack.matches("mode: host").count(), 5);
         assert!(adapted("services: {}", Path::new("/x")).is_err());
