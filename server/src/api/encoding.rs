@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 
-use tandem_http::{BodyError, HeaderMap, StatusCode, gunzip_into, header};
+use tandem_http::{BodyError, HeaderMap, StatusCode, gunzip_into, gunzipped_len, header};
 use tandem_store::{BodyRoom, Store, WriteError};
 
 use super::prometheus;
@@ -71,7 +71,9 @@ impl Encoding {
                     .last_chunk()
                     .map_or(0, |tail| u32::from_le_bytes(*tail));
                 let told = usize::try_from(told).unwrap_or(usize::MAX);
-                grow(store, sent.len().max(told), bytes_max, lines, |max, out| {
+                let guess = sent.len().max(told);
+                let measure = || gunzipped_len(sent, bytes_max).map_err(DecodeError::Body);
+                grow(store, guess, bytes_max, lines, measure, |max, out| {
                     gunzip_into(sent, max, out).map_err(DecodeError::Body)
                 })
                 .map(Some)
@@ -79,7 +81,9 @@ impl Encoding {
             Self::Zstd => {
                 let told = zstd::zstd_safe::get_frame_content_size(sent).ok().flatten();
                 let told = told.map_or(0, |told| usize::try_from(told).unwrap_or(usize::MAX));
-                grow(store, sent.len().max(told), bytes_max, lines, |max, out| {
+                let guess = sent.len().max(told);
+                let measure = || Ok(bytes_max);
+                grow(store, guess, bytes_max, lines, measure, |max, out| {
                     unzstd_into(sent, max, out)
                 })
                 .map(Some)
@@ -89,12 +93,14 @@ impl Encoding {
     }
 }
 
-/// Takes room for `guess` bytes and makes them; when more come out, again with all that is allowed.
+/// Takes room for `guess` bytes and makes them; when more come out, again with as many as `measure` finds, which
+/// is an error where they are more than is allowed.
 fn grow(
     store: &Store,
     guess: usize,
     bytes_max: usize,
     lines: &mut Vec<u8>,
+    measure: impl Fn() -> Result<usize, DecodeError>,
     mut make: impl FnMut(usize, &mut Vec<u8>) -> Result<(), DecodeError>,
 ) -> Result<BodyRoom, DecodeError> {
     let mut max = guess.min(bytes_max);
@@ -110,7 +116,8 @@ fn grow(
         match make(max, lines) {
             Ok(()) => return Ok(room),
             Err(DecodeError::Body(BodyError::TooLarge { .. })) if max < bytes_max => {
-                max = bytes_max;
+                // At least one byte more, so that this ends.
+                max = measure()?.clamp(max + 1, bytes_max);
             }
             Err(error) => return Err(error),
         }
