@@ -93,21 +93,11 @@ impl Cursor {
                 source: Arc::new(e.clone()),
             });
         }
-        if value < self.slot.value {
-            return Err(Error::Backwards {
-                path: self.path.clone(),
-                current: self.slot.value,
-                asked: value,
-            });
-        }
+        let slot = self.next(value, payload)?;
         if value == self.slot.value && payload == self.slot.payload {
             return Ok(());
         }
-        self.write(Slot {
-            generation: self.slot.generation + 1,
-            value,
-            payload: payload.to_owned(),
-        })
+        self.write(slot)
     }
 
     /// As [`Cursor::store`], into a new file that takes the place of the old one: the way on after a failed sync,
@@ -117,6 +107,13 @@ impl Cursor {
     /// [`Error::Backwards`]: nothing happened. [`Error::Io`]: a later open may find either value, and this can be
     /// called again.
     pub fn store_anew(&mut self, vfs: &dyn Vfs, value: u64) -> Result<(), Error> {
+        let slot = self.next(value, &self.slot.payload)?;
+        *self = Self::put(vfs, &self.path, slot)?;
+        Ok(())
+    }
+
+    /// The slot behind the present one.
+    fn next(&self, value: u64, payload: &[u8]) -> Result<Slot, Error> {
         if value < self.slot.value {
             return Err(Error::Backwards {
                 path: self.path.clone(),
@@ -124,13 +121,11 @@ impl Cursor {
                 asked: value,
             });
         }
-        let slot = Slot {
+        Ok(Slot {
             generation: self.slot.generation + 1,
             value,
-            payload: self.slot.payload.clone(),
-        };
-        *self = Self::put(vfs, &self.path, slot)?;
-        Ok(())
+            payload: payload.to_owned(),
+        })
     }
 
     fn write(&mut self, slot: Slot) -> Result<(), Error> {
