@@ -37,7 +37,7 @@ pub use client::{
 pub use credentials::{Credentials, CredentialsError, Secret};
 pub use express::{Express, NoExpress, WireBody};
 pub use form::{Params, percent_encode};
-pub use gunzip::{gunzip, gunzip_into, gunzipped_len};
+pub use gunzip::{gunzip, gunzip_into};
 pub use held::{Held, Room};
 pub use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,

@@ -5,7 +5,8 @@
 
 use std::io::{self, Read};
 
-use tandem_http::{BodyError, HeaderMap, StatusCode, gunzip_into, gunzipped_len, header};
+use flate2::bufread::MultiGzDecoder;
+use tandem_http::{BodyError, HeaderMap, StatusCode, header};
 use tandem_store::{BodyRoom, Store, WriteError};
 
 use super::prometheus;
@@ -71,38 +72,37 @@ impl Encoding {
                     .last_chunk()
                     .map_or(0, |tail| u32::from_le_bytes(*tail));
                 let told = usize::try_from(told).unwrap_or(usize::MAX);
+                let open = || Ok(MultiGzDecoder::new(sent));
+                let broken = |error| DecodeError::Body(BodyError::Gzip(error));
                 let guess = sent.len().max(told);
-                let measure = || gunzipped_len(sent, bytes_max).map_err(DecodeError::Body);
-                grow(store, guess, bytes_max, lines, measure, |max, out| {
-                    gunzip_into(sent, max, out).map_err(DecodeError::Body)
-                })
-                .map(Some)
+                inflate(store, guess, bytes_max, lines, open, broken).map(Some)
             }
+            // No frame at all is no line at all.
+            Self::Zstd if sent.is_empty() => Ok(None),
             Self::Zstd => {
                 let told = zstd::zstd_safe::get_frame_content_size(sent).ok().flatten();
                 let told = told.map_or(0, |told| usize::try_from(told).unwrap_or(usize::MAX));
+                let broken = |error| DecodeError::Broken(format!("zstd: {error}"));
+                let open = || unzstd(sent).map_err(broken);
                 let guess = sent.len().max(told);
-                let measure = || Ok(bytes_max);
-                grow(store, guess, bytes_max, lines, measure, |max, out| {
-                    unzstd_into(sent, max, out)
-                })
-                .map(Some)
+                inflate(store, guess, bytes_max, lines, open, broken).map(Some)
             }
             Self::Prometheus => prometheus::lines(store, sent, bytes_max, lines).map(Some),
         }
     }
 }
 
-/// Takes room for `guess` bytes and makes them; when more come out, again with as many as `measure` finds, which
-/// is an error where they are more than is allowed.
-fn grow(
+/// Takes room for `guess` bytes and makes them, by a reader that `open` gives. When more come out they are counted
+/// before there is room for them: a body that tells too little, as a bomb does, takes no more than it told.
+fn inflate<R: Read>(
     store: &Store,
     guess: usize,
     bytes_max: usize,
     lines: &mut Vec<u8>,
-    measure: impl Fn() -> Result<usize, DecodeError>,
-    mut make: impl FnMut(usize, &mut Vec<u8>) -> Result<(), DecodeError>,
+    open: impl Fn() -> Result<R, DecodeError>,
+    broken: impl Fn(io::Error) -> DecodeError,
 ) -> Result<BodyRoom, DecodeError> {
+    let too_large = || DecodeError::Body(BodyError::TooLarge { bytes_max });
     let mut max = guess.min(bytes_max);
     loop {
         let room = store.room_for_body(max).map_err(DecodeError::Room)?;
@@ -113,33 +113,26 @@ fn grow(
             *lines = Vec::new();
             lines.reserve_exact(max.saturating_add(1));
         }
-        match make(max, lines) {
-            Ok(()) => return Ok(room),
-            Err(DecodeError::Body(BodyError::TooLarge { .. })) if max < bytes_max => {
-                // At least one byte more, so that this ends.
-                max = measure()?.clamp(max + 1, bytes_max);
-            }
-            Err(error) => return Err(error),
+        let mut bounded = open()?.take(max as u64 + 1);
+        if bounded.read_to_end(lines).map_err(&broken)? <= max {
+            return Ok(room);
         }
+        if max == bytes_max {
+            return Err(too_large());
+        }
+        let mut bounded = open()?.take(bytes_max as u64 + 1);
+        let length = io::copy(&mut bounded, &mut io::sink()).map_err(&broken)?;
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        max = Some(length)
+            .filter(|length| *length <= bytes_max)
+            .ok_or_else(too_large)?;
     }
 }
 
-fn unzstd_into(sent: &[u8], bytes_max: usize, out: &mut Vec<u8>) -> Result<(), DecodeError> {
-    // No frame at all is no line at all.
-    if sent.is_empty() {
-        return Ok(());
-    }
-    let broken = |error: io::Error| DecodeError::Broken(format!("zstd: {error}"));
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(sent).map_err(broken)?;
-    decoder
-        .window_log_max(ZSTD_WINDOW_LOG_MAX)
-        .map_err(broken)?;
-    let mut bounded = decoder.take(bytes_max as u64 + 1);
-    let length = bounded.read_to_end(out).map_err(broken)?;
-    if length > bytes_max {
-        return Err(DecodeError::Body(BodyError::TooLarge { bytes_max }));
-    }
-    Ok(())
+fn unzstd(sent: &[u8]) -> io::Result<impl Read> {
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(sent)?;
+    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+    Ok(decoder)
 }
 
 impl DecodeError {
@@ -176,11 +169,20 @@ pub(super) fn body_answer(error: &BodyError) -> (StatusCode, String) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tandem_store::Options;
+    use tandem_vfs::RealFs;
+
     use super::*;
 
     fn unzstd(sent: &[u8], bytes_max: usize) -> Result<Vec<u8>, DecodeError> {
-        let mut out = Vec::new();
-        unzstd_into(sent, bytes_max, &mut out).map(|()| out)
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(Arc::new(RealFs), dir.path(), Options::default()).unwrap();
+        let mut lines = Vec::new();
+        let room = Encoding::Zstd.decode(&store, sent, bytes_max, &mut lines)?;
+        assert_eq!(room.is_none(), sent.is_empty());
+        Ok(lines)
     }
 
     #[test]
