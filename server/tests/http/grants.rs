@@ -2,13 +2,12 @@
 //! The table is `grants.txt`; a real InfluxDB, where one is installed, must still agree with it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use tandem_http::{Method, percent_encode};
 use tandem_server::{AuthConfig, Config};
 
 use crate::common::{Caller, Got, Running, basic};
-use crate::influxd::{INFLUXD, Influxd};
+use crate::influxd::Influxd;
 use crate::prometheus;
 
 const TABLE: &str = include_str!("grants.txt");
@@ -186,11 +185,9 @@ async fn everyone_may_do_what_the_table_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn influxdb_agrees_with_the_table() {
-    if !Path::new(INFLUXD).exists() {
-        println!("SKIPPED: {INFLUXD} is not installed (Debian package influxdb)");
+    let Some(real) = Influxd::installed("auth-enabled = true").await else {
         return;
-    }
-    let real = Influxd::with("auth-enabled = true").await;
+    };
     let differences = play(&real.caller, |row| row.influxdb.clone()).await;
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }

@@ -10,7 +10,7 @@ use tandem_http::{Method, percent_encode};
 
 use crate::common::{Caller, Got, Running};
 
-pub(crate) const INFLUXD: &str = "/usr/bin/influxd";
+const INFLUXD: &str = "/usr/bin/influxd";
 
 /// A real server with its own directory and port; killed when dropped.
 pub(crate) struct Influxd {
@@ -21,12 +21,17 @@ pub(crate) struct Influxd {
 }
 
 impl Influxd {
-    async fn start() -> Self {
-        Self::with("").await
+    /// With further lines in the section `[http]`; bodies have 2,000 bytes at most if these do not say otherwise. `None`,
+    /// said aloud, where the program is not installed.
+    pub(crate) async fn installed(http_lines: &str) -> Option<Self> {
+        if !Path::new(INFLUXD).exists() {
+            println!("SKIPPED: {INFLUXD} is not installed (Debian package influxdb)");
+            return None;
+        }
+        Some(Self::start(http_lines).await)
     }
 
-    /// With further lines in the section `[http]`; bodies have 2,000 bytes at most if these do not say otherwise.
-    pub(crate) async fn with(http_lines: &str) -> Self {
+    async fn start(http_lines: &str) -> Self {
         let body_max = match http_lines.contains("max-body-size") {
             true => "",
             false => "max-body-size = 2000\n",
@@ -70,6 +75,17 @@ impl Influxd {
             _dir: dir,
         }
     }
+}
+
+/// The names of the differences in a section of the page that lists them, sorted.
+pub(crate) fn documented(section: &str) -> Vec<&'static str> {
+    let docs = include_str!("../../../docs/differences.md");
+    let entries = docs.split(section).nth(1).unwrap_or_default();
+    let entries = entries.split("\n## ").next().unwrap_or_default();
+    let names = entries.split("\n- **").skip(1);
+    let mut named: Vec<&str> = names.filter_map(|entry| entry.split("**").next()).collect();
+    named.sort_unstable();
+    named
 }
 
 impl Drop for Influxd {
@@ -117,11 +133,10 @@ const QUERIES: [&str; 14] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_bytes() {
-    if !Path::new(INFLUXD).exists() {
-        println!("SKIPPED: {INFLUXD} is not installed (Debian package influxdb)");
+    let Some(real) = Influxd::installed("").await else {
         return;
-    }
-    let (real, running) = (Influxd::start().await, Running::with(small()).await);
+    };
+    let running = Running::with(small()).await;
     let (real, ours) = (&real.caller, running.api());
     real.post("/query?q=CREATE%20DATABASE%20db", "").await;
     let mut differences = Vec::new();
@@ -237,11 +252,10 @@ fn small() -> tandem_server::Config {
 /// MessagePack, for those queries whose tags come in one order: Go writes maps in any.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_messages() {
-    if !Path::new(INFLUXD).exists() {
-        println!("SKIPPED: {INFLUXD} is not installed (Debian package influxdb)");
+    let Some(real) = Influxd::installed("").await else {
         return;
-    }
-    let (real, running) = (Influxd::start().await, Running::with(small()).await);
+    };
+    let running = Running::with(small()).await;
     let (real, ours) = (&real.caller, running.api());
     real.post("/query?q=CREATE%20DATABASE%20db", "").await;
     for caller in [real, &ours] {
@@ -267,18 +281,14 @@ async fn the_same_messages() {
 /// `max-row-limit` cuts an answer that is not chunked, and says so of the series that was cut.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_rows_at_the_limit() {
-    if !Path::new(INFLUXD).exists() {
-        println!("SKIPPED: {INFLUXD} is not installed (Debian package influxdb)");
+    let Some(real) = Influxd::installed("max-row-limit = 3").await else {
         return;
-    }
+    };
     let config = tandem_server::Config {
         rows_max: 3,
         ..tandem_server::Config::default()
     };
-    let (real, running) = (
-        Influxd::with("max-row-limit = 3").await,
-        Running::with(config).await,
-    );
+    let running = Running::with(config).await;
     let ours = running.api();
     real.caller
         .post("/query?q=CREATE%20DATABASE%20db", "")

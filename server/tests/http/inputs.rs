@@ -157,6 +157,9 @@ async fn graphite_by_connection_and_by_datagram() {
         .write_all(b"ers.b.cpu.user.pct 2.5 11\nno number here\nlost 1 1")
         .await
         .unwrap();
+    // The server has read all of the first one before there is a second one.
+    let rows = "cpu,,10000000000,x,a,1.5\ncpu,,11000000000,x,b,2.5\n";
+    until(&api, "SELECT dc, host, \"user.pct\" FROM cpu", rows).await;
     let mut second = connect(addr).await;
     second.write_all(b"other 8 13\nother 7 12").await.unwrap();
     until(
@@ -168,10 +171,10 @@ async fn graphite_by_connection_and_by_datagram() {
     // For a third one the one goes that has sent nothing for longest, and what it has not ended with it.
     let mut third = connect(addr).await;
     third.write_all(b"other 9 14\n").await.unwrap();
-    assert_eq!(first.read(&mut [0; 1]).await.unwrap_or(0), 0);
+    let mut byte = [0];
+    let ended = tokio::time::timeout(Duration::from_secs(60), first.read(&mut byte)).await;
+    assert_eq!(ended.expect("the first one goes").unwrap_or(0), 0);
     second.shutdown().await.unwrap();
-    let rows = "cpu,,10000000000,x,a,1.5\ncpu,,11000000000,x,b,2.5\n";
-    until(&api, "SELECT dc, host, \"user.pct\" FROM cpu", rows).await;
     let rows = "other,,12000000000,7\nother,,13000000000,8\nother,,14000000000,9\n";
     until(&api, "SELECT value FROM other", rows).await;
     assert_eq!(metric(&api, "malformed_total").await, 1);

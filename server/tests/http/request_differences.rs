@@ -2,7 +2,6 @@
 //! reasons are in docs/differences.md.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use tandem_http::{Method, percent_encode};
@@ -11,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::common::{Caller, Running};
-use crate::influxd::{INFLUXD, Influxd};
+use crate::influxd::{Influxd, documented};
 use crate::prometheus::{query, series, snap, unsnap};
 
 /// Who is asked.
@@ -171,11 +170,9 @@ async fn here() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_influxdb() {
-    if !Path::new(INFLUXD).exists() {
-        println!("SKIPPED: {INFLUXD} is not installed (Debian package influxdb)");
+    let Some(real) = Influxd::installed("max-body-size = 0").await else {
         return;
-    }
-    let real = Influxd::with("max-body-size = 0").await;
+    };
     let made = real
         .caller
         .post("/query?q=CREATE%20DATABASE%20db", "")
@@ -192,11 +189,5 @@ async fn in_influxdb() {
 /// Every difference has its entry, and every entry its difference.
 #[test]
 fn the_docs_name_them() {
-    let docs = include_str!("../../../docs/differences.md");
-    let others = docs.split("## Other requests").nth(1).unwrap_or_default();
-    let others = others.split("\n## ").next().unwrap_or_default();
-    let names = others.split("\n- **").skip(1);
-    let mut named: Vec<&str> = names.filter_map(|entry| entry.split("**").next()).collect();
-    named.sort_unstable();
-    assert_eq!(named, NAMES);
+    assert_eq!(documented("## Other requests"), NAMES);
 }

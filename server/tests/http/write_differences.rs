@@ -1,10 +1,8 @@
 //! Where a write ends differently from InfluxDB 1.6.7, on purpose: both sides, one after another. The
 //! reasons are in docs/differences.md.
 
-use std::path::Path;
-
 use crate::common::{Caller, Running};
-use crate::influxd::{INFLUXD, Influxd};
+use crate::influxd::{Influxd, documented};
 
 /// What is written, and how it is answered and what is there at the end: here, and by InfluxDB.
 struct Difference {
@@ -185,27 +183,19 @@ async fn here() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_influxdb() {
-    if !Path::new(INFLUXD).exists() {
-        println!("SKIPPED: {INFLUXD} is not installed (Debian package influxdb)");
+    let Some(real) = Influxd::installed("").await else {
         return;
-    }
-    let real = Influxd::with("").await;
+    };
     play(&real.caller, "influxd", |difference| difference.theirs).await;
 }
 
 /// Every difference has its entry, and every entry its difference.
 #[test]
 fn the_docs_name_them() {
-    let docs = include_str!("../../../docs/differences.md");
-    let writes = docs.split("## Writes").nth(1).unwrap_or_default();
-    let writes = writes.split("\n## ").next().unwrap_or_default();
-    let names = writes.split("\n- **").skip(1);
-    let mut named: Vec<&str> = names.filter_map(|entry| entry.split("**").next()).collect();
     let mut here: Vec<&str> = DIFFERENCES.iter().map(|one| one.name).collect();
     here.extend(OF_REQUESTS);
-    named.sort_unstable();
     here.sort_unstable();
-    assert_eq!(named, here);
+    assert_eq!(documented("## Writes"), here);
 }
 
 /// What is told apart by more than lines.
@@ -241,11 +231,9 @@ async fn requests_here() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_in_influxdb() {
-    if !Path::new(INFLUXD).exists() {
-        println!("SKIPPED: {INFLUXD} is not installed (Debian package influxdb)");
+    let Some(real) = Influxd::installed("max-body-size = 0").await else {
         return;
-    }
-    let real = Influxd::with("max-body-size = 0").await;
+    };
     let got = answer(&real.caller, "p", "&precision=x", "m v=1 1").await;
     assert_eq!(got, OK);
     let got = answer(&real.caller, "l", "", &"x".repeat(200_000)).await;
