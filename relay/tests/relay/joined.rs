@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::support::{Fake, Mode, Running, SOON, text, until};
+use crate::support::{Fake, Mode, Running, SOON, lines_apart, text, until};
 use tandem_http::Call;
 use tandem_relay::offline::{self, Part};
 use tandem_vfs::RealFs;
@@ -153,9 +153,8 @@ async fn what_a_backend_fails_at_holds_up_its_own_series_only() {
     let dir = tempfile::tempdir().unwrap();
     let (a, mut b) = (Fake::start().await, Fake::start().await);
     let relay = Running::start(dir.path(), &[&a, &b], |_| {}).await;
-    let (mine, other) = ("m,host=a v=1 1", "m,host=b v=1 1");
-    let lanes = |body: &str| tandem_line::scan(body.as_bytes()).lanes;
-    assert_eq!(lanes(mine) & lanes(other), 0, "choose other hosts");
+    // Hosts a and b, that is.
+    lines_apart();
     let mut all = vec!["m,host=a v=0 1".to_owned()];
     for n in 1..30 {
         all.push(format!("m,host=a v={n} 1"));

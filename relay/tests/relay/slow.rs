@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::support::{Fake, Mode, Running, SOON, until};
+use crate::support::{Fake, Mode, Running, SOON, lines_apart, until};
 use tandem_relay::{Condition, Config};
 
 const HEDGE: Duration = Duration::from_millis(30);
@@ -46,9 +46,7 @@ async fn a_slow_write_holds_up_its_own_lanes_only() {
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = (Fake::start().await, Fake::start().await);
     let relay = Running::start(dir.path(), &[&a, &b], slowly).await;
-    let (one, other) = ("m,host=a v=1 1", "m,host=b v=1 1");
-    let lanes = |body: &str| tandem_line::scan(body.as_bytes()).lanes;
-    assert_eq!(lanes(one) & lanes(other), 0, "choose other hosts");
+    let [one, other] = lines_apart();
     b.mode(Mode::Hang);
     assert_eq!(relay.write(one).await, 204);
     let second = relay.write(other);

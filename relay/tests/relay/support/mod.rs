@@ -21,6 +21,14 @@ use tokio::sync::{oneshot, watch};
 /// Nothing in these tests takes longer.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
+/// A line of each of two series of which neither waits for the other.
+pub(crate) fn lines_apart() -> [&'static str; 2] {
+    let [one, other] = ["m,host=a v=1 1", "m,host=b v=1 1"];
+    let lanes = |body: &str| tandem_line::scan(body.as_bytes()).lanes;
+    assert_eq!(lanes(one) & lanes(other), 0, "choose other hosts");
+    [one, other]
+}
+
 /// What a backend does with a write.
 #[derive(Clone, Debug)]
 pub(crate) enum Mode {
