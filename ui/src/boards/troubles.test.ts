@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { readLook } from '../api/appliance';
-import { troublesOf } from './troubles';
+import { silentOf, troublesOf } from './troubles';
 
 const live = { name: 'backup', condition: 'live', queue_bytes_max: 100, written_lines: 1 };
 const relay = (backend: object) => ({ url: 'http://r:9096', backends: [{ ...live, ...backend }] });
@@ -28,6 +28,16 @@ test('each fault is said in words', () => {
   expect(told({ store: { name: 's', refusal: 'disk full' } })[0]).toBe('bad: s takes no writes: disk full');
   expect(told({ store: { name: 's', disk_free_bytes: 5 } })[0]).toMatch(/5 B of disk/);
   expect(told({ relays: [] })[0]).toMatch(/no relay/);
+});
+
+test('silent hosts are counted, and a database without hosts has none', () => {
+  const said = (hosts: number, silent: number) => silentOf({ hosts, silent }).map((trouble) => `${trouble.level}: ${trouble.text}`);
+  expect(silentOf(undefined)).toEqual([]);
+  expect(said(0, 0)).toEqual([]);
+  expect(said(3, 0)).toEqual([]);
+  expect(said(1, 1)).toEqual(['bad: The only host is silent']);
+  expect(said(3, 1)).toEqual(['bad: 1 of 3 hosts is silent']);
+  expect(said(3, 2)).toEqual(['bad: 2 of 3 hosts are silent']);
 });
 
 test('an answer of another kind is read as nothing', () => {

@@ -4,6 +4,12 @@
 import type { Backend, Look, Relay, Store } from '../api/appliance';
 import { age, inUnit } from './units';
 
+/** How many hosts of a database report. */
+export interface Reporting {
+  hosts: number;
+  silent: number;
+}
+
 /** Something that needs a look. */
 export interface Trouble {
   /** `bad`: data or answers are at risk; `note`: worth knowing. */
@@ -35,6 +41,14 @@ export function troublesOf(look: Look): Trouble[] {
   }
   if (look.relays.length === 0) note('This store knows of no relay.', 'Name it: relays = ["http://HOST:9096"] in [store].');
   return troubles;
+}
+
+/** Hosts that have stopped to report; none where none ever did, since a database may be of another kind. */
+export function silentOf(reporting: Reporting | undefined): Trouble[] {
+  if (reporting === undefined || reporting.silent === 0) return [];
+  const { hosts, silent } = reporting;
+  const text = hosts === 1 ? 'The only host is silent' : `${silent} of ${hosts} hosts ${silent === 1 ? 'is' : 'are'} silent`;
+  return [{ level: 'bad', text, next: 'The view Hosts says which, and since when. Is the agent there running?' }];
 }
 
 type Tell = (text: string, next: string) => void;

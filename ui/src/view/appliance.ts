@@ -13,9 +13,9 @@ import { HISTORY_PANELS, INTERNAL } from '../boards/history';
 import { HOST_STATEMENTS, hostsOf, SILENT_AFTER_S } from '../boards/hosts';
 import { pointsOf } from '../boards/points';
 import { Rates } from '../boards/rates';
-import { type Trouble, troublesOf } from '../boards/troubles';
+import { type Reporting, silentOf, type Trouble, troublesOf } from '../boards/troubles';
 import { age } from '../boards/units';
-import { backendKey, chainView, type Reporting } from './chain';
+import { backendKey, chainView } from './chain';
 import { Chart } from './chart';
 import { make } from './dom';
 import { failureView } from './notice';
@@ -137,7 +137,7 @@ export class ApplianceView implements View {
   }
 
   private draw(look: Look): void {
-    const troubles = troublesOf(look);
+    const troubles = [...troublesOf(look), ...silentOf(this.reporting)];
     const bad = troubles.filter(({ level }) => level === 'bad').length;
     const notes = troubles.length - bad;
     if (bad > 0) this.say('bad', bad === 1 ? 'One thing needs a look' : `${bad} things need a look`);
@@ -162,7 +162,7 @@ export class ApplianceView implements View {
     const since_ms = this.since.get(key) ?? now_ms;
     this.since.set(key, since_ms);
     const seen = make('span', { class: 'seen' }, `seen for ${age((now_ms - since_ms) / 1_000)}`);
-    return make('li', { 'data-state': trouble.level }, make('p', {}, trouble.text), make('p', { class: 'hint' }, trouble.next, ' ', seen));
+    return make('li', { 'data-state': trouble.level }, make('p', {}, trouble.text), make('p', { class: 'hint' }, trouble.next, ' · ', seen));
   }
 
   private forget(troubles: readonly Trouble[]): void {
@@ -238,7 +238,7 @@ function keyOf(trouble: Trouble): string {
 }
 
 function noPeers(): HTMLElement {
-  return make('p', { class: 'keys' }, 'This store knows of no other: name it with peers = ["http://HOST:8087"] in [store].');
+  return make('p', { class: 'aside' }, 'This store knows of no other: name it with peers = ["http://HOST:8087"] in [store].');
 }
 
 function gapsView(look: Look): HTMLElement {

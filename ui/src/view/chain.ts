@@ -2,14 +2,9 @@
 
 import type { Backend, Look, Peer, Relay } from '../api/appliance';
 import type { Rates } from '../boards/rates';
+import type { Reporting } from '../boards/troubles';
 import { age, inUnit } from '../boards/units';
 import { make } from './dom';
-
-/** What the data source says of the hosts that report. */
-export interface Reporting {
-  hosts: number;
-  silent: number;
-}
 
 /** Words of a relay for how a backend does, and whether they are good. */
 const CONDITIONS: Readonly<Record<string, readonly ['good' | 'note' | 'bad', string]>> = {

@@ -7,7 +7,7 @@ import { inUnit } from '../boards/units';
 import type { Outcome } from '../api/query';
 import { identifier, lastPoints } from '../language/quote';
 import { button, make } from './dom';
-import { cellText } from './format';
+import { cellText, count } from './format';
 import { failureView } from './notice';
 import { pageHash } from './link';
 import type { Source } from './source';
@@ -71,6 +71,7 @@ export class ExploreView implements View {
     this.all = firstColumn(measurements);
     this.list();
     if (this.chosen !== '') await this.choose(this.chosen);
+    else if (this.all.length > 0) this.detail.replaceChildren(make('p', { class: 'aside' }, 'Choose a measurement to see its fields, their types, and its tags.'));
   }
 
   private async send(statements: string[]): Promise<Part[]> {
@@ -93,8 +94,8 @@ export class ExploreView implements View {
       const words = `${kept}, shards of ${cellText(shard ?? '')}${is_default === true ? ', default' : ''}`;
       return make('li', {}, make('span', { class: 'tag-key' }, `${cellText(name ?? '')} `), words);
     });
-    const count = series?.series[0]?.rows[0]?.[0];
-    if (typeof count === 'number') items.push(make('li', {}, make('span', { class: 'tag-key' }, 'series '), inUnit(count, 'plain')));
+    const known = series?.series[0]?.rows[0]?.[0];
+    if (typeof known === 'number') items.push(make('li', {}, make('span', { class: 'tag-key' }, 'series '), inUnit(known, 'plain')));
     this.policies.replaceChildren(make('ul', { class: 'tags', 'aria-label': 'Retention policies' }, ...items));
   }
 
@@ -103,8 +104,8 @@ export class ExploreView implements View {
     const { look } = await lookAt(document.baseURI, AbortSignal.timeout(SIZE_MS)).catch(() => ({ look: undefined }));
     const shards = look?.store.shards.filter((shard) => shard.database === database) ?? [];
     if (look === undefined || database !== this.of_database) return;
-    const [files, bytes, memory] = (['files', 'file_bytes', 'memtable_bytes'] as const).map((key) => shards.reduce((sum, shard) => sum + shard[key], 0));
-    const words = `${inUnit(bytes, 'bytes')} in ${inUnit(files, 'plain')} files of ${shards.length} shards, ${inUnit(memory, 'bytes')} in memory`;
+    const sum = (key: 'files' | 'file_bytes' | 'memtable_bytes'): number => shards.reduce((all, shard) => all + shard[key], 0);
+    const words = `${inUnit(sum('file_bytes'), 'bytes')} in ${count(sum('files'), 'file')} of ${count(shards.length, 'shard')}, ${inUnit(sum('memtable_bytes'), 'bytes')} in memory`;
     this.policies.querySelector('ul')?.append(make('li', {}, make('span', { class: 'tag-key' }, 'size '), words));
   }
 
@@ -118,8 +119,8 @@ export class ExploreView implements View {
         button(name, { class: 'look', 'aria-pressed': String(name === this.chosen) }, () => void this.choose(name)),
       ),
     );
-    if (found.length > LISTED_MAX) items.push(make('li', { class: 'keys' }, `and ${found.length - LISTED_MAX} more`));
-    if (found.length === 0) items.push(make('li', { class: 'keys' }, 'none'));
+    if (found.length > LISTED_MAX) items.push(make('li', { class: 'aside' }, `and ${found.length - LISTED_MAX} more`));
+    if (found.length === 0) items.push(make('li', { class: 'aside' }, 'none'));
     this.names.replaceChildren(...items);
   }
 
@@ -141,10 +142,10 @@ export class ExploreView implements View {
       make('tr', {}, make('td', {}, cellText(row[0] ?? '')), make('td', {}, cellText(row[1] ?? ''))),
     );
     const tagRows = keys.map((key, at) => {
-      const count = values[at * 2]?.series[0]?.rows[0]?.[0] ?? null;
+      const known = values[at * 2]?.series[0]?.rows[0]?.[0] ?? null;
       const shown = (values[at * 2 + 1]?.series[0]?.rows ?? []).map((row) => cellText(row[1] ?? ''));
-      const cut = typeof count === 'number' && count > shown.length ? ' …' : '';
-      return make('tr', {}, make('td', {}, key), make('td', { class: 'number' }, cellText(count)), make('td', {}, shown.join(', ') + cut));
+      const cut = typeof known === 'number' && known > shown.length ? ' …' : '';
+      return make('tr', {}, make('td', {}, key), make('td', { class: 'number' }, cellText(known)), make('td', {}, shown.join(', ') + cut));
     });
     const query = lastPoints(name);
     const open = make('a', { class: 'button', href: pageHash(this.source.value, query) }, 'Last 100 points');

@@ -35,7 +35,7 @@ export function runningOf(series: readonly Series[]): Running[] {
 }
 
 export function runningTable(all: readonly Running[], kill: (id: string) => void): HTMLElement {
-  if (all.length === 0) return make('p', { class: 'keys' }, 'No query runs at the moment.');
+  if (all.length === 0) return make('p', { class: 'aside' }, 'No query runs at the moment.');
   const rows = all.map(({ id, query, database, time, status }) => {
     const end = button(status === 'killed' ? 'Ending' : 'Kill', { class: 'small', 'data-key': `kill ${id}`, 'aria-label': `Kill query ${id}` }, () => kill(id));
     end.disabled = status === 'killed';
@@ -45,7 +45,7 @@ export function runningTable(all: readonly Running[], kill: (id: string) => void
 }
 
 export function slowTable(all: readonly SlowQuery[]): HTMLElement {
-  if (all.length === 0) return make('p', { class: 'keys' }, 'None took longer than a second, or than log-queries-after says.');
+  if (all.length === 0) return make('p', { class: 'aside' }, 'None took longer than a second, or than log-queries-after says.');
   const rows = all.map(({ query, database, took_ms, ago_ms }) =>
     make('tr', {}, make('td', { class: 'number whole' }, duration(took_ms)), queryCell(query), make('td', { class: 'whole' }, database), make('td', { class: 'whole' }, `${age(ago_ms / 1_000)} ago`)),
   );

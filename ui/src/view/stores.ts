@@ -65,11 +65,11 @@ export function storesTable(look: Look, rates: Rates): HTMLElement {
 
 /** Whether the stores hold the same. */
 export function differenceView(compared: Compared | undefined): HTMLElement {
-  if (compared === undefined) return make('p', { class: 'keys' }, 'Not compared yet.');
+  if (compared === undefined) return make('p', { class: 'aside' }, 'Not compared yet.');
   const where = `in ${compared.database}, ${compared.range}`;
   if ('failed' in compared) return make('p', { class: 'note' }, `Not compared ${where}: ${compared.failed}`);
   const { values, differences } = compared;
-  if (differences.length === 0 && values === 0) return make('p', { class: 'keys' }, `Nothing to compare ${where}: no values on either side.`);
+  if (differences.length === 0 && values === 0) return make('p', { class: 'aside' }, `Nothing to compare ${where}: no values on either side.`);
   if (differences.length === 0) {
     return make('p', { class: 'empty', 'data-difference': '0' }, `The same ${values.toLocaleString('en-US')} values on both sides, ${where}.`);
   }
