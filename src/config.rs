@@ -8,6 +8,7 @@
 pub(crate) mod agent;
 mod environment;
 pub(crate) mod inputs;
+mod unknown;
 mod variables;
 
 use std::collections::BTreeMap;
@@ -249,7 +250,9 @@ impl Config {
                 .with_context(|| format!("read the configuration {}", path.display()))?;
             // Once as it is, so that an error shows its line in the file.
             if !variables::are_in(&text) {
-                toml::from_str::<Self>(&text).with_context(|| format!("in {}", path.display()))?;
+                toml::from_str::<Self>(&text)
+                    .map_err(|error| unknown::shortened(&error))
+                    .with_context(|| format!("in {}", path.display()))?;
             }
             table = text
                 .parse()
@@ -264,10 +267,11 @@ impl Config {
             if known {
                 // Checked one by one, so that an error names its variable.
                 Self::deserialize(table.clone())
+                    .map_err(|error| unknown::shortened(&error))
                     .with_context(|| format!("in the variable {name}"))?;
             }
         }
-        let config = Self::deserialize(table)?;
+        let config = Self::deserialize(table).map_err(|error| unknown::shortened(&error))?;
         config.check()?;
         Ok(config)
     }

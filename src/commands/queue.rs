@@ -158,7 +158,8 @@ fn ls(vfs: &dyn Vfs, dir: &Path, json: bool) -> anyhow::Result<()> {
         });
         text::print(format_args!("{}", queue.name));
         text::print(format_args!("  waiting  {hints}"));
-        text::print(format_args!("  held     {held}  {}", queue.held.join(" ")));
+        let held = format!("{held}  {}", queue.held.join(" "));
+        text::print(format_args!("  held     {}", held.trim_end()));
         text::print(format_args!("  dead     {dead}"));
         for gap in &queue.gaps {
             text::print(format_args!(

@@ -118,10 +118,13 @@ pub(super) fn run(args: &ImportArgs, data_dir: Option<&Path>) -> anyhow::Result<
         import.file = path.display().to_string();
         if let Err(error) = import.file(path, from_line) {
             let line = import.batch.lines.first().map_or(1, |line| line.number);
-            eprintln!(
-                "tandem: everything before line {line} of {} is stored; go on with --from-line {line}",
-                import.file
-            );
+            // Of a file that could not even be opened there is nothing to tell.
+            if line > 1 {
+                eprintln!(
+                    "tandem: everything before line {line} of {} is stored; go on with --from-line {line}",
+                    import.file
+                );
+            }
             return Err(error);
         }
         from_line = 1;
@@ -130,7 +133,7 @@ pub(super) fn run(args: &ImportArgs, data_dir: Option<&Path>) -> anyhow::Result<
     drop(drawing);
     let done = import.done;
     eprintln!(
-        "{} points stored, {} refused, {} statements done, {} failed, in {:.1} s",
+        "{} points stored, {} refused; statements: {} done, {} failed; {:.1} s",
         text::count(done.stored),
         text::count(done.refused),
         text::count(done.statements),
