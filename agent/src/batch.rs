@@ -20,6 +20,9 @@ pub(crate) type Tags = Arc<[(String, String)]>;
 /// Stores take 64 KiB of a line's name and tags, in which a backslash may stand before every byte.
 const TAGS_BYTES_MAX: usize = 31 << 10;
 
+/// Stores refuse a tag of this name, and the line with it. A container may have a label that is called so.
+const TIME: &[u8] = b"time";
+
 /// Lines of line protocol.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -235,6 +238,7 @@ impl Batch {
                 .iter()
                 .map(|(key, value)| (text(key), text(value))),
         );
+        tags.retain(|(key, _)| *key != TIME);
         let mut line = self.writer.line(measurement).tags(&mut tags);
         for (name, value) in &self.fields {
             let value = match value {
@@ -324,6 +328,14 @@ mod tests {
 
     fn text(batch: &Batch) -> &str {
         std::str::from_utf8(batch.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_tag_that_costs_the_line_is_left_out() {
+        let mut batch = batch(&[("time", "now"), ("host", "h")]);
+        let line = batch.line("m").tag("time", "then").tag("times", "2");
+        line.signed("v", 1).finish();
+        assert_eq!(text(&batch), "m,host=h,times=2 v=1i 7000000000\n");
     }
 
     #[test]

@@ -256,6 +256,17 @@ impl<'a, 'b> Writer<'a, 'b> {
         line.finish();
     }
 
+    /// What Telegraf says of a container that does not run: it has no limit, either.
+    pub(super) fn no_memory(&mut self, meta: &Meta, time_ns: i64) {
+        self.line("docker_container_mem", meta, time_ns)
+            .string("container_id", &meta.id)
+            .unsigned("usage", 0)
+            .float("usage_percent", 0.0)
+            .unsigned("limit", 0)
+            .unsigned("max_usage", 0)
+            .finish();
+    }
+
     fn cpu(&mut self, meta: &Meta, cpu: &Cpu, percent: Option<f64>, host: Host, time_ns: i64) {
         let mut line = self
             .line("docker_container_cpu", meta, time_ns)

@@ -231,6 +231,10 @@ impl Docker {
             }
         }
         out.container(meta, &sample, host, scene.at.time_ns);
+        let has_stopped = !matches!(meta.status.as_str(), "" | "running" | "paused");
+        if has_stopped && sample.readings.memory.is_none() {
+            out.no_memory(meta, scene.at.time_ns);
+        }
     }
 
     /// The share of one processor since the last gather.

@@ -158,6 +158,25 @@ fn version_2_with_an_engine() {
 }
 
 #[test]
+fn one_that_has_stopped_takes_no_memory() {
+    let mut docker = Docker::with_registry(alone(), registry());
+    docker.options.states = vec!["exited".into()];
+    let lines = gather(&mut docker, "docker-v2/first", 0);
+    let id = id("f6");
+    let line = lines
+        .lines()
+        .find(|line| line.starts_with("docker_container_mem"));
+    assert_eq!(
+        line,
+        Some(&*format!(
+            "docker_container_mem,container_name=stopped,container_status=exited,engine_host=node1,server_version=27.5.1 \
+             container_id=\"{id}\",usage=0i,usage_percent=0,limit=0i,max_usage=0i 1000000000000000000"
+        ))
+    );
+    assert!(!lines.contains("docker_container_cpu"), "{lines}");
+}
+
+#[test]
 fn version_2_alone() {
     once(
         alone(),
