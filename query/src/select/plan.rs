@@ -58,6 +58,8 @@ pub(crate) struct Output {
     pub(crate) name: String,
     /// The value.
     pub(crate) scalar: Scalar,
+    /// Whether it comes along with `top` or `bottom`, as one of the tags in it.
+    pub(crate) is_ranking_tag: bool,
 }
 
 /// Something whose value goes to a slot of the row.
@@ -339,7 +341,9 @@ impl Symbols {
     /// Lowers the fields. The tags in `top` and `bottom` become columns unless the result is written.
     fn outputs(&mut self, fields: &[Field], is_written: bool) -> Result<Vec<Output>, Error> {
         let mut columns = Vec::new();
+        let mut own = Vec::new();
         for field in fields {
+            own.push(columns.len());
             columns.push(field.clone());
             if !is_written {
                 columns.extend(ranking_tags(&field.expr).map(|tag| Field {
@@ -350,12 +354,13 @@ impl Symbols {
         }
         let names = columns::names(&columns);
         let mut outputs = Vec::new();
-        for (field, column) in columns.into_iter().zip(names) {
+        for (at, (field, column)) in columns.into_iter().zip(names).enumerate() {
             let scalar = lower(&field.expr, &mut |expr| self.slot(expr))?;
             outputs.push(Output {
                 column,
                 name: field.name(),
                 scalar,
+                is_ranking_tag: own.binary_search(&at).is_err(),
             });
         }
         Ok(outputs)

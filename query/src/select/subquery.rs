@@ -51,9 +51,17 @@ pub(crate) fn has_column(inner: &Level, reference: &VarRef) -> bool {
     column(inner, reference).is_some()
 }
 
-/// Whether that is a tag, whose values are strings whatever they are cast to.
+/// Whether that is a tag, whose values are strings whatever they are cast to. So is what `top` and `bottom` have
+/// between field and number, even if it is a field.
 pub(crate) fn has_tag(inner: &Level, reference: &VarRef) -> bool {
-    matches!(column(inner, reference), Some(Column::Tag(_)))
+    match column(inner, reference) {
+        Some(Column::Tag(_)) => true,
+        Some(Column::Value(at, _)) => {
+            let output = inner.outputs.get(at);
+            output.is_some_and(|output| output.is_ranking_tag)
+        }
+        _ => false,
+    }
 }
 
 /// Where a value of a row comes from.
@@ -87,12 +95,13 @@ impl Column {
 
 /// What `reference` means in the rows of `inner`: a column of this name, or a tag that it groups by.
 fn column(inner: &Level, reference: &VarRef) -> Option<Column> {
-    if let Some(at) = inner
-        .outputs
-        .iter()
-        .position(|output| output.name == reference.name)
-    {
-        return Some(Column::Value(at, reference.data_type));
+    let mut outputs = inner.outputs.iter().enumerate();
+    if let Some((at, output)) = outputs.find(|(_, output)| output.name == reference.name) {
+        let data_type = match output.is_ranking_tag {
+            true => Some(DataType::String),
+            false => reference.data_type,
+        };
+        return Some(Column::Value(at, data_type));
     }
     if !inner.dimensions.contains(&reference.name) {
         return None;

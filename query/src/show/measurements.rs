@@ -124,7 +124,7 @@ fn everywhere(
 
 /// The measurements that a condition on tags finds: those with a series whose tag fits. A measurement
 /// without the tag is never found, and `!=` finds one where no series has the value.
-fn matching(condition: &Expr, view: &View) -> Result<BTreeSet<Vec<u8>>, Error> {
+pub(super) fn matching(condition: &Expr, view: &View) -> Result<BTreeSet<Vec<u8>>, Error> {
     let Expr::Binary { op, lhs, rhs } = condition else {
         return match condition {
             Expr::Paren(inner) => matching(inner, view),

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use tandem_influxql::ast::ShowSeries;
+use roaring::RoaringBitmap;
+use tandem_influxql::ast::{Expr, ShowSeries, Source};
 use tandem_influxql::condition::{TimeContext, split_condition};
 use tandem_model::{EscapedTag, SeriesId, SeriesKey, TimeRange, split_escaped};
-use tandem_store::Store;
+use tandem_store::{Store, View};
 
 use super::{EPOCH_NS, check_databases, check_operators, found, found_together, in_pieces};
 use crate::context::Context;
 use crate::error::Error;
 use crate::meter::Meter;
-use crate::predicate::Predicate;
-use crate::result::Sink;
+use crate::predicate::{Predicate, Residual};
+use crate::result::{Sink, Value};
 use crate::select::check_condition;
 
 /// Bytes of a key in the set beside its texts, about.
@@ -34,8 +35,12 @@ pub(crate) fn series(
     let (bounds, condition) = split_condition(statement.condition.as_ref(), &time)?;
     if let Some(condition) = &condition {
         check_condition(condition)?;
-        check_operators(condition)?;
     }
+    // With a time, InfluxDB asks the shards, and without one the index, which knows few operators.
+    let asks_shards = statement
+        .condition
+        .as_ref()
+        .is_some_and(Expr::has_time_comparison);
     let meter = Meter::new(store, context);
     let mut keys: BTreeMap<(Vec<u8>, Vec<u8>), Vec<u8>> = BTreeMap::new();
     let range = bounds.range();
@@ -44,9 +49,25 @@ pub(crate) fn series(
         found(store, &statement.sources, own, TimeRange::ALL, context)?;
         return Ok(());
     }
-    for (view, names) in found_together(store, &statement.sources, own, range, context)? {
+    let found = found_together(store, &statement.sources, own, range, context)?;
+    for (at, (view, names)) in found.into_iter().enumerate() {
+        let is_exact = matches!(
+            statement.sources.get(at),
+            Some(Source::Measurement(source)) if source.regex.is_none()
+        );
+        let is_asked = match is_exact {
+            true => !view.measurements().is_empty(),
+            false => !names.is_empty(),
+        };
+        if let (Some(condition), true, false) = (&condition, is_asked, asks_shards) {
+            check_operators(condition)?;
+        }
         for name in names {
-            for id in Predicate::matching(condition.as_ref(), &view, &name)? {
+            let series = match asks_shards {
+                true => without_fields(condition.as_ref(), &view, &name)?,
+                false => Predicate::matching(condition.as_ref(), &view, &name)?,
+            };
+            for id in series {
                 let key = as_shown(view.series_key(SeriesId(id)));
                 meter.count_row(KEY_BYTES + name.len() + 2 * key.len())?;
                 keys.insert((name.clone(), order(&key)), key);
@@ -56,6 +77,25 @@ pub(crate) fn series(
     let rows = keys.into_values().map(|key| vec![key]);
     let limits = (statement.limit, statement.offset);
     in_pieces(None, &["key"], rows, limits, &meter, sink)
+}
+
+/// The series that fit a condition of which no field has a value.
+fn without_fields(
+    condition: Option<&Expr>,
+    view: &View,
+    name: &[u8],
+) -> Result<RoaringBitmap, Error> {
+    let fields = view.fields(name);
+    let mut predicate = Predicate::new(condition, view, name, &fields)?;
+    let nothing = vec![Value::Null; predicate.references().len()];
+    let candidates = predicate.candidates().into_iter();
+    Ok(candidates
+        .filter(|id| match predicate.residual(SeriesId(*id)) {
+            Residual::Never => false,
+            Residual::Always => true,
+            Residual::When(condition) => condition.is_true(&nothing),
+        })
+        .collect())
 }
 
 /// A key with its tags in the order of their keys' escaped bytes: InfluxDB sorts them as they are written, so that

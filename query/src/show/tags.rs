@@ -1,12 +1,15 @@
 //! `SHOW TAG KEYS` and `SHOW TAG VALUES`.
 
+use std::collections::BTreeSet;
+
 use jiff::tz::TimeZone;
 use roaring::RoaringBitmap;
 use tandem_influxql::ast::{BinaryOp, Expr, KeyFilter, ShowTagKeys, ShowTagValues};
 use tandem_influxql::condition::{TimeContext, split_condition};
 use tandem_store::{PolicyChoice, Store, View};
 
-use super::{Named, check_operators, cut, database, in_pieces, table};
+use super::measurements::matching;
+use super::{Named, cut, database, in_pieces, table};
 use crate::context::Context;
 use crate::error::Error;
 use crate::meter::Meter;
@@ -30,7 +33,7 @@ pub(crate) fn tag_keys(
     let named = Named::new(&statement.sources)?;
     let filter = statement.with_key.as_ref().map(Keys::new).transpose()?;
     for measurement in scope.view.measurements() {
-        if !named.contains(&measurement) {
+        if !named.contains(&measurement) || !scope.names(&measurement) {
             continue;
         }
         let mut keys = scope.view.tag_keys(&measurement);
@@ -66,9 +69,10 @@ pub(crate) fn tag_values(
     let named = Named::new(&statement.sources)?;
     let filter = Keys::new(&statement.with_key)?;
     for measurement in scope.view.measurements() {
-        if !named.contains(&measurement) {
+        if !named.contains(&measurement) || !scope.names(&measurement) {
             continue;
         }
+        scope.check_sides()?;
         let series = scope.series(&measurement)?;
         let meter = Meter::new(store, context);
         let mut found = Vec::new();
@@ -103,9 +107,17 @@ pub(crate) fn tag_values(
 }
 
 /// Where tags are looked for: all policies of a database, in the range of the condition.
+///
+/// What the condition says of `_name` chooses measurements, and what it says of tags chooses their series, each
+/// as if the other were not there. A comparison with something else than a name on its left says nothing.
 struct Scope {
     view: View,
+    /// All of it, without time.
     condition: Option<Expr>,
+    /// The measurements that it names; `None` when it names none.
+    names: Option<BTreeSet<Vec<u8>>>,
+    /// What it says of tags.
+    of_tags: Option<Expr>,
 }
 
 impl Scope {
@@ -125,17 +137,32 @@ impl Scope {
         let (bounds, condition) = split_condition(condition, &time)?;
         if let Some(condition) = &condition {
             check_quotes(condition)?;
-            check_operators(condition)?;
         }
+        let view = store.view(database, PolicyChoice::All, bounds.range())?;
+        let part = |wanted: &dyn Fn(&str) -> bool| about(condition.as_ref()?, wanted);
+        let names = part(&|name| name == "_name").map(|condition| matching(&condition, &view));
         Ok(Self {
-            view: store.view(database, PolicyChoice::All, bounds.range())?,
+            names: names.transpose()?,
+            of_tags: part(&|name| !SYSTEM_NAMES.contains(&name)),
+            view,
             condition,
         })
     }
 
+    /// Whether the condition lets this measurement in.
+    fn names(&self, measurement: &[u8]) -> bool {
+        let names = self.names.as_ref();
+        names.is_none_or(|names| names.contains(measurement))
+    }
+
+    /// Refuses comparisons with something else than a name on their left.
+    fn check_sides(&self) -> Result<(), Error> {
+        self.condition.as_ref().map_or(Ok(()), check_sides)
+    }
+
     /// The series of a measurement that fit the condition; `None` without one.
     fn series(&self, measurement: &[u8]) -> Result<Option<RoaringBitmap>, Error> {
-        let Some(condition) = &self.condition else {
+        let Some(condition) = &self.of_tags else {
             return Ok(None);
         };
         Ok(Some(Predicate::matching(
@@ -144,6 +171,54 @@ impl Scope {
             measurement,
         )?))
     }
+}
+
+/// Names that InfluxDB keeps for itself: no tag is looked for under them.
+const SYSTEM_NAMES: [&str; 7] = [
+    "_fieldKeys",
+    "_measurements",
+    "_name",
+    "_series",
+    "_tagKey",
+    "_tagKeys",
+    "_tags",
+];
+
+/// What `condition` says of the names that are `wanted`, and whatever is no comparison of tags; `None` when that
+/// is nothing.
+fn about(condition: &Expr, wanted: &dyn Fn(&str) -> bool) -> Option<Expr> {
+    match condition {
+        Expr::Paren(inner) => about(inner, wanted),
+        Expr::Binary { op, lhs, rhs } if op.is_logical() => {
+            match (about(lhs, wanted), about(rhs, wanted)) {
+                (Some(lhs), Some(rhs)) => Some(Expr::binary(*op, lhs, rhs)),
+                (lhs, rhs) => lhs.or(rhs),
+            }
+        }
+        Expr::Binary { op, lhs, .. } if compares_tags(*op) => match &**lhs {
+            Expr::VarRef(name) if wanted(&name.name) => Some(condition.clone()),
+            _ => None,
+        },
+        other => Some(other.clone()),
+    }
+}
+
+fn check_sides(condition: &Expr) -> Result<(), Error> {
+    match condition {
+        Expr::Paren(inner) => check_sides(inner),
+        Expr::Binary { op, lhs, rhs } if op.is_logical() => {
+            check_sides(lhs)?;
+            check_sides(rhs)
+        }
+        Expr::Binary { op, lhs, .. } if !matches!(&**lhs, Expr::VarRef(_)) => Err(
+            Error::tag_condition(format!("left side of '{}' must be a tag key", op.as_str())),
+        ),
+        _ => Ok(()),
+    }
+}
+
+const fn compares_tags(op: BinaryOp) -> bool {
+    op.is_regex() || matches!(op, BinaryOp::Eq | BinaryOp::Neq)
 }
 
 /// Refuses `host = "web"`, which compares two tags and was meant for a string.
@@ -203,5 +278,42 @@ impl Keys {
             Self::Listed { keys, negated } => keys.iter().any(|listed| listed == key) != *negated,
             Self::Matching { regex, negated } => regex.is_match(key) != *negated,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tandem_influxql::{Params, parse_expr};
+
+    use super::*;
+
+    #[track_caller]
+    fn condition(text: &str) -> Expr {
+        parse_expr(text, &Params::default()).expect("a condition")
+    }
+
+    #[test]
+    fn a_condition_is_divided_between_names_and_tags() {
+        let check = |text: &str, names: &str, tags: &str| {
+            let condition = condition(text);
+            let part = |of_names: bool| {
+                let wanted = move |name: &str| (name == "_name") == of_names;
+                about(&condition, &wanted).map_or(String::new(), |part| part.to_string())
+            };
+            assert_eq!((part(true).as_str(), part(false).as_str()), (names, tags));
+        };
+        check("host = 'a'", "", "host = 'a'");
+        check("_name = 'm' OR host = 'a'", "_name = 'm'", "host = 'a'");
+        check("'a' = host", "", "");
+        check("- host != 'a' AND h =~ /x/", "", "h =~ /x/");
+        check("host > 'a'", "host > 'a'", "host > 'a'");
+    }
+
+    #[test]
+    fn a_name_stands_on_the_left() {
+        let refused = |text: &str| check_sides(&condition(text)).is_err();
+        assert!(refused("'a' = host"));
+        assert!(refused("host = 'a' OR (h = 'b' AND -host != 'a')"));
+        assert!(!refused("host = 'a' OR h =~ /b/"));
     }
 }

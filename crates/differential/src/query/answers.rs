@@ -91,6 +91,44 @@ pub(super) fn is_alike(judged: &str, ours: &str) -> bool {
     judged.is_some_and(|judged| ours.is_some_and(|ours| same(&judged, &ours)))
 }
 
+/// Whether two answers differ in nothing but numbers.
+pub(super) fn differs_in_numbers(judged: &str, ours: &str) -> bool {
+    differs_only_where(judged, ours, |_, _| true)
+}
+
+/// Whether two answers differ in nothing but numbers, each of which has an integer's last digits beyond what a float
+/// holds in one of them.
+pub(super) fn differs_in_large_numbers(judged: &str, ours: &str) -> bool {
+    const LARGE: f64 = 9_007_199_254_740_992.0;
+    differs_only_where(judged, ours, |one, other| {
+        one.abs().max(other.abs()) > LARGE
+    })
+}
+
+fn differs_only_where(judged: &str, ours: &str, fits: impl Fn(f64, f64) -> bool) -> bool {
+    fn walk(one: &Json, other: &Json, fits: &impl Fn(f64, f64) -> bool) -> bool {
+        match (one, other) {
+            (Json::Number(x), Json::Number(y)) if !same(one, other) => {
+                fits(x.as_f64().unwrap_or(0.0), y.as_f64().unwrap_or(0.0))
+            }
+            (Json::Array(x), Json::Array(y)) => {
+                x.len() == y.len() && x.iter().zip(y).all(|(x, y)| walk(x, y, fits))
+            }
+            (Json::Object(x), Json::Object(y)) => {
+                x.len() == y.len()
+                    && x.iter()
+                        .all(|(key, x)| y.get(key).is_some_and(|y| walk(x, y, fits)))
+            }
+            (one, other) => same(one, other),
+        }
+    }
+    let json = |text: &str| serde_json::from_str::<Json>(text).ok();
+    match (json(judged), json(ours)) {
+        (Some(judged), Some(ours)) => walk(&judged, &ours, &fits),
+        _ => false,
+    }
+}
+
 /// Whether both count the same things, and the judge no less of each; what else they say is the same.
 pub(super) fn counts_more(judged: &str, ours: &str) -> bool {
     let results = |text: &str| -> Option<Vec<Json>> {

@@ -4,7 +4,10 @@
 //! cause is taken out of the statement, or out of the data. What a rule takes is no longer compared, so it takes
 //! as little as it can.
 
-use super::answers::{counts_more, ends_early, fails_alike, has_more_tags, is_alike, is_split};
+use super::answers::{
+    counts_more, differs_in_large_numbers, differs_in_numbers, ends_early, fails_alike,
+    has_more_tags, is_alike, is_split,
+};
 use super::rewrite;
 use super::tokens::split;
 
@@ -61,7 +64,7 @@ impl Rule {
     }
 }
 
-pub(super) const RULES: [Rule; 29] = [
+pub(super) const RULES: [Rule; 33] = [
     Rule::plain("partial-series", |_, judged, ours| {
         judged.contains(PARTIAL) && is_alike(&judged.replace(PARTIAL, ""), ours)
     }),
@@ -189,6 +192,27 @@ pub(super) const RULES: [Rule; 29] = [
         name: "tags-in-time",
         fits: |_, judged, ours| has_more_tags(judged, ours),
         proof: Proof::Together,
+    },
+    Rule {
+        name: "tags-in-time",
+        // What is a tag of another time is nothing here: it has no type to be refused for.
+        fits: |_, judged, _| judged.contains("type error: ") && judged.contains("::tag"),
+        proof: Proof::Together,
+    },
+    Rule {
+        name: "fields-in-time",
+        fits: |_, _, _| true,
+        proof: Proof::OneShard(rewrite::with_marked_fields),
+    },
+    Rule {
+        name: "rounding",
+        fits: |_, judged, ours| differs_in_numbers(judged, ours),
+        proof: Proof::Without(rewrite::without_remainders),
+    },
+    Rule {
+        name: "overflowing-means",
+        fits: |_, judged, ours| differs_in_large_numbers(judged, ours),
+        proof: Proof::Without(rewrite::with_sums_for_means),
     },
     Rule {
         name: "tags-in-time",

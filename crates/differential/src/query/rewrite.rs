@@ -173,6 +173,58 @@ pub(super) fn with_tags_of_all_time(statement: &str) -> Option<String> {
     })
 }
 
+/// Names of fields in the data, which no tag has.
+const FIELDS: [&str; 5] = ["f", "i", "b", "s", "x"];
+
+/// With `::field` behind each name of a field that is compared with a string or a pattern.
+pub(super) fn with_marked_fields(statement: &str) -> Option<String> {
+    let mut behind = false;
+    with(statement, |tokens, at| {
+        behind |= is(&tokens[at], "WHERE");
+        let token = |at: usize| tokens.get(at).map_or("", |token| token.trim());
+        let is_equality = ["=", "!=", "<>", "=~", "!~"].contains(&token(at + 1));
+        let is_text = token(at + 2).starts_with(['\'', '/']);
+        let is_field = FIELDS.contains(&token(at).trim_matches('"'));
+        (behind && is_field && is_equality && is_text).then(|| format!("{}::field", tokens[at]))
+    })
+}
+
+/// Functions that add floats up, so that what comes first decides about the last digit.
+const ADDING: [&str; 9] = [
+    "SUM",
+    "MEAN",
+    "STDDEV",
+    "INTEGRAL",
+    "CUMULATIVE_SUM",
+    "MOVING_AVERAGE",
+    "MEDIAN",
+    "EXPONENTIAL_MOVING_AVERAGE",
+    "KAUFMANS_ADAPTIVE_MOVING_AVERAGE",
+];
+
+/// With `*` for `%`, which makes the last digit of a sum the first one of its result; `None` where nothing is
+/// added up.
+pub(super) fn without_remainders(statement: &str) -> Option<String> {
+    let tokens = split(statement);
+    let adds = |token: &String| ADDING.iter().any(|name| is(token, name));
+    if !tokens.iter().any(adds) {
+        return None;
+    }
+    with(statement, |tokens, at| {
+        is(&tokens[at], "%").then(|| " *".to_owned())
+    })
+}
+
+/// With `sum(…)` for `mean(…)`, and once more with `count(…)`, as two statements.
+pub(super) fn with_sums_for_means(statement: &str) -> Option<String> {
+    let renamed = |name: &str| {
+        with(statement, |tokens, at| {
+            is(&tokens[at], "MEAN").then(|| format!(" {name}"))
+        })
+    };
+    Some(format!("{}; {}", renamed("sum")?, renamed("count")?))
+}
+
 /// Each of several statements; nothing where there is only one.
 pub(super) fn one_by_one(statement: &str) -> Vec<String> {
     let tokens = split(statement);
@@ -282,6 +334,42 @@ mod tests {
         );
         check(alone, "SELECT f FROM m LIMIT 1 OFFSET 2 SOFFSET 3", None);
         check(alone, "SELECT f FROM m OFFSET 0", None);
+    }
+
+    #[test]
+    fn fields_are_marked_where_they_could_be_tags() {
+        check(
+            with_marked_fields,
+            "SELECT f FROM m WHERE f !~ /a/ AND \"s\" = 'b' OR host = 'f'",
+            Some("SELECT f FROM m WHERE f::field !~ /a/ AND \"s\"::field = 'b' OR host = 'f'"),
+        );
+        check(
+            with_marked_fields,
+            "SELECT f FROM m WHERE f > 1 AND i = 2",
+            None,
+        );
+    }
+
+    #[test]
+    fn remainders_of_sums() {
+        check(
+            without_remainders,
+            "SELECT mean(f) % stddev(x) FROM m",
+            Some("SELECT mean(f) * stddev(x) FROM m"),
+        );
+        // Of what is not added up, the last digit is known.
+        check(without_remainders, "SELECT max(f) % 2 FROM m", None);
+        check(without_remainders, "SELECT mean(f) / 2 FROM m", None);
+    }
+
+    #[test]
+    fn means_are_sums_and_counts() {
+        check(
+            with_sums_for_means,
+            "SELECT mean(i) FROM m",
+            Some("SELECT sum(i) FROM m; SELECT count(i) FROM m"),
+        );
+        check(with_sums_for_means, "SELECT sum(i) FROM m", None);
     }
 
     #[test]

@@ -232,6 +232,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_number_keeps_its_place_in_front_of_a_rank() {
+        let values = [f64::NAN, 3.0, f64::NAN, 9.0, 2.0];
+        for aggregate in [Aggregate::Top(3), Aggregate::Bottom(3)] {
+            let mut times: Vec<_> = reduce(aggregate, &values).iter().map(|r| r.0).collect();
+            times.sort();
+            assert_eq!(times, [Some(1), Some(2), Some(3)]);
+        }
+        // Where a number stands in front, better ones come.
+        let mut times: Vec<_> = reduce(Aggregate::Top(2), &[1.0, f64::NAN, 4.0, 2.0])
+            .iter()
+            .map(|r| r.0)
+            .collect();
+        times.sort();
+        assert_eq!(times, [Some(2), Some(3)]);
+    }
+
+    #[test]
     fn a_sample_is_a_part() {
         let found = reduce(Aggregate::Sample(3), &[1, 2, 3, 4, 5, 6]);
         assert_eq!(found.len(), 3);

@@ -1,100 +1,103 @@
 //! Functions that keep a bounded number of points of a window.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 
+use super::sort::sort;
 use super::{Point, Reduced, Reducer};
 
 /// `top()` and `bottom()`: the highest or lowest points, the earlier of equal ones.
+///
+/// A heap with the worst point in front, moved step by step as Go's `container/heap` does it: which points stay beside
+/// what is no number, and where it comes among them, follows from the comparisons that are made.
 pub(super) struct Rank {
-    kept: BTreeSet<Ranked>,
+    kept: Vec<Point>,
     count: usize,
-    descending: bool,
-    arrived: u64,
-}
-
-/// A point, the better the smaller.
-struct Ranked {
-    point: Point,
-    descending: bool,
-    arrival: u64,
+    /// The value of a point that another one beats.
+    worse: Ordering,
 }
 
 impl Rank {
     pub(super) const fn top(count: usize) -> Self {
         Self {
-            kept: BTreeSet::new(),
+            kept: Vec::new(),
             count,
-            descending: true,
-            arrived: 0,
+            worse: Ordering::Less,
         }
     }
 
     pub(super) const fn bottom(count: usize) -> Self {
         Self {
-            kept: BTreeSet::new(),
+            kept: Vec::new(),
             count,
-            descending: false,
-            arrived: 0,
+            worse: Ordering::Greater,
+        }
+    }
+
+    fn is_worse(&self, a: &Point, b: &Point) -> bool {
+        match a.value.compare(&b.value) {
+            Some(Ordering::Equal) => a.time_ns > b.time_ns,
+            // Nothing is known of what is no number: it is not worse than anything, and nothing is worse than it.
+            order => order == Some(self.worse),
+        }
+    }
+
+    /// Moves the last point to the front as long as it is worse than what is before it.
+    fn rise(&mut self) {
+        let mut at = self.kept.len().saturating_sub(1);
+        while at > 0 {
+            let above = (at - 1) / 2;
+            if !self.is_worse(&self.kept[at], &self.kept[above]) {
+                return;
+            }
+            self.kept.swap(at, above);
+            at = above;
+        }
+    }
+
+    /// Moves the first point back as long as something behind it is worse.
+    fn sink(&mut self) {
+        let mut at = 0;
+        loop {
+            let mut below = 2 * at + 1;
+            if below >= self.kept.len() {
+                return;
+            }
+            if below + 1 < self.kept.len()
+                && self.is_worse(&self.kept[below + 1], &self.kept[below])
+            {
+                below += 1;
+            }
+            if !self.is_worse(&self.kept[below], &self.kept[at]) {
+                return;
+            }
+            self.kept.swap(at, below);
+            at = below;
         }
     }
 }
 
-impl Ord for Ranked {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let by_value = self
-            .point
-            .value
-            .compare(&other.point.value)
-            .unwrap_or(Ordering::Equal);
-        let by_value = if self.descending {
-            by_value.reverse()
-        } else {
-            by_value
-        };
-        by_value
-            .then(self.point.time_ns.cmp(&other.point.time_ns))
-            .then(self.arrival.cmp(&other.arrival))
-    }
-}
-
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Ranked {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Ranked {}
-
 impl Reducer for Rank {
     fn add(&mut self, point: &Point) {
-        self.arrived += 1;
-        self.kept.insert(Ranked {
-            point: point.clone(),
-            descending: self.descending,
-            arrival: self.arrived,
-        });
-        if self.kept.len() > self.count {
-            self.kept.pop_last();
+        if self.kept.len() < self.count {
+            self.kept.push(point.clone());
+            self.rise();
+        } else if let Some(worst) = self.kept.first()
+            && self.is_worse(worst, point)
+        {
+            self.kept[0] = point.clone();
+            self.sink();
         }
     }
 
     fn bytes(&self) -> usize {
-        self.kept.len() * 2 * size_of::<Ranked>()
+        self.kept.capacity() * size_of::<Point>()
     }
 
     fn emit(&mut self) -> Vec<Reduced> {
-        std::mem::take(&mut self.kept)
-            .into_iter()
-            .map(|ranked| Reduced::selected(ranked.point))
-            .collect()
+        let mut kept = std::mem::take(&mut self.kept);
+        sort(&mut kept, |a, b| self.is_worse(b, a));
+        kept.into_iter().map(Reduced::selected).collect()
     }
 }
 

@@ -43,10 +43,9 @@ pub(super) fn compile(dimensions: &[Expr], context: &TimeContext) -> Result<Wind
                 if !windows.interval.is_zero() {
                     return Err(Error::refused("multiple time dimensions not allowed"));
                 }
-                // A negative interval is taken for none at all.
-                windows.interval.duration_ns = (*duration_ns).max(0);
+                windows.interval.duration_ns = *duration_ns;
                 if let Some(offset) = call.args.get(1) {
-                    let duration_ns = windows.interval.duration_ns;
+                    let duration_ns = (*duration_ns).max(0);
                     windows.interval.offset_ns = offset_ns(offset, duration_ns, context)?;
                     if matches!(offset, Expr::String(_)) {
                         let text = format!("invalid time dimension offset: {}", Shown(offset));

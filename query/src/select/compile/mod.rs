@@ -34,6 +34,8 @@ pub(crate) struct Compiled {
     pub(crate) bounds: TimeBounds,
     /// The windows.
     pub(crate) interval: Interval,
+    /// Whether a range without an upper bound ends now: it does where there are windows, negative ones too.
+    pub(crate) ends_now: bool,
     /// What is wrong with the offset of the windows, if anything: it is told late.
     pub(crate) bad_offset: Option<String>,
     /// The tags to group by.
@@ -96,11 +98,7 @@ impl Compiled {
     /// The range of time of an outermost statement: without an upper bound, windows end now and
     /// anything else at the end of time.
     pub(crate) fn range(&self, now_ns: i64) -> TimeRange {
-        let end = if self.interval.is_zero() {
-            MAX_TIME_NS
-        } else {
-            now_ns
-        };
+        let end = if self.ends_now { now_ns } else { MAX_TIME_NS };
         TimeRange::new(
             self.bounds.min_ns.unwrap_or(MIN_TIME_NS),
             self.bounds.max_ns.unwrap_or(end),
@@ -148,19 +146,18 @@ impl Compiler {
             now_ns,
             zone: zone.clone().unwrap_or(TimeZone::UTC),
         };
-        let mut condition = statement.condition.clone();
-        if parent.is_some() {
-            // That of a subquery is folded before its time is looked for: `time > 5 OR true` is no bound there.
-            let folded = condition
-                .clone()
-                .map(|condition| fold_constants(condition, Some(&context)));
-            if let Some(Ok(folded)) = folded {
-                condition = Some(folded);
-            }
-        }
-        let (bounds, condition) = split_condition(condition.as_ref(), &context)?;
+        let (mut bounds, mut condition) = split_condition(statement.condition.as_ref(), &context)?;
         if let Some(condition) = &condition {
             check_condition(condition)?;
+        }
+        if let (Some(whole), Some(_)) = (&statement.condition, parent) {
+            // That of a subquery, once found to be one, is folded before its time is looked for again:
+            // `time > 5 OR true` is no bound there.
+            let folded = with_known_math(whole.clone())
+                .and_then(|whole| Ok(fold_constants(whole, Some(&context))?));
+            if let Ok(folded) = folded {
+                (bounds, condition) = split_condition(Some(&folded), &context)?;
+            }
         }
         let Windows {
             interval,
@@ -255,7 +252,9 @@ impl Compiler {
             time_name,
             condition: self.condition,
             bounds: self.bounds,
-            interval: if self.inherited_interval {
+            ends_now: !self.interval.is_zero(),
+            // When it runs, a negative interval is taken for none at all.
+            interval: if self.inherited_interval || self.interval.duration_ns < 0 {
                 Interval::default()
             } else {
                 self.interval
