@@ -4,7 +4,7 @@
 //! No line holds a query string or a header: passwords travel in them.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
+use std::fmt::{self, Display, Formatter};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -29,6 +29,17 @@ pub enum Condition {
     Draining,
     /// It takes batches, but refuses those for some database; an operator has to mend something.
     Holding,
+}
+
+impl Display for Condition {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Live => "live",
+            Self::Spilling => "spilling",
+            Self::Draining => "draining",
+            Self::Holding => "holding",
+        })
+    }
 }
 
 /// A backend at one instant. Counts are since the start of the relay.
@@ -180,9 +191,11 @@ impl Report {
     }
 
     pub(crate) fn answered(&self, text: &str) {
+        // A status may have no text behind it.
+        let text = cut(text).trim_end();
         let mut last = lock(&self.last_answer);
-        if *last != cut(text) {
-            cut(text).clone_into(&mut last);
+        if *last != text {
+            text.clone_into(&mut last);
         }
     }
 
@@ -311,7 +324,7 @@ impl BackendStatus {
 pub(crate) fn log_status(status: &BackendStatus) {
     info!(
         backend = %status.name,
-        condition = ?status.condition,
+        condition = %status.condition,
         written_batches = status.written_batches,
         written_lines = status.written_lines,
         spilled_batches = status.spilled_batches,
