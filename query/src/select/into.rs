@@ -83,6 +83,11 @@ impl<'a> Writer<'a> {
         if !self.has_time {
             return Err(Error::refused("error finding time index in result"));
         }
+        // A point cannot be made of it, where what is no number is only left out.
+        let is_infinite = |value: &Value| matches!(value, Value::Float(v) if v.is_infinite());
+        if row.values.iter().any(is_infinite) {
+            return Ok(());
+        }
         let start = self.lines.len();
         escape_measurement(
             if self.name.is_empty() {

@@ -1,6 +1,6 @@
 //! How two answers differ that do not say the same: what is looked at to know a difference by its name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
@@ -204,6 +204,37 @@ pub(super) fn shows_more_fields(more: &str, less: &str) -> bool {
     is_listed || is_alike(more, less) || has_more_tags(more, less)
 }
 
+/// Whether `ours` names nothing that `judged` does not: no column, no tag, no field in a list of them. What stands
+/// under the names does not matter.
+pub(super) fn names_no_more(ours: &str, judged: &str) -> bool {
+    match (all_names(ours), all_names(judged)) {
+        (Some(ours), Some(judged)) => ours.is_subset(&judged),
+        _ => false,
+    }
+}
+
+fn all_names(text: &str) -> Option<BTreeSet<String>> {
+    let json: Json = serde_json::from_str(text).ok()?;
+    let mut names = BTreeSet::new();
+    for result in json.get("results")?.as_array()? {
+        for series in result.get("series").and_then(Json::as_array)? {
+            let name = series.get("name").and_then(Json::as_str).unwrap_or("");
+            let columns = series.get("columns").and_then(Json::as_array)?;
+            let tags = series.get("tags").and_then(Json::as_object);
+            let columns_and_tags = columns
+                .iter()
+                .filter_map(Json::as_str)
+                .chain(tags.into_iter().flatten().map(|(tag, _)| tag.as_str()));
+            names.extend(columns_and_tags.map(|column| format!("{name} {column}")));
+            if columns.first().and_then(Json::as_str) == Some("fieldKey") {
+                let rows = series.get("values").and_then(Json::as_array)?;
+                names.extend(rows.iter().map(|row| format!("{name} {row}")));
+            }
+        }
+    }
+    Some(names)
+}
+
 /// Drops what only `judged` has and is empty of a series; true if there was anything.
 fn drop_empty(judged: &mut Json, ours: &Json) -> bool {
     let mut dropped = false;
@@ -309,6 +340,32 @@ mod tests {
         check(&judged.replace("3,null,null", "3,\"eu\",null"), ours, false);
         check(&judged.replace("\"a\":\"\"", "\"a\":\"y\""), ours, false);
         check(judged, &ours.replace("[1,2", "[1,3"), false);
+    }
+
+    #[test]
+    fn names_are_compared_without_what_stands_under_them() {
+        let judged = r#"{"results":[{"series":[{"name":"m","tags":{"h":"a"},
+            "columns":["time","f","x"],"values":[[1,2,null]]}]}]}"#;
+        let ours = judged.replace("null", "false");
+        assert!(names_no_more(&ours, judged));
+        assert!(names_no_more(&ours.replace(r#","x""#, ""), judged));
+        assert!(!names_no_more(&ours, &judged.replace(r#","x""#, "")));
+        assert!(!names_no_more(&ours.replace("\"h\"", "\"g\""), judged));
+        let keys = r#"{"results":[{"series":[{"name":"m","columns":["fieldKey","fieldType"],
+            "values":[["f","float"]]}]}]}"#;
+        assert!(names_no_more(keys, keys));
+        assert!(!names_no_more(&keys.replace("\"float", "\"string"), keys));
+    }
+
+    #[test]
+    fn only_numbers_differ() {
+        let answer = |value: &str| format!(r#"{{"results":[{{"values":[[1,{value}]]}}]}}"#);
+        let [small, other, text] = ["1.5", "2.5", "null"].map(answer);
+        let [large, negative] = ["2305843009213694000", "-2305843009213694000"].map(answer);
+        assert!(differs_in_numbers(&small, &other));
+        assert!(!differs_in_numbers(&small, &text));
+        assert!(differs_in_large_numbers(&large, &negative));
+        assert!(!differs_in_large_numbers(&small, &other));
     }
 
     #[test]

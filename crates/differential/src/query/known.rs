@@ -64,7 +64,7 @@ impl Rule {
     }
 }
 
-pub(super) const RULES: [Rule; 33] = [
+pub(super) const RULES: [Rule; 34] = [
     Rule::plain("partial-series", |_, judged, ours| {
         judged.contains(PARTIAL) && is_alike(&judged.replace(PARTIAL, ""), ours)
     }),
@@ -131,6 +131,14 @@ pub(super) const RULES: [Rule; 33] = [
         fits: |_, _, ours| ours.contains("overflowed duration"),
         proof: Proof::Without(rewrite::with_short_durations),
     },
+    Rule::plain("exponents", |_, judged, ours| {
+        let what = "{\"error\":\"error parsing json value: strconv.ParseInt: parsing \\\"";
+        judged
+            .strip_prefix(what)
+            .and_then(|rest| rest.split_once("\\\": invalid syntax"))
+            .is_some_and(|(number, _)| number.contains(['e', 'E']))
+            && !ours.contains("\"error\"")
+    }),
     Rule::plain("bucket-limit", |_, judged, ours| {
         judged.contains("max-select-buckets limit exceeded") && ours.contains("\"error\"")
     }),
@@ -338,6 +346,11 @@ mod tests {
         let buckets = told("max-select-buckets limit exceeded: (3/2)");
         check("bucket-limit", "", &buckets, &told("no"), true);
         check("bucket-limit", "", &buckets, DONE, false);
+        let exponent =
+            told(r#"error parsing json value: strconv.ParseInt: parsing \"1e3\": invalid syntax"#);
+        check("exponents", "", &exponent, DONE, true);
+        check("exponents", "", &exponent.replace("1e3", "13"), DONE, false);
+        check("exponents", "", &exponent, &told("no"), false);
         let value = told("bad \\u0026influxql.VarRef{}");
         check("go-values", "", &value, &told("bad"), true);
         check("go-values", "", &value, DONE, false);

@@ -3,7 +3,7 @@
 use anyhow::ensure;
 use serde_json::Value as Json;
 
-use super::answers::shows_more_fields;
+use super::answers::{names_no_more, shows_more_fields};
 use super::data::{DataSet, Step};
 use super::deletion::{Deletion, key_of};
 use super::known::{self, Proof};
@@ -290,7 +290,7 @@ impl Story {
     }
 
     /// True if ours is what it is without ever having had what was deleted, and both answer the same then; or if it
-    /// shows some of the fields that the judge remembers.
+    /// shows besides, and nothing under them, some of the names that the judge remembers.
     fn differs_by_deletions(
         &self,
         judge: &mut Judge,
@@ -305,7 +305,7 @@ impl Story {
         let again = asked.of(&mut judge.pair.ours)?;
         let remembers_some = || {
             let ours = ours.text();
-            shows_more_fields(&ours, &again.text()) && shows_more_fields(judged, &ours)
+            shows_more_fields(&ours, &again.text()) && names_no_more(&ours, judged)
         };
         let explained = (same_answer(ours, &again) || remembers_some())
             && kept.ask(judge, asked)?.is_explained();
