@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use flate2::{Compression, write::GzEncoder};
 
-use crate::generate::Shape;
+use tandem_benches::generate::Shape;
 
 /// Changes when a generator does, so that files of the one before are not used.
 const GENERATION: u32 = 1;

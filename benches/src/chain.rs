@@ -13,12 +13,12 @@ use anyhow::{Context, bail, ensure};
 
 use crate::args::Args;
 use crate::bodies::Bodies;
-use crate::generate::{Numbers, Shape};
 use crate::http;
 use crate::load::load;
 use crate::report::{self, Figure, Goal, Row, Unit};
 use crate::servers::{DATABASE, Kind, kinds, relay_between};
 use crate::store::remove;
+use tandem_benches::generate::{Numbers, Shape};
 
 const SHAPE: Shape = Shape::Cpu {
     hosts: 100,

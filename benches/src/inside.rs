@@ -3,20 +3,19 @@
 //! One thread parses lines alone, then writes the same bodies to a store in this process, then settles it.
 //! Nothing here is a figure to reach: those are measured from outside, over HTTP.
 
-use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use tandem_line::{Line, ParseOptions, Pattern, lines};
+use anyhow::Context;
 use tandem_model::Precision;
 use tandem_store::{Options, Store, WriteRequest};
 use tandem_vfs::RealFs;
 
 use crate::args::Args;
 use crate::bodies::Bodies;
-use crate::generate::{Numbers, Shape};
+use tandem_benches::generate::{Numbers, Shape};
+use tandem_benches::paths::parse;
 
 const DATABASE: &str = "telegraf";
 
@@ -81,32 +80,4 @@ fn measure(bodies: &Bodies, dir: &Path) -> anyhow::Result<String> {
         rate(writing),
         settling.as_secs_f64(),
     ))
-}
-
-/// Reads every line as the one before it looked.
-pub(crate) fn parse(body: &[u8], pattern: &mut Option<Pattern>) -> anyhow::Result<()> {
-    for raw in lines(body) {
-        let mut line = Line::parse(raw, ParseOptions::default())
-            .map_err(|error| anyhow::anyhow!("{error}"))?;
-        let guess = pattern.as_ref();
-        let read = guess.and_then(|pattern| {
-            line.read_as(pattern, |_, value| {
-                black_box(value);
-                true
-            })
-        });
-        if black_box(read).is_some() {
-            continue;
-        }
-        let mut fields = Vec::new();
-        loop {
-            match line.next_field() {
-                Ok(Some(field)) => fields.push((field.name, field.value.field_type())),
-                Ok(None) => break,
-                Err(error) => bail!("{error}"),
-            }
-        }
-        *pattern = Pattern::new(fields);
-    }
-    Ok(())
 }

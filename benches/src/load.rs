@@ -114,8 +114,8 @@ pub(crate) fn load_at(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generate::Shape;
     use crate::sink::Sink;
+    use tandem_benches::generate::Shape;
 
     fn bodies(zipped: bool) -> Bodies {
         let dir = tempfile::tempdir().unwrap();

@@ -17,12 +17,12 @@ use anyhow::{Context, bail, ensure};
 
 use crate::args::Args;
 use crate::bodies::Bodies;
-use crate::generate::Shape;
 use crate::http::Connection;
 use crate::load::load;
 use crate::report::{Figure, Goal, Row, Unit, finish};
 use crate::servers::{DATABASE, Kind, start_tandem};
 use crate::store::remove;
+use tandem_benches::generate::Shape;
 
 /// Clients that want everything.
 const LARGE_CLIENTS: usize = 50;

@@ -5,12 +5,13 @@
 
 /// `xoshiro256**` (Blackman, Vigna), seeded by `splitmix64`.
 #[derive(Clone, Debug)]
-pub(crate) struct Random {
+pub struct Random {
     state: [u64; 4],
 }
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// The same numbers for the same seed.
+    pub fn new(seed: u64) -> Self {
         let mut x = seed;
         let state = std::array::from_fn(|_| {
             x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -22,7 +23,8 @@ impl Random {
         Self { state }
     }
 
-    pub(crate) fn next_u64(&mut self) -> u64 {
+    /// The next number, all of whose bits are equally likely.
+    pub fn next_u64(&mut self) -> u64 {
         let [a, b, c, d] = &mut self.state;
         let result = b.wrapping_mul(5).rotate_left(7).wrapping_mul(9);
         let shifted = *b << 17;
@@ -36,22 +38,22 @@ impl Random {
     }
 
     /// A number below `end`, which is above 0. The bias is far below what a load could show.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         ((u128::from(self.next_u64()) * u128::from(end)) >> 64) as u64
     }
 
     /// One of `choices`, of which there is at least one.
-    pub(crate) fn choose<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub fn choose<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len() as u64) as usize]
     }
 
     /// From 0 up to 1, which it never is.
-    pub(crate) fn unit(&mut self) -> f64 {
+    pub fn unit(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
     }
 
     /// Near enough normally distributed, with mean 0 and deviation 1: the sum of twelve.
-    pub(crate) fn normal(&mut self) -> f64 {
+    pub fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
     }
 }

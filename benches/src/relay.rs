@@ -18,12 +18,12 @@ use serde_json::json;
 
 use crate::args::Args;
 use crate::bodies::Bodies;
-use crate::generate::{Numbers, Shape};
 use crate::http::Connection;
 use crate::load::load;
 use crate::process::Process;
 use crate::servers::relay_between;
 use crate::sink::Sink;
+use tandem_benches::generate::{Numbers, Shape};
 
 const TARGET: &str = "/write?db=telegraf";
 const START_MAX: Duration = Duration::from_secs(30);

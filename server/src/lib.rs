@@ -41,5 +41,6 @@ pub use listen::{
 };
 pub use monitor::MonitorConfig;
 pub use neighbours::NeighboursConfig;
+pub use output::json_answer;
 pub use server::{Listeners, Server};
 pub use subscriptions::SubscriptionConfig;

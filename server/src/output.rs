@@ -13,8 +13,12 @@ mod time;
 #[cfg(test)]
 mod tests;
 
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
 use tandem_http::{Gone, write_json_string};
 use tandem_query::{Block, Message, Series, Sink};
+use tokio::sync::oneshot;
 
 pub(crate) use self::{
     accept::Format,
@@ -185,6 +189,29 @@ impl Sink for Output {
             Form::Csv(_) => {}
             Form::Msgpack(msgpack) => msgpack.message(message),
         }
+    }
+}
+
+/// What the API answers to one statement as JSON, with times in nanoseconds; `execute` hands its result over, and is
+/// told that nobody reads when it has become longer than a small answer (256 KiB): then there is none.
+pub fn json_answer(execute: impl FnOnce(&mut dyn Sink)) -> Option<Bytes> {
+    let style = Style {
+        format: Format::Json,
+        pretty: false,
+        epoch: Epoch::Units { ns: 1 },
+        chunk_rows: None,
+        rows_max: None,
+    };
+    let (opening, mut opened) = oneshot::channel();
+    let outlet = Outlet::new(opening, false, Duration::ZERO, Arc::default()).in_one_piece();
+    let mut output = Output::new(style, outlet);
+    output.begin(0, Chunks::default());
+    execute(&mut output);
+    output.end(None).ok()?;
+    output.finish().ok()?;
+    match opened.try_recv() {
+        Ok(Opening::Whole(answer)) => Some(answer),
+        _ => None,
     }
 }
 

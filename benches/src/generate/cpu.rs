@@ -40,7 +40,7 @@ const ENVIRONMENTS: [&str; 3] = ["production", "staging", "test"];
 
 /// How a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Numbers {
+pub enum Numbers {
     /// `58i`
     Integers,
     /// `58.27`
@@ -50,7 +50,8 @@ pub(crate) enum Numbers {
 }
 
 impl Numbers {
-    pub(crate) const fn name(self) -> &'static str {
+    /// For file names.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Integers => "integers",
             Self::TwoDecimals => "2-decimal",
@@ -61,7 +62,7 @@ impl Numbers {
 
 /// See the module's head.
 #[derive(Debug)]
-pub(crate) struct Cpu {
+pub(super) struct Cpu {
     random: Random,
     numbers: Numbers,
     hosts: Vec<Host>,
@@ -78,7 +79,7 @@ struct Host {
 
 impl Cpu {
     /// Of at least one host.
-    pub(crate) fn new(hosts: u32, numbers: Numbers) -> Self {
+    pub(super) fn new(hosts: u32, numbers: Numbers) -> Self {
         let mut random = Random::new(u64::from(hosts));
         let hosts = (0..hosts).map(|number| Host::new(number, &mut random));
         Self {
@@ -91,7 +92,7 @@ impl Cpu {
     }
 
     /// Appends a line; returns how many values it has.
-    pub(crate) fn line(&mut self, out: &mut Vec<u8>) -> u64 {
+    pub(super) fn line(&mut self, out: &mut Vec<u8>) -> u64 {
         let host = &mut self.hosts[self.next_host];
         out.extend_from_slice(&host.key);
         let mut separator = b' ';

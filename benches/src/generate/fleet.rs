@@ -25,7 +25,7 @@ const KINDS: u32 = 6;
 
 /// See the module's head.
 #[derive(Debug)]
-pub(crate) struct Fleet {
+pub(super) struct Fleet {
     random: Random,
     hosts: Vec<Host>,
     /// Host, container and line that come next.
@@ -57,7 +57,7 @@ struct Container {
 }
 
 impl Fleet {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut fleet = Self {
             random: Random::new(40),
             hosts: Vec::new(),
@@ -105,7 +105,7 @@ impl Fleet {
     }
 
     /// Appends a line; returns how many values it has.
-    pub(crate) fn line(&mut self, out: &mut Vec<u8>) -> u64 {
+    pub(super) fn line(&mut self, out: &mut Vec<u8>) -> u64 {
         while self.hosts[self.at.0].silent_steps > 0 {
             self.next_host();
         }

@@ -7,32 +7,40 @@ mod cpu;
 mod fleet;
 mod series;
 
-pub(crate) use cpu::Numbers;
+pub use cpu::Numbers;
 
 use cpu::Cpu;
 use fleet::Fleet;
 use series::Series;
 
 /// Lines of one body.
-pub(crate) const BATCH_LINES: u64 = 5_000;
+pub const BATCH_LINES: u64 = 5_000;
 /// 2016-01-01T00:00:00Z: where every load starts.
-pub(crate) const START_NS: i64 = 1_451_606_400_000_000_000;
+pub const START_NS: i64 = 1_451_606_400_000_000_000;
 
 /// What a load looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub enum Shape {
     /// As the TSBS data set `cpu-only`: 10 tags and 10 fields for each host, every 10 seconds,
     /// host after host.
-    Cpu { hosts: u32, numbers: Numbers },
+    Cpu {
+        /// At least one.
+        hosts: u32,
+        /// How values are written.
+        numbers: Numbers,
+    },
     /// Containers that come and go, with strings, gaps and fields that are not always there.
     Fleet,
     /// One field of each of many series, a point a minute.
-    Series { count: u32 },
+    Series {
+        /// At least one.
+        count: u32,
+    },
 }
 
 impl Shape {
     /// For file names: says all that decides on the bytes.
-    pub(crate) fn name(self) -> String {
+    pub fn name(self) -> String {
         match self {
             Self::Cpu { hosts, numbers } => format!("cpu-{hosts}-{}", numbers.name()),
             Self::Fleet => "fleet".into(),
@@ -41,18 +49,21 @@ impl Shape {
     }
 
     /// Starts the load.
-    pub(crate) fn generator(self) -> Generator {
-        match self {
-            Self::Cpu { hosts, numbers } => Generator::Cpu(Cpu::new(hosts, numbers)),
-            Self::Fleet => Generator::Fleet(Fleet::new()),
-            Self::Series { count } => Generator::Series(Series::new(count)),
-        }
+    pub fn generator(self) -> Generator {
+        Generator(match self {
+            Self::Cpu { hosts, numbers } => Load::Cpu(Cpu::new(hosts, numbers)),
+            Self::Fleet => Load::Fleet(Fleet::new()),
+            Self::Series { count } => Load::Series(Series::new(count)),
+        })
     }
 }
 
 /// A load under way.
 #[derive(Debug)]
-pub(crate) enum Generator {
+pub struct Generator(Load);
+
+#[derive(Debug)]
+enum Load {
     Cpu(Cpu),
     Fleet(Fleet),
     Series(Series),
@@ -60,12 +71,12 @@ pub(crate) enum Generator {
 
 impl Generator {
     /// Appends the next body to `out`; returns how many values it has.
-    pub(crate) fn body(&mut self, out: &mut Vec<u8>) -> u64 {
+    pub fn body(&mut self, out: &mut Vec<u8>) -> u64 {
         (0..BATCH_LINES)
-            .map(|_| match self {
-                Self::Cpu(load) => load.line(out),
-                Self::Fleet(load) => load.line(out),
-                Self::Series(load) => load.line(out),
+            .map(|_| match &mut self.0 {
+                Load::Cpu(load) => load.line(out),
+                Load::Fleet(load) => load.line(out),
+                Load::Series(load) => load.line(out),
             })
             .sum()
     }

@@ -9,7 +9,7 @@ const INSTANCES: u32 = 1_000;
 
 /// See the module's head.
 #[derive(Debug)]
-pub(crate) struct Series {
+pub(super) struct Series {
     random: Random,
     count: u32,
     next: u32,
@@ -18,7 +18,7 @@ pub(crate) struct Series {
 
 impl Series {
     /// Of at least one series.
-    pub(crate) fn new(count: u32) -> Self {
+    pub(super) fn new(count: u32) -> Self {
         Self {
             random: Random::new(u64::from(count)),
             count,
@@ -28,7 +28,7 @@ impl Series {
     }
 
     /// Appends a line; returns how many values it has.
-    pub(crate) fn line(&mut self, out: &mut Vec<u8>) -> u64 {
+    pub(super) fn line(&mut self, out: &mut Vec<u8>) -> u64 {
         out.extend_from_slice(b"requests,instance=i");
         put_number(out, self.next);
         out.extend_from_slice(b",service=s");

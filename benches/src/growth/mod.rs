@@ -15,13 +15,13 @@ use serde_json::json;
 
 use crate::args::Args;
 use crate::bodies::Bodies;
-use crate::generate::{Numbers, START_NS, Shape};
 use crate::http;
 use crate::load::load;
 use crate::report::machine;
 use crate::servers::{DATABASE, Kind};
 use crate::store::remove;
 use plot::{Curve, plot};
+use tandem_benches::generate::{Numbers, START_NS, Shape};
 
 const SERIES: [u32; 4] = [1_000, 10_000, 100_000, 1_000_000];
 /// Of each point of the axis of series.

@@ -9,7 +9,6 @@
 //! line fails the guard; `--bless` writes what was counted, for a change that is meant.
 
 mod baseline;
-mod paths;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,15 +18,13 @@ use anyhow::{Context, bail, ensure};
 
 use crate::args::Args;
 use baseline::{Baseline, Verdict};
+use tandem_benches::paths::{self, Work};
 
 /// How much more than the baseline a path may need.
 const SLACK: f64 = 0.05;
 const VALGRIND: &str = "valgrind";
 /// As callgrind names [`measured`].
 const MEASURED: &str = "tandem_benches::guard::measured*";
-
-/// What one path repeats; everything that it needs is ready.
-pub(crate) type Work = Box<dyn FnMut() -> anyhow::Result<()>>;
 
 /// Counts every path that is asked for and compares; an error when one grew.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {

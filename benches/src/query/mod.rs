@@ -18,12 +18,12 @@ use self::duckdb::Duck;
 use self::plans::{PLANS, Plan, Question};
 use crate::args::Args;
 use crate::bodies::Bodies;
-use crate::generate::{Numbers, START_NS, Shape};
 use crate::http::Connection;
 use crate::load::load;
 use crate::report::{Figure, Row, Unit, finish};
 use crate::servers::{DATABASE, Kind, Server, kinds};
 use crate::store::remove;
+use tandem_benches::generate::{Numbers, START_NS, Shape};
 
 const HOSTS: u32 = 100;
 const FIELDS: u64 = 10;

@@ -3,8 +3,8 @@
 //! A row asks several variants in turn: other hosts, another start. They come from a fixed seed, so all
 //! servers are asked the same.
 
-use crate::random::Random;
 use crate::report::{Goal, Unit};
+use tandem_benches::random::Random;
 
 const HOUR_NS: i64 = 3_600_000_000_000;
 const MINUTE_NS: i64 = 60_000_000_000;

@@ -3,10 +3,10 @@
 
 use super::{Bench, Plan, Rivals, remove};
 use crate::disk::size;
-use crate::generate::{Numbers, Shape};
 use crate::load::load;
 use crate::report::{Figure, Goal, Unit};
 use crate::servers::Kind;
+use tandem_benches::generate::{Numbers, Shape};
 
 /// Values of 100 hosts in a day, of 4,000 hosts in an hour, of 100 hosts in six hours.
 const DAY_VALUES: u64 = 8_640 * 100 * 10;

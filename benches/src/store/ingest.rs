@@ -4,10 +4,10 @@
 //! rivals' count ends with their last acknowledgement, which is in their favour.
 
 use super::{Bench, Plan, Rivals, remove};
-use crate::generate::{Numbers, Shape};
 use crate::load::load;
 use crate::report::{Figure, Goal, Unit};
 use crate::servers::Kind;
+use tandem_benches::generate::{Numbers, Shape};
 
 const HUNDRED: Shape = Shape::Cpu {
     hosts: 100,

@@ -6,12 +6,12 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 use super::{Bench, Plan, Rivals, remove};
-use crate::generate::Shape;
 use crate::load::load_at;
 use crate::process::Usage;
 use crate::report::{Figure, Goal, Unit};
 use crate::servers::{Kind, agent, up};
 use crate::sink::Sink;
+use tandem_benches::generate::Shape;
 
 const SERIES: u32 = 1_000_000;
 const MIB: f64 = (1 << 20) as f64;

@@ -18,9 +18,9 @@ use anyhow::{Context, ensure};
 
 use crate::args::Args;
 use crate::bodies::Bodies;
-use crate::generate::Shape;
 use crate::report::{Figure, Goal, Row, Unit, finish};
 use crate::servers::{Kind, kinds};
+use tandem_benches::generate::Shape;
 
 /// A row before it is measured.
 #[derive(Clone, Copy, Debug)]

@@ -5,11 +5,11 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 
 use super::{Bench, Plan, Rivals, remove};
-use crate::generate::Shape;
 use crate::http;
 use crate::load::load;
 use crate::report::{Figure, Goal, Unit};
 use crate::servers::{DATABASE, Kind};
+use tandem_benches::generate::Shape;
 
 const SERIES: u32 = 1_000_000;
 /// Points of each series.

@@ -30,6 +30,9 @@ const COUNTER: (&str, &str) = ("valgrind", "valgrind");
 pub(crate) fn run(root: &Path, options: &[&str]) -> anyhow::Result<bool> {
     let (install, options): (Vec<&str>, Vec<&str>) =
         options.iter().partition(|option| **option == "--install");
+    if options.first() == Some(&"kernels") {
+        return kernels(root, &options[1..]);
+    }
     // It runs no server.
     let is_guard = options.first() == Some(&"guard");
     if !install.is_empty() {
@@ -59,6 +62,14 @@ pub(crate) fn run(root: &Path, options: &[&str]) -> anyhow::Result<bool> {
     bench.arg("--work").arg(&work);
     let status = bench.status().context("start the benchmarks")?;
     Ok(status.success())
+}
+
+/// The inner loops alone, which are a program of their own; `options` are divan's.
+fn kernels(root: &Path, options: &[&str]) -> anyhow::Result<bool> {
+    let mut bench = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    bench.args(["bench", "--package", "tandem-benches", "--bench", "kernels"]);
+    let status = bench.arg("--").args(options).current_dir(root).status();
+    Ok(status.context("start the benchmarks")?.success())
 }
 
 /// Brings DuckDB from PyPI into a virtual environment of its own.

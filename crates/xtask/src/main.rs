@@ -36,6 +36,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench relay [--quick]      what a relay to two backends costs, beside a bare TCP tee
   bench chain|growth [--quick]
                              clients through a relay into two stores; costs over series and values
+  bench kernels [NAME]       parse, codecs, index, group-by and JSON alone, on one thread
   bench guard [--install] [--bless]
                              instructions of hot paths, beside those that are committed
   crash [--cycles N] [--seed S] …

@@ -51,7 +51,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     (
         "benches",
         &[
-            "codec", "influxql", "line", "model", "query", "store", "vfs",
+            "codec", "influxql", "line", "model", "query", "server", "store", "vfs",
         ],
     ),
     ("crash", &["model", "store", "testkit", "vfs"]),

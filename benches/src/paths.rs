@@ -1,4 +1,4 @@
-//! The paths: small fixed pieces of the work that a relay-fed store does all day.
+//! Paths: small fixed pieces of the work that a relay-fed store does all day.
 //!
 //! Each takes some tens of millions of instructions: long enough that a lazy table more or less is
 //! lost in it, short enough that all together take a minute under callgrind.
@@ -11,19 +11,17 @@ use anyhow::{Context as _, bail};
 use tandem_codec::{Effort, number, time};
 use tandem_influxql::ast::Statement;
 use tandem_influxql::{Params, parse_statement};
-use tandem_line::Pattern;
+use tandem_line::{Line, ParseOptions, Pattern};
 use tandem_model::Precision;
 use tandem_query::{Block, Context, Executor, Gone, Message, Series, Sink};
 use tandem_store::{Options, Store, WriteRequest};
 use tandem_vfs::RealFs;
 
-use super::Work;
 use crate::generate::{Generator, Numbers, START_NS, Shape};
-use crate::inside;
 use crate::random::Random;
 
 /// In the order in which they are counted.
-pub(super) const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 11] = [
     "line-integers",
     "line-floats",
     "line-strings",
@@ -36,6 +34,9 @@ pub(super) const NAMES: [&str; 11] = [
     "query-last",
     "query-rows",
 ];
+/// What one path repeats; everything that it needs is ready.
+pub type Work = Box<dyn FnMut() -> anyhow::Result<()>>;
+
 const DATABASE: &str = "telegraf";
 const HOUR_NS: i64 = 3_600_000_000_000;
 /// Rows of a chunk for the codecs: two pages as block files have them.
@@ -45,7 +46,10 @@ const STEP_NS: i64 = 10_000_000_000;
 const BODIES: usize = 4;
 
 /// Everything that the path `name` needs; its files lie in `dir`.
-pub(super) fn prepare(name: &str, dir: &Path) -> anyhow::Result<Work> {
+///
+/// # Errors
+/// When there is no such path, or its store cannot be made.
+pub fn prepare(name: &str, dir: &Path) -> anyhow::Result<Work> {
     let cpu = |numbers| Shape::Cpu {
         hosts: 100,
         numbers,
@@ -115,11 +119,38 @@ fn bodies(shape: Shape, count: usize) -> Vec<Vec<u8>> {
 fn lines(shape: Shape) -> Work {
     let bodies = bodies(shape, BODIES);
     let mut pattern: Option<Pattern> = None;
-    Box::new(move || {
-        bodies
-            .iter()
-            .try_for_each(|body| inside::parse(body, &mut pattern))
-    })
+    Box::new(move || bodies.iter().try_for_each(|body| parse(body, &mut pattern)))
+}
+
+/// Reads every line as the one before it looked.
+///
+/// # Errors
+/// Where a line is not line protocol.
+pub fn parse(body: &[u8], pattern: &mut Option<Pattern>) -> anyhow::Result<()> {
+    for raw in tandem_line::lines(body) {
+        let mut line = Line::parse(raw, ParseOptions::default())
+            .map_err(|error| anyhow::anyhow!("{error}"))?;
+        let guess = pattern.as_ref();
+        let read = guess.and_then(|pattern| {
+            line.read_as(pattern, |_, value| {
+                black_box(value);
+                true
+            })
+        });
+        if black_box(read).is_some() {
+            continue;
+        }
+        let mut fields = Vec::new();
+        loop {
+            match line.next_field() {
+                Ok(Some(field)) => fields.push((field.name, field.value.field_type())),
+                Ok(None) => break,
+                Err(error) => bail!("{error}"),
+            }
+        }
+        *pattern = Pattern::new(fields);
+    }
+    Ok(())
 }
 
 /// Regular times with some that are late, integers and floats of two decimals that walk.
@@ -255,25 +286,62 @@ impl Sink for Rows {
     fn message(&mut self, _: Message) {}
 }
 
-/// `text` asked of some bodies of a load that lie in block files.
-fn query(dir: &Path, shape: Shape, count: usize, text: &str) -> anyhow::Result<Work> {
-    let store = open(dir)?;
-    for body in bodies(shape, count) {
-        store.write(&REQUEST, &body)?;
+/// A statement, and a store with block files that it is asked of.
+#[derive(Debug)]
+pub struct Question {
+    executor: Executor,
+    statement: Statement,
+    context: Context,
+}
+
+impl Question {
+    /// `text`, to be asked of `count` bodies of a load.
+    ///
+    /// # Errors
+    /// When the store cannot be made, or the text is no statement.
+    pub fn new(dir: &Path, shape: Shape, count: usize, text: &str) -> anyhow::Result<Self> {
+        let store = open(dir)?;
+        for body in bodies(shape, count) {
+            store.write(&REQUEST, &body)?;
+        }
+        store.flush()?;
+        let statement =
+            parse_statement(text, &Params::default()).with_context(|| format!("read {text}"))?;
+        let context = Context {
+            database: Some(DATABASE.into()),
+            now_ns: START_NS + 2 * HOUR_NS,
+            ..Context::default()
+        };
+        Ok(Self {
+            executor: Executor::new(store),
+            statement,
+            context,
+        })
     }
-    store.flush()?;
-    let executor = Executor::new(store);
-    let statement: Statement =
-        parse_statement(text, &Params::default()).with_context(|| format!("read {text}"))?;
-    let context = Context {
-        database: Some(DATABASE.into()),
-        now_ns: START_NS + 2 * HOUR_NS,
-        ..Context::default()
-    };
-    Ok(Box::new(move || {
+
+    /// Hands the result over.
+    ///
+    /// # Errors
+    /// The statement's own.
+    pub fn ask(&self, sink: &mut dyn Sink) -> anyhow::Result<()> {
+        Ok(self
+            .executor
+            .execute(&self.statement, &self.context, sink)?)
+    }
+
+    /// Counts the rows of the result.
+    ///
+    /// # Errors
+    /// The statement's own, and when there is no row.
+    pub fn count(&self) -> anyhow::Result<usize> {
         let mut rows = Rows::default();
-        executor.execute(&statement, &context, &mut rows)?;
+        self.ask(&mut rows)?;
         anyhow::ensure!(rows.0 > 0, "no rows");
-        Ok(())
-    }))
+        Ok(rows.0)
+    }
+}
+
+fn query(dir: &Path, shape: Shape, count: usize, text: &str) -> anyhow::Result<Work> {
+    let question = Question::new(dir, shape, count, text)?;
+    Ok(Box::new(move || question.count().map(drop)))
 }
