@@ -102,6 +102,21 @@ fn the_package_has_what_its_units_start() {
 }
 
 #[test]
+fn a_removal_stops_each_unit_and_takes_no_data() {
+    let dir = root().join(metadata()["maintainer-scripts"].as_str().unwrap());
+    let script = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
+    let (before, after) = (script("prerm"), script("postrm"));
+    for unit in fs::read_dir(root().join("deploy/systemd")).unwrap() {
+        let unit = unit.unwrap().file_name().into_string().unwrap();
+        assert!(before.contains(&unit), "{unit} is not stopped");
+    }
+    for text in [&before, &after] {
+        assert!(text.starts_with("#!/bin/sh\n") && text.contains("\nset -e\n"));
+        assert!(!text.contains("rm -"), "{text}");
+    }
+}
+
+#[test]
 fn what_people_edit_is_kept_at_an_upgrade() {
     let deb = metadata();
     let assets = assets(&deb);
