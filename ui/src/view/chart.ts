@@ -23,6 +23,10 @@ const TIME_STEPS = [
 ];
 /** Pixels for the text of such a tick. */
 const TIME_SPACE = 72;
+/** Half of what the longest takes: the last one may stand at the very end. */
+const TIME_HALF = 28;
+/** This part of what an axis spans is left free beyond values that nothing bounds. */
+const HEADROOM = 0.06;
 /** Steps between ticks in bytes: round in the units that they are shown in. */
 const BYTE_STEPS = [0, 1, 2, 3, 4, 5].flatMap((unit) =>
   [1, 2, 4, 8, 16, 32, 64, 128, 256, 512].map((size) => size * 1_024 ** unit),
@@ -118,6 +122,7 @@ export class Chart {
       {
         width,
         height: HEIGHT,
+        padding: [8, TIME_HALF, 0, 0],
         legend: { show: this.points.lines.length <= LEGEND_MAX },
         cursor: { drag: { x: false, y: false }, points: { size: 6 } },
         scales: {
@@ -143,10 +148,11 @@ export class Chart {
   }
 }
 
-/** What the upright axis spans for values between two; never nothing. */
+/** What the upright axis spans for values between two, with room for the line at its bounds; never nothing. */
 function heights(from: number, to: number, low: number | undefined, high: number | undefined): [number, number] {
-  const bottom = low ?? (from === to ? from - 1 : from);
-  const top = Math.max(high ?? to, to);
+  const room = (to - (low ?? from)) * HEADROOM;
+  const bottom = low ?? (from === to ? from - 1 : from - room);
+  const top = high !== undefined && to <= high ? high : to + room;
   return [bottom, top > bottom ? top : bottom + 1];
 }
 
