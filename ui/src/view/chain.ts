@@ -1,6 +1,6 @@
 // The way of the data as a picture of boxes: agents, relays, stores, each with how it does and how much passes through it.
 
-import type { Backend, Look, Peer, Relay } from '../api/appliance';
+import type { Backend, Look, Peer, Relay, Store } from '../api/appliance';
 import type { Rates } from '../boards/rates';
 import type { Reporting } from '../boards/troubles';
 import { age, inUnit } from '../boards/units';
@@ -24,7 +24,7 @@ export function chainView(look: Look, reporting: Reporting | undefined, rates: R
     { class: 'chain', 'aria-label': 'The way of the data' },
     make('li', {}, agentsBox(reporting)),
     make('li', {}, ...(relays.length > 0 ? relays : [box('Relay', 'note', 'not known', [['Setting', 'relays in [store]']])])),
-    make('li', {}, ...(stores.length > 0 ? stores : look.peers.map(peerBox))),
+    make('li', {}, ...(stores.length > 0 ? stores : [ownBox(look.store), ...look.peers.map(peerBox)])),
   );
 }
 
@@ -36,7 +36,8 @@ export function backendKey(relay: Relay, backend: Backend): string {
 function agentsBox(reporting: Reporting | undefined): HTMLElement {
   if (reporting === undefined) return box('Agents', 'note', 'not known', []);
   const { hosts, silent } = reporting;
-  const state = hosts === 0 ? 'bad' : silent > 0 ? 'bad' : 'good';
+  // A database may be of another kind, without hosts.
+  const state = hosts === 0 ? 'note' : silent > 0 ? 'bad' : 'good';
   const words = hosts === 0 ? 'nothing reports' : silent > 0 ? `${silent} silent` : 'all report';
   const view = box('Agents', state, words, [['Hosts', String(hosts)]]);
   view.append(make('a', { href: '#/hosts' }, 'Hosts'));
@@ -66,6 +67,11 @@ function backendBox(backend: Backend, rate: number | null, by: string): HTMLElem
   if (backend.gap_points > 0) facts.push(['Lost to it', `${inUnit(backend.gap_points, 'plain')} points`]);
   if (backend.dead_bytes > 0) facts.push(['Refused for good', inUnit(backend.dead_bytes, 'bytes')]);
   return box(`${backend.name}${by}`, state, words, facts);
+}
+
+function ownBox(store: Store): HTMLElement {
+  const state = store.refusal === undefined ? 'good' : 'bad';
+  return box(store.name, state, store.refusal === undefined ? 'takes writes' : 'takes no writes', [['This page', location.host]]);
 }
 
 function peerBox(peer: Peer): HTMLElement {
