@@ -12,6 +12,7 @@ use tandem_store::{PolicyChoice, Store, StoreError, View};
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::meter::Meter;
 use crate::predicate::{Predicate, Residual};
 use crate::show::Named;
 
@@ -86,10 +87,11 @@ fn remove(
     let database = database(store, context)?;
     let named = Named::new(sources)?;
     let view = store.view(database, PolicyChoice::All, range)?;
+    let meter = Meter::new(store, context);
     let mut doomed = RoaringBitmap::new();
     for name in view.measurements() {
         if named.contains(&name) {
-            doomed |= matching(&view, &name, condition)?;
+            doomed |= matching(&view, &name, condition, &meter)?;
         }
     }
     if !doomed.is_empty() {
@@ -103,9 +105,10 @@ fn matching(
     view: &View,
     measurement: &[u8],
     condition: Option<&Expr>,
+    meter: &Meter<'_>,
 ) -> Result<RoaringBitmap, Error> {
     let fields = view.fields(measurement);
-    let mut predicate = Predicate::new(condition, view, measurement, &fields)?;
+    let mut predicate = Predicate::new(condition, view, measurement, &fields, meter)?;
     let refused = || {
         let shard = view.first_shard_of(measurement).map_or(0, |shard| shard.0);
         Error::refused(format!(
@@ -115,12 +118,13 @@ fn matching(
     if predicate.has_arithmetic() {
         return Err(refused());
     }
-    let mut found = predicate.candidates();
+    let mut found = predicate.candidates(meter)?;
     if predicate.references().is_empty() {
         return Ok(found);
     }
     let mut never = RoaringBitmap::new();
     for id in &found {
+        meter.check()?;
         match predicate.residual(SeriesId(id)) {
             Residual::Always => {}
             Residual::Never => {

@@ -212,6 +212,19 @@ pub(crate) fn warn_of_get(statement: &impl Display, context: &Context, sink: &mu
     }
 }
 
+/// Says so when `missing` files would have been looked at and cannot be; what is answered may lack their rows.
+pub(crate) fn warn_of_missing(missing: usize, sink: &mut dyn Sink) {
+    if missing > 0 {
+        let files = if missing == 1 { "file" } else { "files" };
+        sink.message(Message {
+            level: Level::Warning,
+            text: format!(
+                "{missing} {files} of what was asked for cannot be read; rows in there are not in this answer"
+            ),
+        });
+    }
+}
+
 /// The words that a statement begins with, as the name of what is missing.
 fn feature(statement: &Statement) -> String {
     let text = statement.to_string();

@@ -17,6 +17,7 @@ use tandem_store::View;
 
 use crate::error::Error;
 use crate::lower::lower;
+use crate::meter::Meter;
 use crate::regex::Regex;
 use crate::scalar::Scalar;
 
@@ -70,15 +71,19 @@ enum Node {
 impl Predicate {
     /// The condition on `measurement`, whose fields are `fields`; `None` is true for every row.
     ///
+    /// `fields` are sorted by name.
+    ///
     /// # Errors
-    /// A regular expression that does not compile.
+    /// A regular expression that does not compile; when the statement is not wanted any more.
     pub(crate) fn new(
         condition: Option<&Expr>,
         view: &View,
         measurement: &[u8],
         fields: &[(Vec<u8>, FieldType)],
+        meter: &Meter<'_>,
     ) -> Result<Self, Error> {
-        Self::with_missing_tags(MissingTags::Empty, condition, view, measurement, fields)
+        let missing = MissingTags::Empty;
+        Self::with_missing_tags(missing, condition, view, measurement, fields, meter)
     }
 
     fn with_missing_tags(
@@ -87,6 +92,7 @@ impl Predicate {
         view: &View,
         measurement: &[u8],
         fields: &[(Vec<u8>, FieldType)],
+        meter: &Meter<'_>,
     ) -> Result<Self, Error> {
         let mut predicate = Self {
             node: Node::Constant(true),
@@ -102,6 +108,8 @@ impl Predicate {
                 measurement,
                 fields,
                 missing_tags,
+                meter,
+                slots: HashMap::new(),
                 predicate: &mut predicate,
             }
             .node(condition)?;
@@ -113,28 +121,33 @@ impl Predicate {
     /// fields is taken for true.
     ///
     /// # Errors
-    /// A regular expression that does not compile.
+    /// As [`Self::new`].
     pub(crate) fn matching(
         condition: Option<&Expr>,
         view: &View,
         measurement: &[u8],
+        meter: &Meter<'_>,
     ) -> Result<RoaringBitmap, Error> {
-        let fields = view.fields(measurement);
-        Ok(Self::new(condition, view, measurement, &fields)?.candidates())
+        let fields = match condition {
+            Some(_) => view.fields(measurement),
+            None => Vec::new(),
+        };
+        Self::new(condition, view, measurement, &fields, meter)?.candidates(meter)
     }
 
     /// As [`Self::new`], but a comparison of a tag that a series does not have is false.
     ///
     /// # Errors
-    /// A regular expression that does not compile.
+    /// As [`Self::new`].
     pub(crate) fn present(
         condition: Option<&Expr>,
         view: &View,
         measurement: &[u8],
+        meter: &Meter<'_>,
     ) -> Result<Self, Error> {
         let fields = view.fields(measurement);
         let missing = MissingTags::Nothing;
-        Self::with_missing_tags(missing, condition, view, measurement, &fields)
+        Self::with_missing_tags(missing, condition, view, measurement, &fields, meter)
     }
 
     /// Whether some of it is arithmetic that is taken for true.
@@ -148,18 +161,22 @@ impl Predicate {
     }
 
     /// The series that may have rows that fit.
-    pub(crate) fn candidates(&self) -> RoaringBitmap {
-        self.candidates_of(&self.node)
+    ///
+    /// # Errors
+    /// When the statement is not wanted any more.
+    pub(crate) fn candidates(&self, meter: &Meter<'_>) -> Result<RoaringBitmap, Error> {
+        self.candidates_of(&self.node, meter)
     }
 
-    fn candidates_of(&self, node: &Node) -> RoaringBitmap {
-        match node {
+    fn candidates_of(&self, node: &Node, meter: &Meter<'_>) -> Result<RoaringBitmap, Error> {
+        meter.check()?;
+        Ok(match node {
             Node::Constant(false) => RoaringBitmap::new(),
             Node::Constant(true) | Node::Rows(_) => self.all.clone(),
             Node::Series(at) => self.sets[*at].clone(),
-            Node::And(a, b) => self.candidates_of(a) & self.candidates_of(b),
-            Node::Or(a, b) => self.candidates_of(a) | self.candidates_of(b),
-        }
+            Node::And(a, b) => self.candidates_of(a, meter)? & self.candidates_of(b, meter)?,
+            Node::Or(a, b) => self.candidates_of(a, meter)? | self.candidates_of(b, meter)?,
+        })
     }
 
     /// Whether the condition is settled for each series: every row of a candidate fits.
@@ -220,7 +237,10 @@ struct Builder<'a> {
     measurement: &'a [u8],
     fields: &'a [(Vec<u8>, FieldType)],
     missing_tags: MissingTags,
+    meter: &'a Meter<'a>,
     predicate: &'a mut Predicate,
+    /// Where [`Predicate::references`] has a reference.
+    slots: HashMap<VarRef, usize>,
 }
 
 /// An expression without the parentheses around it.
@@ -233,6 +253,7 @@ fn bare(expr: &Expr) -> &Expr {
 
 impl Builder<'_> {
     fn node(&mut self, expr: &Expr) -> Result<Node, Error> {
+        self.meter.check()?;
         Ok(match expr {
             Expr::Paren(inner) => self.node(inner)?,
             Expr::Boolean(value) => Node::Constant(*value),
@@ -343,8 +364,8 @@ impl Builder<'_> {
             Some(_) => true,
             None => self
                 .fields
-                .iter()
-                .any(|(name, _)| name == reference.name.as_bytes()),
+                .binary_search_by(|(name, _)| name.as_slice().cmp(reference.name.as_bytes()))
+                .is_ok(),
         }
     }
 
@@ -397,16 +418,12 @@ impl Builder<'_> {
 
     fn rows(&mut self, expr: &Expr) -> Result<Node, Error> {
         let references = &mut self.predicate.references;
+        let slots = &mut self.slots;
         let scalar = lower(expr, &mut |expr| match expr {
-            Expr::VarRef(reference) => Some(
-                match references.iter().position(|known| known == reference) {
-                    Some(at) => at,
-                    None => {
-                        references.push(reference.clone());
-                        references.len() - 1
-                    }
-                },
-            ),
+            Expr::VarRef(reference) => Some(*slots.entry(reference.clone()).or_insert_with(|| {
+                references.push(reference.clone());
+                references.len() - 1
+            })),
             _ => None,
         })?;
         Ok(Node::Rows(scalar))

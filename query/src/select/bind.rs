@@ -148,6 +148,12 @@ impl<'a> Binder<'a> {
         }
     }
 
+    /// How many files of all that was looked up are damaged or missing.
+    pub(crate) fn missing_files(&self) -> usize {
+        let views = self.views.values();
+        views.map(|view| self.store.missing_files(view)).sum()
+    }
+
     /// Binds a statement and its subqueries.
     ///
     /// # Errors

@@ -80,6 +80,7 @@ pub(crate) fn execute(
 ) -> Result<(), Error> {
     let meter = Meter::new(store, context);
     let prepared = Prepared::new(store, statement, context, &meter)?;
+    warn_of_missing(prepared.missing_files, sink);
     let Some(target) = &prepared.plan.level.compiled.into else {
         return prepared.rows(context, &meter, sink);
     };
@@ -119,6 +120,8 @@ struct Prepared {
     columns: Vec<Vec<u8>>,
     time_zone: Option<String>,
     steps: Vec<Step>,
+    /// Files that are damaged or missing and would be read.
+    missing_files: usize,
 }
 
 /// One step of preparing a statement.
@@ -152,6 +155,13 @@ impl Prepared {
         compiled.fill_looks_back = context.extensions.fill_previous_looks_back
             && compiled.fill == Fill::Previous
             && compiled.ascending;
+        // With a limit of windows, InfluxDB counts back from the end of time before it looks for anything.
+        let counts_back = context.limits.buckets_max > 0
+            && !compiled.is_raw
+            && compiled.bounds.min_ns.is_none();
+        if let (true, Some(text)) = (counts_back, &compiled.bad_offset) {
+            return Err(Error::refused(text));
+        }
         let range = compiled.range(context.now_ns);
         step("compile");
         let defaults = Defaults {
@@ -159,7 +169,9 @@ impl Prepared {
             policy: context.retention_policy.as_deref(),
         };
         let reach = extended(range, &compiled);
-        let typed = Binder::new(store, defaults, reach).bind(compiled)?;
+        let mut binder = Binder::new(store, defaults, reach);
+        let typed = binder.bind(compiled)?;
+        let missing_files = binder.missing_files();
         step("bind");
         let plan = plan::plan(typed, context, meter)?;
         let compiled = &plan.level.compiled;
@@ -191,6 +203,7 @@ impl Prepared {
             reach,
             columns,
             time_zone: statement.time_zone.clone(),
+            missing_files,
             steps,
         })
     }

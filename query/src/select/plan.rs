@@ -279,9 +279,14 @@ impl Planner<'_> {
         if condition.is_some_and(has_regex) {
             self.meter.may_take(view.series_count(&measurement.name))?;
         }
-        let mut predicate =
-            Predicate::new(condition, &view, &measurement.name, &measurement.fields)?;
-        let candidates = predicate.candidates();
+        let mut predicate = Predicate::new(
+            condition,
+            &view,
+            &measurement.name,
+            &measurement.fields,
+            self.meter,
+        )?;
+        let candidates = predicate.candidates(self.meter)?;
         self.meter.may_take(candidates.len())?;
         let found = usize::try_from(candidates.len()).unwrap_or(usize::MAX);
         let ids: Vec<u32> = if predicate.is_settled() {

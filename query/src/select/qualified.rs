@@ -35,11 +35,7 @@ fn place(measurement: &mut Measurement, store: &Store, context: &Context) -> Res
         let of_request = context.retention_policy.clone();
         measurement.retention_policy = match of_request {
             Some(policy) => Some(policy),
-            None => {
-                let policies = store.retention_policies(&database)?;
-                let default = policies.into_iter().find(|policy| policy.is_default);
-                default.map(|policy| policy.name)
-            }
+            None => Some(store.default_policy(&database)?),
         };
     }
     measurement.database = Some(database);

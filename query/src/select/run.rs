@@ -334,6 +334,11 @@ impl<'a> Run<'a> {
                 if end && is_one_series && options.interval.is_zero() && !self.has_subqueries() {
                     return self.end(call.name == "first", reference, options);
                 }
+                let keeps_type =
+                    matches!(call.name.as_str(), "sum" | "min" | "max" | "first" | "last");
+                if keeps_type && self.begins_with_floats(reference) {
+                    return Ok(by_time(Vec::new(), options.ascending));
+                }
                 let merge = match call.name.as_str() {
                     "count" | "sum" | "mean" | "min" | "max" | "first" | "last" => Merge::ByWindow,
                     _ => Merge::ByTime,
@@ -344,6 +349,22 @@ impl<'a> Run<'a> {
                 "expected field argument in {}()",
                 call.name
             ))),
+        }
+    }
+
+    /// Whether the first source is a subquery that has nothing under the name, while others have what is no float.
+    /// InfluxDB takes nothing for floats, and the type of the first source for that of all, and drops the others.
+    fn begins_with_floats(self, reference: &VarRef) -> bool {
+        if matches!(reference.data_type, None | Some(DataType::Float)) {
+            return false;
+        }
+        let first = self.level.sources.iter().find(|source| match source {
+            PlannedSource::Leaf(leaf) => leaf.measurement.field(&reference.name).is_some(),
+            PlannedSource::Subquery(_) => true,
+        });
+        match first {
+            Some(PlannedSource::Subquery(inner)) => !subquery::has_typed_column(inner, reference),
+            _ => false,
         }
     }
 

@@ -51,6 +51,12 @@ pub(crate) fn has_column(inner: &Level, reference: &VarRef) -> bool {
     column(inner, reference).is_some()
 }
 
+/// Whether the rows of `inner` have values for `reference`: a column of any type, or a tag.
+pub(crate) fn has_typed_column(inner: &Level, reference: &VarRef) -> bool {
+    let column = column(inner, reference);
+    column.is_some_and(|column| !matches!(column, Column::Value(_, None)))
+}
+
 /// Whether that is a tag, whose values are strings whatever they are cast to. So is what `top` and `bottom` have
 /// between field and number, even if it is a field.
 pub(crate) fn has_tag(inner: &Level, reference: &VarRef) -> bool {

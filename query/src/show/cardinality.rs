@@ -18,6 +18,7 @@ use super::tags::Keys;
 use super::{EPOCH_NS, check_databases, cut, database, found, table};
 use crate::context::Context;
 use crate::error::Error;
+use crate::meter::Meter;
 use crate::predicate::{Predicate, Residual};
 use crate::result::{Series, Sink, Value};
 use crate::select::check_condition;
@@ -41,13 +42,14 @@ pub(crate) fn series_cardinality(
         Source::Measurement(measurement) => measurement.database.is_none(),
         _ => true,
     });
+    let meter = Meter::new(store, context);
     let counts = per_measurement(
         store,
         statement,
         context,
         Some("SHOW SERIES EXACT CARDINALITY"),
         |view, name, condition, within| {
-            let series = chosen(series_of(condition, view, name)?, within);
+            let series = chosen(series_of(condition, view, name, &meter)?, within);
             if one_database {
                 return Ok(Distinct::Series(series));
             }
@@ -71,13 +73,14 @@ pub(crate) fn measurement_cardinality(
         return estimate(u64::try_from(names.len()).unwrap_or(u64::MAX), sink);
     }
     let name = Some("SHOW MEASUREMENT EXACT CARDINALITY");
+    let meter = Meter::new(store, context);
     let counts = per_measurement(
         store,
         statement,
         context,
         name,
         |view, name, condition, within| {
-            let series = chosen(series_of(condition, view, name)?, within);
+            let series = chosen(series_of(condition, view, name, &meter)?, within);
             Ok(names((!series.is_empty()).then(|| name.to_vec())))
         },
     )?;
@@ -100,6 +103,7 @@ pub(crate) fn tag_key_cardinality(
     context: &Context,
     sink: &mut dyn Sink,
 ) -> Result<(), Error> {
+    let meter = Meter::new(store, context);
     let counts = per_measurement(
         store,
         statement,
@@ -108,7 +112,7 @@ pub(crate) fn tag_key_cardinality(
         |view, name, condition, within| {
             let mut keys = view.tag_keys(name);
             if condition.is_some() || within.is_some() {
-                let series = chosen(series_of(condition, view, name)?, within);
+                let series = chosen(series_of(condition, view, name, &meter)?, within);
                 let carried = view.tag_keys_of(name, &series);
                 keys.retain(|key| carried.contains(key));
             }
@@ -125,13 +129,14 @@ pub(crate) fn field_key_cardinality(
     context: &Context,
     sink: &mut dyn Sink,
 ) -> Result<(), Error> {
+    let meter = Meter::new(store, context);
     let counts = per_measurement(
         store,
         statement,
         context,
         Some("SHOW FIELD KEY CARDINALITY"),
         |view, name, condition, within| {
-            let series = chosen(series_of(condition, view, name)?, within);
+            let series = chosen(series_of(condition, view, name, &meter)?, within);
             let fields = if series.is_empty() {
                 Vec::new()
             } else {
@@ -163,6 +168,7 @@ pub(crate) fn tag_values_cardinality(
         limit: statement.limit,
         offset: statement.offset,
     };
+    let meter = Meter::new(store, context);
     let counts = per_measurement(
         store,
         &general,
@@ -170,7 +176,7 @@ pub(crate) fn tag_values_cardinality(
         None,
         |view, name, condition, within| {
             let series = match condition {
-                Some(_) => certain(Predicate::present(condition, view, name)?),
+                Some(_) => certain(Predicate::present(condition, view, name, &meter)?, &meter)?,
                 None => view.series(name),
             };
             let series = chosen(series, within);
@@ -192,28 +198,28 @@ fn series_of(
     condition: Option<&Expr>,
     view: &View,
     measurement: &[u8],
+    meter: &Meter<'_>,
 ) -> Result<RoaringBitmap, Error> {
-    let Some(condition) = condition else {
-        return Predicate::matching(None, view, measurement);
-    };
+    if condition.is_none() {
+        return Ok(view.series(measurement));
+    }
     let fields = view.fields(measurement);
-    Ok(certain(Predicate::new(
-        Some(condition),
-        view,
-        measurement,
-        &fields,
-    )?))
+    certain(
+        Predicate::new(condition, view, measurement, &fields, meter)?,
+        meter,
+    )
 }
 
 /// The series whose tags alone fit.
-fn certain(mut predicate: Predicate) -> RoaringBitmap {
+fn certain(mut predicate: Predicate, meter: &Meter<'_>) -> Result<RoaringBitmap, Error> {
     let mut series = RoaringBitmap::new();
-    for id in predicate.candidates() {
+    for id in predicate.candidates(meter)? {
+        meter.check()?;
         if matches!(predicate.residual(SeriesId(id)), Residual::Always) {
             series.insert(id);
         }
     }
-    series
+    Ok(series)
 }
 
 /// Those of `series` that belong to a group, if there are groups.

@@ -10,6 +10,7 @@ use tandem_store::{PolicyChoice, Store, StoreError, View};
 use super::{Named, cut, database, table};
 use crate::context::Context;
 use crate::error::Error;
+use crate::meter::Meter;
 use crate::regex::Regex;
 use crate::result::Sink;
 
@@ -35,9 +36,10 @@ pub(crate) fn measurements(
         .map(Named::name)
         .collect::<Result<_, _>>()
         .map(Named)?;
+    let meter = Meter::new(store, context);
     let names = |view: &View| -> Result<Vec<Vec<u8>>, Error> {
         let found = match &statement.condition {
-            Some(condition) => Some(matching(condition, view)?),
+            Some(condition) => Some(matching(condition, view, &meter)?),
             None => None,
         };
         let mut names = view.measurements();
@@ -124,18 +126,23 @@ fn everywhere(
 
 /// The measurements that a condition on tags finds: those with a series whose tag fits. A measurement
 /// without the tag is never found, and `!=` finds one where no series has the value.
-pub(super) fn matching(condition: &Expr, view: &View) -> Result<BTreeSet<Vec<u8>>, Error> {
+pub(super) fn matching(
+    condition: &Expr,
+    view: &View,
+    meter: &Meter<'_>,
+) -> Result<BTreeSet<Vec<u8>>, Error> {
+    meter.check()?;
     let Expr::Binary { op, lhs, rhs } = condition else {
         return match condition {
-            Expr::Paren(inner) => matching(inner, view),
+            Expr::Paren(inner) => matching(inner, view, meter),
             other => Err(Error::tag_condition(format!(
                 "invalid condition expression: {other}"
             ))),
         };
     };
     match op {
-        BinaryOp::And => Ok(&matching(lhs, view)? & &matching(rhs, view)?),
-        BinaryOp::Or => Ok(&matching(lhs, view)? | &matching(rhs, view)?),
+        BinaryOp::And => Ok(&matching(lhs, view, meter)? & &matching(rhs, view, meter)?),
+        BinaryOp::Or => Ok(&matching(lhs, view, meter)? | &matching(rhs, view, meter)?),
         BinaryOp::Eq | BinaryOp::Neq | BinaryOp::EqRegex | BinaryOp::NeqRegex => {
             let Expr::VarRef(tag) = &**lhs else {
                 return Err(Error::tag_condition(format!(

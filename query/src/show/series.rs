@@ -11,6 +11,7 @@ use tandem_store::{Store, View};
 use super::{EPOCH_NS, check_databases, check_operators, found, found_together, in_pieces};
 use crate::context::Context;
 use crate::error::Error;
+use crate::executor::warn_of_missing;
 use crate::meter::Meter;
 use crate::predicate::{Predicate, Residual};
 use crate::result::{Sink, Value};
@@ -50,6 +51,8 @@ pub(crate) fn series(
         return Ok(());
     }
     let found = found_together(store, &statement.sources, own, range, context)?;
+    let missing = found.iter().map(|(view, _)| store.missing_files(view));
+    warn_of_missing(missing.max().unwrap_or(0), sink);
     for (at, (view, names)) in found.into_iter().enumerate() {
         let is_exact = matches!(
             statement.sources.get(at),
@@ -64,8 +67,8 @@ pub(crate) fn series(
         }
         for name in names {
             let series = match asks_shards {
-                true => without_fields(condition.as_ref(), &view, &name)?,
-                false => Predicate::matching(condition.as_ref(), &view, &name)?,
+                true => without_fields(condition.as_ref(), &view, &name, &meter)?,
+                false => Predicate::matching(condition.as_ref(), &view, &name, &meter)?,
             };
             for id in series {
                 let key = as_shown(view.series_key(SeriesId(id)));
@@ -84,18 +87,24 @@ fn without_fields(
     condition: Option<&Expr>,
     view: &View,
     name: &[u8],
+    meter: &Meter<'_>,
 ) -> Result<RoaringBitmap, Error> {
     let fields = view.fields(name);
-    let mut predicate = Predicate::new(condition, view, name, &fields)?;
+    let mut predicate = Predicate::new(condition, view, name, &fields, meter)?;
     let nothing = vec![Value::Null; predicate.references().len()];
-    let candidates = predicate.candidates().into_iter();
-    Ok(candidates
-        .filter(|id| match predicate.residual(SeriesId(*id)) {
+    let mut fitting = RoaringBitmap::new();
+    for id in predicate.candidates(meter)? {
+        meter.check()?;
+        let fits = match predicate.residual(SeriesId(id)) {
             Residual::Never => false,
             Residual::Always => true,
             Residual::When(condition) => condition.is_true(&nothing),
-        })
-        .collect())
+        };
+        if fits {
+            fitting.insert(id);
+        }
+    }
+    Ok(fitting)
 }
 
 /// A key with its tags in the order of their keys' escaped bytes: InfluxDB sorts them as they are written, so that

@@ -12,6 +12,7 @@ use super::measurements::matching;
 use super::{Named, cut, database, in_pieces, table};
 use crate::context::Context;
 use crate::error::Error;
+use crate::executor::warn_of_missing;
 use crate::meter::Meter;
 use crate::predicate::Predicate;
 use crate::regex::Regex;
@@ -24,21 +25,24 @@ pub(crate) fn tag_keys(
     context: &Context,
     sink: &mut dyn Sink,
 ) -> Result<(), Error> {
+    let meter = Meter::new(store, context);
     let scope = Scope::new(
         store,
         statement.database.as_deref(),
         statement.condition.as_ref(),
         context,
+        &meter,
     )?;
     let named = Named::new(&statement.sources)?;
     let filter = statement.with_key.as_ref().map(Keys::new).transpose()?;
+    warn_of_missing(store.missing_files(&scope.view), sink);
     for measurement in scope.view.measurements() {
         if !named.contains(&measurement) || !scope.names(&measurement) {
             continue;
         }
         let mut keys = scope.view.tag_keys(&measurement);
         keys.retain(|key| filter.as_ref().is_none_or(|filter| filter.contains(key)));
-        if let Some(series) = scope.series(&measurement)? {
+        if let Some(series) = scope.series(&measurement, &meter)? {
             let carried = scope.view.tag_keys_of(&measurement, &series);
             keys.retain(|key| carried.contains(key));
         }
@@ -60,20 +64,24 @@ pub(crate) fn tag_values(
     context: &Context,
     sink: &mut dyn Sink,
 ) -> Result<(), Error> {
+    let meter = Meter::new(store, context);
     let scope = Scope::new(
         store,
         statement.database.as_deref(),
         statement.condition.as_ref(),
         context,
+        &meter,
     )?;
     let named = Named::new(&statement.sources)?;
     let filter = Keys::new(&statement.with_key)?;
+    warn_of_missing(store.missing_files(&scope.view), sink);
     for measurement in scope.view.measurements() {
         if !named.contains(&measurement) || !scope.names(&measurement) {
             continue;
         }
         scope.check_sides()?;
-        let series = scope.series(&measurement)?;
+        let series = scope.series(&measurement, &meter)?;
+        // Of its own: what it asks for is given back when the measurement is done.
         let meter = Meter::new(store, context);
         let mut found = Vec::new();
         for key in scope.view.tag_keys(&measurement) {
@@ -126,6 +134,7 @@ impl Scope {
         own: Option<&str>,
         condition: Option<&Expr>,
         context: &Context,
+        meter: &Meter<'_>,
     ) -> Result<Self, Error> {
         let database = database(own, context)?;
         let time = TimeContext {
@@ -140,7 +149,7 @@ impl Scope {
         }
         let view = store.view(database, PolicyChoice::All, bounds.range())?;
         let part = |wanted: &dyn Fn(&str) -> bool| about(condition.as_ref()?, wanted);
-        let names = part(&|name| name == "_name").map(|condition| matching(&condition, &view));
+        let names = part(&|name| name == "_name").map(|condition| matching(&condition, &view, meter));
         Ok(Self {
             names: names.transpose()?,
             of_tags: part(&|name| !SYSTEM_NAMES.contains(&name)),
@@ -161,7 +170,11 @@ impl Scope {
     }
 
     /// The series of a measurement that fit the condition; `None` without one.
-    fn series(&self, measurement: &[u8]) -> Result<Option<RoaringBitmap>, Error> {
+    fn series(
+        &self,
+        measurement: &[u8],
+        meter: &Meter<'_>,
+    ) -> Result<Option<RoaringBitmap>, Error> {
         let Some(condition) = &self.of_tags else {
             return Ok(None);
         };
@@ -169,6 +182,7 @@ impl Scope {
             Some(condition),
             &self.view,
             measurement,
+            meter,
         )?))
     }
 }

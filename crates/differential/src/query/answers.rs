@@ -34,13 +34,13 @@ pub(super) fn fails_alike(judged: &str, ours: &str) -> bool {
     is_told && (is_early || judged.len() == at + 1 && before.all(|is_same| is_same))
 }
 
-/// Whether the judge shows some series in several pieces, and all of them together have the rows of ours. Pieces
-/// come with rows of nothing, which ours has, or has not.
+/// Whether the judge shows some series in several pieces, or its series in another order, and all of them together
+/// say what ours says. Pieces come with rows of nothing, which ours has, or has not, and a row may be in pieces too.
 pub(super) fn is_split(judged: &str, ours: &str) -> bool {
     let (Some(judged), Some(ours)) = (whole_series(judged), whole_series(ours)) else {
         return false;
     };
-    judged.is_split
+    (judged.is_split || judged.order != ours.order)
         && !ours.is_split
         && judged.results.len() == ours.results.len()
         && judged
@@ -54,17 +54,32 @@ pub(super) fn is_split(judged: &str, ours: &str) -> bool {
 fn is_put_together((judged, ours): (&Whole, &Whole)) -> bool {
     judged.len() == ours.len()
         && judged.iter().zip(ours).all(|((key, judged), (own, ours))| {
-            let something = |rows: &[Json]| -> Vec<Json> {
-                rows.iter()
-                    .filter(|row| is_something(row))
-                    .cloned()
-                    .collect()
+            let judged_knows = |row: &Json| {
+                let time = row.get(0);
+                judged.iter().any(|other| other.get(0) == time)
             };
-            let judged_knows = |row: &Json| judged.iter().any(|other| same(row, other));
             key == own
                 && same(&something(judged).into(), &something(ours).into())
                 && ours.iter().all(judged_knows)
         })
+}
+
+/// All that stands in rows beside their times, each with its time and column, in order.
+fn something(rows: &[Json]) -> Vec<Json> {
+    let mut cells = Vec::new();
+    for row in rows.iter().filter_map(Json::as_array) {
+        let Some((time, values)) = row.split_first() else {
+            continue;
+        };
+        let values = values.iter().enumerate();
+        let values = values.filter(|(_, value)| !value.is_null());
+        cells.extend(values.map(|(at, value)| serde_json::json!([time, at, value])));
+    }
+    cells.sort_by_cached_key(|cell| {
+        let number = |at: usize| cell.get(at).and_then(Json::as_i64);
+        (number(0), number(1), cell.to_string())
+    });
+    cells
 }
 
 /// Whether the judge's series are the first ones of ours, and not all of them.
@@ -283,18 +298,14 @@ fn drop_empty(judged: &mut Json, ours: &Json) -> bool {
     true
 }
 
-/// Whether a row has a value beside its time.
-fn is_something(row: &Json) -> bool {
-    let cells = row.as_array().map(Vec::as_slice).unwrap_or_default();
-    cells.iter().skip(1).any(|cell| !cell.is_null())
-}
-
 /// The sorted rows of each series.
 type Whole = BTreeMap<String, Vec<Json>>;
 
 /// What a request answered, all rows of a series together.
 struct WholeSeries {
     results: Vec<Whole>,
+    /// The series of each result as they came.
+    order: Vec<Vec<String>>,
     /// Whether a series came in several pieces.
     is_split: bool,
 }
@@ -302,13 +313,16 @@ struct WholeSeries {
 /// Puts series together; `None` where a statement has none.
 fn whole_series(text: &str) -> Option<WholeSeries> {
     let json: Json = serde_json::from_str(text).ok()?;
-    let (mut results, mut is_split) = (Vec::new(), false);
+    let (mut results, mut order, mut is_split) = (Vec::new(), Vec::new(), false);
     for result in json.get("results")?.as_array()? {
         let mut whole = Whole::new();
+        let mut keys = Vec::new();
         for series in result.get("series").and_then(Json::as_array)? {
             let key = ["name", "tags", "columns"].map(|part| series.get(part));
             let rows = series.get("values").and_then(Json::as_array)?;
-            let known = whole.entry(format!("{key:?}")).or_default();
+            let key = format!("{key:?}");
+            keys.push(key.clone());
+            let known = whole.entry(key).or_default();
             is_split |= !known.is_empty();
             known.extend(rows.iter().cloned());
         }
@@ -316,8 +330,13 @@ fn whole_series(text: &str) -> Option<WholeSeries> {
             rows.sort_by_key(|row| (row.get(0).and_then(Json::as_i64), row.to_string()));
         }
         results.push(whole);
+        order.push(keys);
     }
-    Some(WholeSeries { results, is_split })
+    Some(WholeSeries {
+        results,
+        order,
+        is_split,
+    })
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ pub(super) const EQUAL_TIMES: &str = "equal-times";
 /// Fields and series that are remembered after their points were deleted.
 pub(super) const DELETIONS: &str = "deletions";
 
+/// Series that the judge lost, because they were written again after a deletion.
+pub(super) const WRITTEN_AGAIN: &str = "written-again";
+
 /// A difference that is meant.
 pub(super) struct Rule {
     pub(super) name: &'static str,
@@ -64,7 +67,7 @@ impl Rule {
     }
 }
 
-pub(super) const RULES: [Rule; 34] = [
+pub(super) const RULES: [Rule; 35] = [
     Rule::plain("partial-series", |_, judged, ours| {
         judged.contains(PARTIAL) && is_alike(&judged.replace(PARTIAL, ""), ours)
     }),
@@ -213,6 +216,11 @@ pub(super) const RULES: [Rule; 34] = [
         proof: Proof::OneShard(rewrite::with_marked_fields),
     },
     Rule {
+        name: "rows-outside",
+        fits: |_, judged, ours| ends_early(judged, ours),
+        proof: Proof::Without(rewrite::without_outer_condition),
+    },
+    Rule {
         name: "rounding",
         fits: |_, judged, ours| differs_in_numbers(judged, ours),
         proof: Proof::Without(rewrite::without_remainders),
@@ -256,10 +264,11 @@ mod tests {
     #[test]
     fn the_page_has_every_name() {
         let page = include_str!("../../../../docs/differences.md");
-        let names = RULES
-            .iter()
-            .map(|rule| rule.name)
-            .chain([EQUAL_TIMES, DELETIONS]);
+        let names =
+            RULES
+                .iter()
+                .map(|rule| rule.name)
+                .chain([EQUAL_TIMES, DELETIONS, WRITTEN_AGAIN]);
         for name in names {
             assert!(page.contains(&format!("**{name}**")), "{name}");
         }
@@ -297,6 +306,17 @@ mod tests {
         // A row of nothing that only ours has.
         split(judged, &ours.replace("[3,null]", "[4,null]"), false);
         split(r#"{"results":[{"error":"no"}]}"#, ours, false);
+        // In another order, and with a row in two pieces.
+        let rows =
+            |series: &[&str]| format!(r#"{{"results":[{{"series":[{}]}}]}}"#, series.join(","));
+        let a = r#"{"name":"m","tags":{"h":"a"},"columns":["time","f","g"],"values":[[1,2,3]]}"#;
+        let b = r#"{"name":"m","tags":{"h":"b"},"columns":["time","f","g"],"values":[[1,4,5]]}"#;
+        let [first, second] = [a.replace('3', "null"), a.replace("2,3", "null,3")];
+        split(&rows(&[b, a]), &rows(&[a, b]), true);
+        split(&rows(&[a, b]), &rows(&[a, b]), false);
+        split(&rows(&[b, a]), &rows(&[a, &b.replace('5', "6")]), false);
+        split(&rows(&[&first, b, &second]), &rows(&[a, b]), true);
+        split(&rows(&[&first, b, &first]), &rows(&[a, b]), false);
         check("split-series", "SELECT f FROM m", judged, ours, false);
     }
 

@@ -189,8 +189,9 @@ pub(super) fn with_marked_fields(statement: &str) -> Option<String> {
     })
 }
 
-/// Functions that add floats up, so that what comes first decides about the last digit.
-const ADDING: [&str; 9] = [
+/// Functions whose last digit is not settled: they add floats up, so that what comes first decides about it, or come
+/// from a library, which rounds in its own way.
+const ROUNDED: [&str; 23] = [
     "SUM",
     "MEAN",
     "STDDEV",
@@ -200,18 +201,53 @@ const ADDING: [&str; 9] = [
     "MEDIAN",
     "EXPONENTIAL_MOVING_AVERAGE",
     "KAUFMANS_ADAPTIVE_MOVING_AVERAGE",
+    "SIN",
+    "COS",
+    "TAN",
+    "ASIN",
+    "ACOS",
+    "ATAN",
+    "ATAN2",
+    "EXP",
+    "LN",
+    "LOG",
+    "LOG2",
+    "LOG10",
+    "POW",
+    "HOLT_WINTERS",
 ];
 
-/// With `*` for `%`, which makes the last digit of a sum the first one of its result; `None` where nothing is
-/// added up.
+/// With `*` for `%`, which makes the last digit of what it divides the first one of its result; `None` where no
+/// function is called whose last digit is not settled.
 pub(super) fn without_remainders(statement: &str) -> Option<String> {
     let tokens = split(statement);
-    let adds = |token: &String| ADDING.iter().any(|name| is(token, name));
-    if !tokens.iter().any(adds) {
+    let is_rounded = |token: &String| ROUNDED.iter().any(|name| is(token, name));
+    if !tokens.iter().any(is_rounded) {
         return None;
     }
     with(statement, |tokens, at| {
         is(&tokens[at], "%").then(|| " *".to_owned())
+    })
+}
+
+/// Without the condition of a statement around a subquery.
+pub(super) fn without_outer_condition(statement: &str) -> Option<String> {
+    let (mut depth, mut has_subquery, mut dropping) = (0_usize, false, false);
+    without(statement, |tokens, at| {
+        match tokens[at].trim() {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        has_subquery |= depth > 0 && is(&tokens[at], "SELECT");
+        if depth == 0 {
+            let ends = [
+                "GROUP", "FILL", "ORDER", "LIMIT", "OFFSET", "SLIMIT", "SOFFSET", "TZ",
+            ];
+            dropping |= has_subquery && is(&tokens[at], "WHERE");
+            dropping &= !ends.iter().any(|word| is(&tokens[at], word));
+        }
+        usize::from(dropping)
     })
 }
 
@@ -357,9 +393,26 @@ mod tests {
             "SELECT mean(f) % stddev(x) FROM m",
             Some("SELECT mean(f) * stddev(x) FROM m"),
         );
-        // Of what is not added up, the last digit is known.
+        check(
+            without_remainders,
+            "SELECT i % atan(f) FROM m",
+            Some("SELECT i * atan(f) FROM m"),
+        );
+        // Of all else, the last digit is known.
         check(without_remainders, "SELECT max(f) % 2 FROM m", None);
         check(without_remainders, "SELECT mean(f) / 2 FROM m", None);
+    }
+
+    #[test]
+    fn the_outer_condition_goes() {
+        check(
+            without_outer_condition,
+            "SELECT sum(a) FROM (SELECT f AS a FROM m WHERE f > 1) WHERE time > now() AND (a > 1) GROUP BY host",
+            Some("SELECT sum(a) FROM (SELECT f AS a FROM m WHERE f > 1) GROUP BY host"),
+        );
+        let inner = "SELECT sum(a) FROM (SELECT f AS a FROM m WHERE f > 1)";
+        check(without_outer_condition, inner, None);
+        check(without_outer_condition, "SELECT f FROM m WHERE f > 1", None);
     }
 
     #[test]

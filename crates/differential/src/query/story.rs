@@ -204,8 +204,9 @@ impl Story {
                 return Ok(Some(rule.name));
             }
         }
-        if self.differs_by_deletions(judge, asked, &judged, ours)? {
-            return Ok(Some(known::DELETIONS));
+        let by_deletions = self.differs_by_deletions(judge, asked, &judged, ours)?;
+        if by_deletions.is_some() {
+            return Ok(by_deletions);
         }
         if self.differs_by_equal_times(judge, asked)? {
             return Ok(Some(known::EQUAL_TIMES));
@@ -289,47 +290,64 @@ impl Story {
         }
     }
 
-    /// True if ours is what it is without ever having had what was deleted, and both answer the same then; or if it
-    /// shows besides, and nothing under them, some of the names that the judge remembers.
+    /// The name of a difference that deletions make: ours is what it is without ever having had what was deleted,
+    /// and both answer the same then. It may show besides, and nothing under them, some of the names that the judge
+    /// remembers.
     fn differs_by_deletions(
         &self,
         judge: &mut Judge,
         asked: &Asked,
         judged: &str,
         ours: &Answer,
-    ) -> anyhow::Result<bool> {
+    ) -> anyhow::Result<Option<&'static str>> {
         let Some(kept) = self.without_deleted() else {
-            return Ok(false);
+            return Ok(None);
         };
         kept.tell(judge)?;
         let again = asked.of(&mut judge.pair.ours)?;
-        let remembers_some = || {
-            let ours = ours.text();
-            shows_more_fields(&ours, &again.text()) && names_no_more(&ours, judged)
-        };
-        let explained = (same_answer(ours, &again) || remembers_some())
-            && kept.ask(judge, asked)?.is_explained();
+        let is_explained = kept.ask(judge, asked)?.is_explained();
         self.tell(judge)?;
-        Ok(explained)
+        let shows_some = shows_more_fields(&ours.text(), &again.text());
+        let names_some = shows_some && names_no_more(&ours.text(), judged);
+        Ok(if !is_explained {
+            None
+        } else if same_answer(ours, &again) || names_some {
+            Some(known::DELETIONS)
+        } else {
+            (shows_some && self.writes_again()).then_some(known::WRITTEN_AGAIN)
+        })
     }
 
-    /// The same story without deletions, and without the lines that they take.
-    fn without_deleted(&self) -> Option<Self> {
-        let mut steps: Vec<Step> = Vec::new();
-        let mut has_deletions = false;
+    /// Whether a series is written again after a deletion has taken some of it.
+    fn writes_again(&self) -> bool {
+        let mut written: Vec<&str> = Vec::new();
+        let mut taken: Vec<&str> = Vec::new();
         for step in &self.steps {
             match step {
-                Step::Line(_) => steps.push(step.clone()),
+                Step::Line(line) if taken.contains(&key_of(line)) => return true,
+                Step::Line(line) => written.push(line),
                 Step::Deletion(deletion) => {
-                    has_deletions = true;
-                    steps.retain(|step| match step {
-                        Step::Line(line) => !deletion.takes(line),
-                        Step::Deletion(_) => true,
-                    });
+                    let gone = written.iter().filter(|line| deletion.takes(line));
+                    taken.extend(gone.map(|line| key_of(line)));
                 }
             }
         }
-        has_deletions.then(|| Self {
+        false
+    }
+
+    /// The same story without the lines that deletions take; `None` if they take nothing.
+    fn without_deleted(&self) -> Option<Self> {
+        let mut steps: Vec<Step> = Vec::new();
+        for step in &self.steps {
+            if let Step::Deletion(deletion) = step {
+                steps.retain(|step| match step {
+                    Step::Line(line) => !deletion.takes(line),
+                    Step::Deletion(_) => true,
+                });
+            }
+            steps.push(step.clone());
+        }
+        (steps.len() < self.steps.len()).then(|| Self {
             steps,
             ..self.clone()
         })
