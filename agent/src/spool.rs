@@ -236,9 +236,17 @@ impl Spool {
             self.lines = self.lines.saturating_sub(record.lines);
             end = sequence + 1;
         }
-        self.cursor.store(end.max(self.cursor.value()))?;
+        self.advance(end)?;
         self.log.cut_below(end)?;
         self.shrink()
+    }
+
+    /// Stores the position, at least `position`. A cursor whose sync failed takes no more; a new one takes its place, or
+    /// nothing would count as sent before the next start.
+    fn advance(&mut self, position: Sequence) -> Result<(), tandem_seglog::Error> {
+        let position = position.max(self.cursor.value());
+        let stored = self.cursor.store(position);
+        stored.or_else(|_| self.cursor.store_anew(&*self.vfs, position))
     }
 
     /// Drops records from before `oldest_ns`, and counts them.
@@ -313,7 +321,7 @@ impl Spool {
         if dropped > 0 {
             let oldest = self.ahead.first().map(|(sequence, _)| *sequence);
             let position = oldest.unwrap_or_else(|| self.reader.position());
-            self.cursor.store(position.max(self.cursor.value()))?;
+            self.advance(position)?;
             warn!(
                 lines = dropped,
                 "the spool is full: the oldest lines were dropped"

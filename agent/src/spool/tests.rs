@@ -95,6 +95,29 @@ fn the_oldest_make_room_and_are_counted() {
     assert_eq!(counters.read().recovered, spool.lines());
 }
 
+/// One failed sync of the cursor left everything spooled until the next start.
+#[test]
+fn a_position_that_cannot_be_stored_once_is_stored_all_the_same() {
+    // The write of the position, and its sync.
+    for call in 0..2 {
+        let fs = SimFs::new(call);
+        let (mut spool, counters) = open(&fs, LIMIT);
+        for number in 1..=3 {
+            put(&mut spool, &counters, number, 100);
+        }
+        assert_eq!(times(&mut spool, 1), [1]);
+        fs.fail_after(call, std::io::ErrorKind::Other);
+        spool.settle(1).unwrap();
+        assert!(!fs.fault_is_pending());
+        assert_eq!(times(&mut spool, 10_000), [2, 3]);
+        spool.settle(2).unwrap();
+        assert!(spool.is_empty());
+        drop(spool);
+        let (spool, _) = open(&fs.crash(call), LIMIT);
+        assert!(spool.is_empty(), "what was sent is not sent again");
+    }
+}
+
 #[test]
 fn an_empty_spool_gives_its_space_back() {
     let fs = SimFs::new(3);
