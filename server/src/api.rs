@@ -447,14 +447,19 @@ impl Api {
         full(StatusCode::OK, metrics::CONTENT_TYPE, text)
     }
 
-    /// Passes while the store takes writes; queries are answered either way.
+    /// Passes while the store takes writes; queries are answered either way. Damage is told and does not fail it: a
+    /// store that is taken out for it would answer nothing, and take no writes, instead of nearly all.
     fn health(&self) -> Response<Body> {
         let (status, name, message) = match self.store.check() {
-            Ok(()) => (
-                StatusCode::OK,
-                "pass",
-                "ready for queries and writes".to_owned(),
-            ),
+            Ok(()) => {
+                let mut message = "ready for queries and writes".to_owned();
+                let damage = damage(&self.store);
+                if !damage.is_empty() {
+                    message.push_str(", but data is missing: ");
+                    message.push_str(&damage.join(", "));
+                }
+                (StatusCode::OK, "pass", message)
+            }
             Err(error) => (StatusCode::SERVICE_UNAVAILABLE, "fail", error.to_string()),
         };
         let mut body = b"{\"checks\":[],\"message\":".to_vec();
@@ -493,6 +498,19 @@ pub(crate) async fn finished<T>(work: JoinHandle<T>) -> T {
         // The runtime is going down and will drop this future too.
         Err(Err(_cancelled)) => std::future::pending().await,
     }
+/// What of a store's data does not answer, in words; nothing where all is well.
+fn damage(store: &Store) -> Vec<String> {
+    let report = store.report();
+    let counts = [
+        (store.damaged().len() as u64, "damaged or missing files"),
+        (report.orphans.len() as u64, "files without a manifest"),
+        (report.lost_rows, "lost rows of the WAL"),
+    ];
+    let told = counts.into_iter().filter(|(count, _)| *count > 0);
+    told.map(|(count, what)| format!("{what}: {count}"))
+        .collect()
+}
+
 }
 
 /// Sets its flag when it is dropped before it is disarmed: the client went away.
@@ -541,6 +559,16 @@ fn asset(mount: Mount, method: &Method, path: &str, gzip: bool) -> Option<Respon
         Mount::Page => page::serve(path.strip_prefix('/')?, gzip),
         Mount::Api if path == "/ui" => {
             let mut response = empty(StatusCode::PERMANENT_REDIRECT);
+/// Whether a request expects what no server does: more than to be told to go on.
+fn expects_more(headers: &HeaderMap) -> bool {
+    let Some(expected) = headers.get(header::EXPECT) else {
+        return false;
+    };
+    let expected = String::from_utf8_lossy(expected.as_bytes()).to_ascii_lowercase();
+    let mut tokens = expected.split([',', ' ', '\t']);
+    !expected.trim().is_empty() && tokens.all(|token| token != "100-continue")
+}
+
             response
                 .headers_mut()
                 .insert(header::LOCATION, HeaderValue::from_static("/ui/"));

@@ -76,6 +76,21 @@ fn things(out: &mut Exposition, stats: &StoreStats) {
         "Files found to be damaged.",
         stats.damaged.len(),
     );
+    out.gauge(
+        "store_orphan_files",
+        "Files and directories that the start kept although the manifest, having lost its end, does not name them.",
+        stats.orphans,
+    );
+    out.gauge(
+        "store_wal_lost_rows",
+        "Rows of the WAL that the start found no place for.",
+        stats.lost_rows,
+    );
+    out.gauge(
+        "store_wal_skipped_rows",
+        "Rows of the WAL that the start left out because they were dropped.",
+        stats.skipped_rows,
+    );
     out.counter(
         "store_damaged_reads_total",
         "Reads of block files that found damage.",

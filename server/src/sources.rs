@@ -123,7 +123,15 @@ impl Introspection for Sources {
         let now_ns = crate::api::now_ns();
         let uptime_s = (now_ns.saturating_sub(self.started_ns) / 1_000_000_000).max(0);
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        vec![
+        let count = |number: usize| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+        let report = self.store.report();
+        let damaged: Vec<Vec<Value>> = self
+            .store
+            .damaged()
+            .iter()
+            .map(|file| vec![text(&file.to_string_lossy())])
+            .collect();
+        let mut tables = vec![
             table(
                 "build",
                 vec![
@@ -158,7 +166,26 @@ impl Introspection for Sources {
                     ("uptime", text(&format!("{uptime_s}s"))),
                 ],
             ),
-        ]
+            table(
+                "tandem",
+                vec![
+                    ("damagedFiles", count(damaged.len())),
+                    (
+                        "lostRows",
+                        count(usize::try_from(report.lost_rows).unwrap_or(usize::MAX)),
+                    ),
+                    ("orphanFiles", count(report.orphans.len())),
+                ],
+            ),
+        ];
+        if !damaged.is_empty() {
+            tables.push(Diagnostic {
+                name: "tandem_damaged".to_owned(),
+                columns: vec!["file".to_owned()],
+                rows: damaged,
+            });
+        }
+        tables
     }
 }
 

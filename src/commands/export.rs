@@ -10,7 +10,7 @@ use clap::Args;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tandem_model::TimeRange;
-use tandem_store::{BackupOptions, ExportRequest, Exported, Options, Selection, Store};
+use tandem_store::{BackupList, BackupOptions, ExportRequest, Exported, Options, Selection, Store};
 use tandem_vfs::Vfs;
 
 use super::progress::{Progress, Unit};
@@ -204,6 +204,7 @@ fn open(vfs: Arc<dyn Vfs>, place: &Path) -> anyhow::Result<Store> {
         background: false,
         ..Options::default()
     };
+    BackupList::remove(&*vfs, place).context("open the picture of the store")?;
     let store = Store::open(vfs, place, options).context("open the picture of the store")?;
     if let Some(file) = store.report().quarantined.first() {
         bail!(

@@ -32,7 +32,7 @@ pub(crate) fn open(dir: &Path, name: &str) -> anyhow::Result<Catalog> {
         ViewFound::Missing | ViewFound::Older => {
             tracing::debug!(store = name, found = ?report.view, "the catalog's view was built from its log");
         }
-        ViewFound::Newer | ViewFound::Foreign | ViewFound::Damaged => {
+        ViewFound::Foreign | ViewFound::Damaged => {
             tracing::warn!(store = name, found = ?report.view, "the catalog's view did not fit and was built from its log");
         }
     }

@@ -50,6 +50,7 @@ mod schema;
 mod shard;
 mod slices;
 mod snapshot;
+mod site;
 mod stats;
 mod store;
 mod store_id;

@@ -26,8 +26,10 @@ use crate::error::StoreError;
 use crate::flush::{Flush, freeze};
 use crate::frame;
 use crate::index::{Limits, SegmentRead, read_segment};
-use crate::manifest::{DatabaseRecord, Manifest, ShardRecord, State};
+use crate::maintain::chain;
+use crate::manifest::{DatabaseRecord, Edit, Manifest, ShardRecord, State};
 use crate::options::Options;
+use crate::schema::Schemas;
 use crate::shard::{Shard, ShardFile};
 use crate::tombstone::Tombstone;
 use crate::unknown::{holds_files, remove_unknown};
@@ -40,6 +42,8 @@ pub(crate) const WAL_RECORD_BYTES_MAX: u32 = 256 << 20;
 const WAL_SEGMENT_BYTES_MAX: u64 = 32 << 20;
 /// Files of the WAL that are kept to be written again: what comes between two flushes, about.
 const WAL_SPARES_MAX: usize = 4;
+/// A segment of the WAL without a record: its header.
+const SEGMENT_BYTES_MIN: u64 = 48;
 
 /// What opening found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,8 +54,14 @@ pub struct OpenReport {
     pub replayed_rows: u64,
     /// Rows in the WAL that belong to a database or shard dropped since.
     pub skipped_rows: u64,
-    /// Damaged, unreadable or missing files; what they held does not answer.
+    /// Rows in the WAL that have no place any more: they belong to a database or shard of which the manifest,
+    /// having lost its end, knows nothing, or are of another type than what a damaged file made theirs.
+    pub lost_rows: u64,
+    /// Damaged, unreadable or missing files; what they held does not answer. The directory of the WAL stands for
+    /// its segments when all are gone.
     pub quarantined: Vec<PathBuf>,
+    /// Files and directories in `data` that are kept although the manifest does not name them.
+    pub orphans: Vec<PathBuf>,
 }
 
 /// Opens everything in `dir`, which is locked by the caller.
@@ -68,15 +78,11 @@ pub(crate) fn open(
     if state == State::default()
         && holds_files(&*vfs, &data).map_err(StoreError::io("list directory", &data))?
     {
-        return Err(StoreError::Corrupt {
-            file: dir.join("manifest"),
-            offset: 0,
-            what: "the manifest is empty and there are data files; restore it from a backup",
-        });
+        return Err(StoreError::without_manifest(dir));
     }
     let torn = manifest.was_torn();
     let core = Core::new(Arc::clone(&vfs), dir.into(), options, manifest);
-    remove_unknown(&core, &state, torn)?;
+    report.orphans = remove_unknown(&core, &state, torn)?;
     let mut tombstones = state.tombstones_by_shard();
     for (&id, record) in &state.databases {
         let database = Database::new(
@@ -98,7 +104,19 @@ pub(crate) fn open(
         }
         core.show_database(Arc::new(database));
     }
-    let wal = replay(&core, state.flushed_to, &mut report)?;
+    let wal = replay(&core, &state, &mut report)?;
+    if report.skipped_rows > 0 {
+        tracing::info!(
+            rows = report.skipped_rows,
+            "left out rows of the WAL that were dropped since"
+        );
+    }
+    if report.lost_rows > 0 {
+        tracing::error!(
+            rows = report.lost_rows,
+            "rows of the WAL have no place any more and are lost: the manifest has lost its end, or a file that had their types is damaged"
+        );
+    }
     for file in &report.quarantined {
         tracing::error!(file = %file.display(), "damaged; its data does not answer until it is restored");
     }
@@ -193,7 +211,8 @@ fn twice<T>(mut read: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreE
 
 /// Opens the WAL and applies what is not in files yet. When memory fills up, files are written
 /// in between, so replay needs no more memory than writing did.
-fn replay(core: &Core, flushed_to: Sequence, report: &mut OpenReport) -> Result<Log, StoreError> {
+fn replay(core: &Core, state: &State, report: &mut OpenReport) -> Result<Log, StoreError> {
+    let flushed_to = state.flushed_to;
     let mut marks = ReplayMarks::of(core, flushed_to);
     let options = LogOptions {
         record_bytes_max: WAL_RECORD_BYTES_MAX,
@@ -206,7 +225,7 @@ fn replay(core: &Core, flushed_to: Sequence, report: &mut OpenReport) -> Result<
         ..LogOptions::default()
     };
     let memtable_bytes_max = core.options.memtable_bytes_max / 2;
-    let places = Places::of(core);
+    let mut places = Places::of(core, state);
     // No reason not to start: all of it was in memory before, and it answers.
     let mut full = false;
     let mut visit = |sequence: Sequence, record: &[u8]| -> Result<(), UserError> {
@@ -214,7 +233,7 @@ fn replay(core: &Core, flushed_to: Sequence, report: &mut OpenReport) -> Result<
             return Ok(());
         }
         marks.pass(sequence);
-        replay_record(&places, record, report)?;
+        replay_record(&mut places, record, report)?;
         if core.memtable_bytes() >= memtable_bytes_max && !full {
             // A deletion right behind this record finds what it hides before it is left out.
             marks.pass(sequence.saturating_add(1));
@@ -231,12 +250,17 @@ fn replay(core: &Core, flushed_to: Sequence, report: &mut OpenReport) -> Result<
         }
         Ok(())
     };
-    let opened = Log::open(
-        Arc::clone(&core.vfs),
-        &core.dir.join("wal"),
-        options,
-        &mut visit,
-    );
+    let wal_dir = core.dir.join("wal");
+    let is_gone = *state != State::default() && !holds_segment(&*core.vfs, &wal_dir);
+    let opened = Log::open(Arc::clone(&core.vfs), &wal_dir, options, &mut visit);
+    if is_gone {
+        tracing::error!(
+            dir = %wal_dir.display(),
+            "the WAL is gone; what was acknowledged and not in a block file yet is lost"
+        );
+        report.quarantined.push(wal_dir);
+    }
+    places.keep_numbers(core);
     let (wal, recovery) = opened.map_err(StoreError::log("open WAL"))?;
     marks.pass(Sequence::MAX);
     for corruption in &recovery.corruptions {
@@ -249,15 +273,31 @@ fn replay(core: &Core, flushed_to: Sequence, report: &mut OpenReport) -> Result<
     }
     Ok(wal)
 }
+/// Whether there is a segment, of which a store has one from before its first manifest record on.
+fn holds_segment(vfs: &dyn Vfs, dir: &Path) -> bool {
+    let names = vfs.read_dir(dir).unwrap_or_default();
+    let holds = |name: &String| {
+        let opened = vfs.open_read(&dir.join(name)).and_then(|file| file.len());
+        // Of what cannot be opened the log tells. A shorter one has lost its header, or never had one.
+        opened.map_or(true, |bytes| bytes >= SEGMENT_BYTES_MIN)
+    };
+    names.iter().filter(|n| n.ends_with(".seg")).any(holds)
+}
+
 
 /// Where rows go, by id.
 struct Places {
     databases: HashMap<DatabaseId, Arc<Database>, RandomState>,
+    /// The numbers that the manifest gives out next; those below have been given out.
+    next: (DatabaseId, ShardId),
+    /// Those that it has to give out next, by what is in the WAL.
+    next_seen: (DatabaseId, ShardId),
     shards: HashMap<(DatabaseId, ShardId), Arc<Shard>, RandomState>,
 }
 
 impl Places {
-    fn of(core: &Core) -> Self {
+    fn of(core: &Core, state: &State) -> Self {
+        let next = (DatabaseId(state.next_database), ShardId(state.next_shard));
         let (mut databases, mut shards) = (HashMap::default(), HashMap::default());
         for database in core.databases() {
             for shard in database.policies().all_shards() {
@@ -265,15 +305,57 @@ impl Places {
             }
             databases.insert(database.id, database);
         }
-        Self { databases, shards }
+        Self {
+            databases,
+            shards,
+            next,
+            next_seen: next,
+        }
+    }
+
+    /// Counts rows of a shard that is not there.
+    fn miss(&mut self, id: DatabaseId, shard: ShardId, rows: usize, report: &mut OpenReport) {
+        let was_dropped = id < self.next.0 && shard < self.next.1;
+        let count = if was_dropped {
+            &mut report.skipped_rows
+        } else {
+            &mut report.lost_rows
+        };
+        *count += rows as u64;
+        let seen = &mut self.next_seen;
+        seen.0 = seen.0.max(DatabaseId(id.0.saturating_add(1)));
+        seen.1 = seen.1.max(ShardId(shard.0.saturating_add(1)));
+    }
+
+    /// Has the manifest never give out numbers again that rows in the WAL have and it knows nothing of: they would
+    /// turn up in another database.
+    fn keep_numbers(&self, core: &Core) {
+        if self.next_seen == self.next {
+            return;
+        }
+        let edit = Edit::NextIds {
+            database: self.next_seen.0.0,
+            shard: self.next_seen.1.0,
+            file: 0,
+        };
+        if let Err(error) = core.manifest().commit(&[edit]) {
+            tracing::warn!(error = chain(&error), "cannot set numbers aside now");
+        }
     }
 }
 
-fn replay_record(places: &Places, record: &[u8], report: &mut OpenReport) -> Result<(), UserError> {
+fn replay_record(
+    places: &mut Places,
+    record: &[u8],
+    report: &mut OpenReport,
+) -> Result<(), UserError> {
     let malformed = |_| UserError::from("a WAL record is malformed although its checksum matches");
     let id = frame::database_of(record).map_err(malformed)?;
-    let Some(database) = places.databases.get(&id) else {
-        report.skipped_rows += 1;
+    let Some(database) = places.databases.get(&id).cloned() else {
+        let decoded = frame::decode(record, &Schemas::default()).map_err(malformed)?;
+        for (shard_id, rows) in decoded.groups {
+            places.miss(id, shard_id, rows.len(), report);
+        }
         return Ok(());
     };
     let decoded = frame::decode(record, &database.schemas).map_err(malformed)?;
@@ -299,7 +381,7 @@ fn replay_record(places: &Places, record: &[u8], report: &mut OpenReport) -> Res
     let mut groups: Groups = Vec::new();
     for (shard_id, rows) in decoded.groups {
         let Some(shard) = places.shards.get(&(id, shard_id)) else {
-            report.skipped_rows += rows.len() as u64;
+            places.miss(id, shard_id, rows.len(), report);
             continue;
         };
         // Types were checked when the record was staged; they can only differ where a file that
@@ -320,13 +402,13 @@ fn replay_record(places: &Places, record: &[u8], report: &mut OpenReport) -> Res
         let before = rows.len();
         let mut rows = rows;
         rows.retain(|&at| !refused.contains(&decoded.batch.rows[at as usize].template));
-        report.skipped_rows += (before - rows.len()) as u64;
+        report.lost_rows += (before - rows.len()) as u64;
         report.replayed_rows += rows.len() as u64;
         groups.push((Arc::clone(shard), rows));
     }
     report.replayed_records += 1;
     apply(
-        database,
+        &database,
         &decoded.batch,
         &groups,
         decoded.new_series.iter().map(|(id, _)| *id),

@@ -12,6 +12,7 @@ use tandem_seglog::{Log, LogStats};
 use crate::budget::{MemoryStats, QueryMemory};
 use crate::compact::CompactionStats;
 use crate::store::Store;
+use crate::view::View;
 
 /// See the module's head.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +31,12 @@ pub struct StoreStats {
     pub tombstones: u64,
     /// Files that are damaged, or were when the store was opened.
     pub damaged: Vec<PathBuf>,
+    /// Files and directories that the start kept although the manifest, having lost its end, does not name them.
+    pub orphans: u64,
+    /// Rows of the WAL that the start found no place for.
+    pub lost_rows: u64,
+    /// Rows of the WAL that the start left out because they were dropped.
+    pub skipped_rows: u64,
     /// Reads of block files that found damage.
     pub damaged_reads: u64,
     /// Memory by part, and its bounds.
@@ -181,20 +188,36 @@ impl Store {
         self.core.budget.query()
     }
 
+    /// Files that are damaged, or were when the store was opened: what is in them does not answer.
+    #[must_use]
+    pub fn damaged(&self) -> Vec<PathBuf> {
+        let mut damaged = self.report.quarantined.clone();
+        damaged.extend(self.compactor.stats().damaged);
+        damaged.extend(self.core.handles.damaged.list());
+        damaged.sort_unstable();
+        damaged.dedup();
+        damaged
+    }
+
+    /// How many files that hold rows or series of what `view` sees are damaged or missing, so that queries over
+    /// it answer without them.
+    #[must_use]
+    pub fn missing_files(&self, view: &View) -> usize {
+        view.count_files(&self.report.quarantined)
+    }
+
     /// What the store holds and has done.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
         let core = &self.core;
         core.weigh_index();
         let compaction = self.compactor.stats();
-        let mut damaged = self.report.quarantined.clone();
-        damaged.extend(compaction.damaged.iter().cloned());
-        damaged.extend(core.handles.damaged.list());
-        damaged.sort_unstable();
-        damaged.dedup();
         let (cache_hits, cache_misses) = core.cache.hits_and_misses();
         let mut stats = StoreStats {
-            damaged,
+            damaged: self.damaged(),
+            orphans: self.report.orphans.len() as u64,
+            lost_rows: self.report.lost_rows,
+            skipped_rows: self.report.skipped_rows,
             damaged_reads: core.handles.damaged.reads(),
             memory: MemoryStats {
                 memtable_bytes: core.memtable_bytes() as u64,

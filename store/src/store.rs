@@ -25,6 +25,7 @@ use crate::purge::purge;
 use crate::reclaim::reclaim;
 use crate::shard::ShardInfo;
 use crate::snapshot::RESTORING_FILE;
+use crate::site::check_site;
 use crate::store_id::ensure_store_id;
 use crate::view::View;
 
@@ -46,11 +47,13 @@ impl Store {
     /// Opens or makes the store in `dir`.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] when a process has it open; [`StoreError::Corrupt`] when the manifest
-    /// is damaged; whatever the file system reports. A damaged data file is no error: see
+    /// [`StoreError::IsBackup`] and [`StoreError::IsInfluxDb`] when something else lives there, which is left as it
+    /// is; [`StoreError::InUse`] when a process has it open; [`StoreError::Corrupt`] when the manifest
+    /// is damaged or gone; whatever the file system reports. A damaged data file is no error: see
     /// [`Store::report`].
     pub fn open(vfs: Arc<dyn Vfs>, dir: &Path, options: Options) -> Result<Self, StoreError> {
         vfs.create_dir_all(dir)
+        check_site(&*vfs, dir)?;
             .map_err(StoreError::io("make data directory", dir))?;
         let lock = vfs.lock_dir(dir).map_err(|error| match error.kind() {
             std::io::ErrorKind::WouldBlock => StoreError::InUse(dir.into()),

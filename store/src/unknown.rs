@@ -17,8 +17,14 @@ use crate::manifest::State;
 /// The end of the name of what nothing names and is kept.
 const ORPHAN: &str = ".orphan";
 
-/// Removes every file and directory that the manifest does not name; with `torn`, keeps what has data.
-pub(crate) fn remove_unknown(core: &Core, state: &State, torn: bool) -> Result<(), StoreError> {
+/// Removes every file and directory that the manifest does not name; with `torn`, keeps what has data. Tells what is
+/// kept, also from earlier starts.
+pub(crate) fn remove_unknown(
+    core: &Core,
+    state: &State,
+    torn: bool,
+) -> Result<Vec<PathBuf>, StoreError> {
+    let mut kept = Vec::new();
     let vfs = &*core.vfs;
     let list = |dir: &Path| {
         vfs.read_dir(dir)
@@ -33,7 +39,7 @@ pub(crate) fn remove_unknown(core: &Core, state: &State, torn: bool) -> Result<(
             .find(|(id, _)| id.to_string() == name)
         else {
             let was_dropped = name.parse().is_ok_and(|id: u32| id < state.next_database);
-            remove_dir(vfs, &path, torn && !was_dropped)?;
+            kept.extend(remove_dir(vfs, &path, torn && !was_dropped)?);
             continue;
         };
         let mut known: Vec<(String, BTreeSet<String>)> = state
@@ -55,33 +61,36 @@ pub(crate) fn remove_unknown(core: &Core, state: &State, torn: bool) -> Result<(
             let sub_path = path.join(&sub);
             let Some((_, files)) = known.iter().find(|(name, _)| *name == sub) else {
                 let was_dropped = sub.parse().is_ok_and(|id: u64| id < state.next_shard);
-                remove_dir(vfs, &sub_path, torn && !was_dropped)?;
+                kept.extend(remove_dir(vfs, &sub_path, torn && !was_dropped)?);
                 continue;
             };
             for file in list(&sub_path)?
                 .iter()
                 .filter(|file| !files.contains(*file))
             {
-                remove_file(vfs, &sub_path.join(file), torn)?;
+                kept.extend(remove_file(vfs, &sub_path.join(file), torn)?);
             }
         }
     }
-    Ok(())
+    Ok(kept)
 }
 
-fn remove_dir(vfs: &dyn Vfs, path: &Path, torn: bool) -> Result<(), StoreError> {
+/// Gives back the path where it is kept.
+fn remove_dir(vfs: &dyn Vfs, path: &Path, torn: bool) -> Result<Option<PathBuf>, StoreError> {
     if is_kept(path) {
-        return Ok(());
+        return Ok(Some(path.into()));
     }
     if torn && holds_files(vfs, path).map_err(StoreError::io("list directory", path))? {
         return keep(vfs, path);
     }
-    remove_tree(vfs, path).map_err(StoreError::io("remove", path))
+    remove_tree(vfs, path).map_err(StoreError::io("remove", path))?;
+    Ok(None)
 }
 
-fn remove_file(vfs: &dyn Vfs, path: &Path, torn: bool) -> Result<(), StoreError> {
+/// Gives back the path where it is kept.
+fn remove_file(vfs: &dyn Vfs, path: &Path, torn: bool) -> Result<Option<PathBuf>, StoreError> {
     if is_kept(path) {
-        return Ok(());
+        return Ok(Some(path.into()));
     }
     let is_data = path
         .extension()
@@ -90,14 +99,15 @@ fn remove_file(vfs: &dyn Vfs, path: &Path, torn: bool) -> Result<(), StoreError>
         return keep(vfs, path);
     }
     vfs.remove_file(path)
-        .map_err(StoreError::io("remove", path))
+        .map_err(StoreError::io("remove", path))?;
+    Ok(None)
 }
 
 fn is_kept(path: &Path) -> bool {
     path.to_string_lossy().ends_with(ORPHAN)
 }
 
-fn keep(vfs: &dyn Vfs, path: &Path) -> Result<(), StoreError> {
+fn keep(vfs: &dyn Vfs, path: &Path) -> Result<Option<PathBuf>, StoreError> {
     let name = |n: u32| {
         let mut name = path.as_os_str().to_owned();
         if n > 0 {
@@ -109,11 +119,12 @@ fn keep(vfs: &dyn Vfs, path: &Path) -> Result<(), StoreError> {
     // Ids come again when the record that gave them out is lost.
     let mut names = (0..u32::MAX).map(name);
     let Some(kept) = names.find(|kept| !vfs.exists(kept)) else {
-        return Ok(());
+        return Ok(None);
     };
     tracing::error!(file = %kept.display(), "kept: the manifest's last record is torn and may have named it");
     vfs.rename(path, &kept)
-        .map_err(StoreError::io("rename", path))
+        .map_err(StoreError::io("rename", path))?;
+    Ok(Some(kept))
 }
 
 /// True when there is a file in one of the directories below `dir`.

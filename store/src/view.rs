@@ -3,9 +3,11 @@
 mod cost;
 mod tags;
 
-use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use roaring::RoaringBitmap;
 use tandem_model::{FieldType, SeriesId, ShardId, TimeRange};
 
@@ -83,15 +85,17 @@ impl View {
     /// first in the order of [`FieldType`] stands, as in InfluxDB.
     #[must_use]
     pub fn fields(&self, measurement: &[u8]) -> Vec<(Vec<u8>, FieldType)> {
-        let mut fields: Vec<(Vec<u8>, FieldType)> = Vec::new();
+        let mut fields: HashMap<Vec<u8>, FieldType, RandomState> = HashMap::default();
         for shard in &self.shards {
-            shard.visit_fields(measurement, |name, field_type| {
-                match fields.binary_search_by(|(known, _)| known.as_slice().cmp(name)) {
-                    Ok(at) => fields[at].1 = fields[at].1.min(field_type),
-                    Err(at) => fields.insert(at, (name.to_vec(), field_type)),
+            shard.visit_fields(measurement, |name, field_type| match fields.get_mut(name) {
+                Some(known) => *known = (*known).min(field_type),
+                None => {
+                    fields.insert(name.to_vec(), field_type);
                 }
             });
         }
+        let mut fields: Vec<_> = fields.into_iter().collect();
+        fields.sort_unstable();
         fields
     }
 
@@ -99,16 +103,31 @@ impl View {
     /// name and then by the name of the type.
     #[must_use]
     pub fn field_types(&self, measurement: &[u8]) -> Vec<(Vec<u8>, FieldType)> {
-        let mut fields: BTreeSet<(Vec<u8>, &str, FieldType)> = BTreeSet::new();
+        let mut known: HashMap<Vec<u8>, Vec<FieldType>, RandomState> = HashMap::default();
         for shard in &self.shards {
-            shard.visit_fields(measurement, |name, field_type| {
-                fields.insert((name.to_vec(), field_type.name(), field_type));
+            shard.visit_fields(measurement, |name, field_type| match known.get_mut(name) {
+                Some(types) if types.contains(&field_type) => {}
+                Some(types) => types.push(field_type),
+                None => {
+                    known.insert(name.to_vec(), vec![field_type]);
+                }
             });
         }
-        let fields = fields.into_iter();
+        let mut fields = Vec::with_capacity(known.len());
+        for (name, types) in known {
+            fields.extend(types.into_iter().map(|one| (name.clone(), one)));
+        }
+        fields.sort_unstable_by(|(a, s), (b, t)| a.cmp(b).then_with(|| s.name().cmp(t.name())));
         fields
-            .map(|(name, _, field_type)| (name, field_type))
-            .collect()
+    }
+
+    /// How many of the files among `paths` would hold rows or series of what is seen here.
+    pub(crate) fn count_files(&self, paths: &[PathBuf]) -> usize {
+        let index = self.database.index_dir();
+        let is_here = |path: &&PathBuf| {
+            path.starts_with(&index) || self.shards.iter().any(|s| path.starts_with(&s.dir))
+        };
+        paths.iter().filter(is_here).count()
     }
 
     /// Reads the rows of a series in `range`, with a column for each of `fields`, in the given

@@ -392,3 +392,75 @@ fn a_damaged_segment_of_the_wal_counts_as_a_damaged_file() {
     assert_eq!(bed.store.stats().damaged, [path]);
     assert_eq!(points(&bed.store, "m"), ["m,h=b v=2 2", "m,h=c v=3 3"]);
 }
+
+/// A WAL that was removed or emptied cost what was acknowledged, and nothing was said.
+#[test]
+fn a_wal_that_is_gone_is_told_and_counted() {
+    type Loss = fn(&SimFs, &Path);
+    let losses: [Loss; 2] = [
+        |fs, path| fs.remove_file(path).unwrap(),
+        |fs, path| fs.open(path).unwrap().set_len(0).unwrap(),
+    ];
+    for loss in losses {
+        let mut bed = bed();
+        write_file(&bed, "m,host=a v=1i 1");
+        bed.write("m,host=a v=2i 2").unwrap();
+        let wal = Path::new(DIR).join("wal");
+        for name in bed.fs.read_dir(&wal).unwrap() {
+            if name.ends_with(".seg") {
+                loss(&bed.fs, &wal.join(name));
+            }
+        }
+        bed.reopen();
+        assert_eq!(bed.store.report().quarantined, std::slice::from_ref(&wal));
+        assert_eq!(bed.store.damaged(), [wal]);
+        assert_eq!(points(&bed.store, "m"), ["m,host=a v=1i 1"]);
+        // What comes now is safe again.
+        bed.write("m,host=a v=3i 3").unwrap();
+        bed.reopen();
+        assert_eq!(bed.store.report().quarantined, [] as [PathBuf; 0]);
+        assert_eq!(points(&bed.store, "m").len(), 2);
+    }
+}
+
+/// Neither a first start, nor a clean stop, nor a start that is cut short leaves a store without a WAL.
+#[test]
+fn a_wal_is_missed_only_where_there_was_one() {
+    let options = options();
+    let calls = {
+        let fs = SimFs::new(1);
+        common::open(&fs, &options);
+        fs.calls()
+    };
+    for call in 0..=calls {
+        let fs = SimFs::new(call);
+        fs.power_off_after(call);
+        let vfs: Arc<dyn Vfs> = Arc::new(fs.clone());
+        drop(Store::open(vfs, Path::new(DIR), options.clone()));
+        let store = common::open(&fs.crash(call), &options);
+        assert_eq!(store.report().quarantined, [] as [PathBuf; 0], "{call}");
+    }
+    let mut bed = bed();
+    bed.write("m,host=a v=1i 1").unwrap();
+    bed.store.close().unwrap();
+    bed.reopen();
+    assert_eq!(bed.store.report().quarantined, [] as [PathBuf; 0]);
+}
+
+/// Queries say what they lack: by the shards that they look at.
+#[test]
+fn a_view_knows_of_the_files_that_it_lacks() {
+    const DAY_NS: i64 = 86_400_000_000_000;
+    let mut bed = bed();
+    write_file(&bed, "m,host=a v=1i 1");
+    write_file(&bed, &format!("m,host=a v=2i {}", 100 * DAY_NS));
+    let missing = |bed: &Bed, range| {
+        let view = bed.store.view("db", PolicyChoice::All, range).unwrap();
+        bed.store.missing_files(&view)
+    };
+    assert_eq!(missing(&bed, TimeRange::ALL), 0);
+    lose(&mut bed, 0);
+    assert_eq!(missing(&bed, TimeRange::ALL), 1);
+    assert_eq!(missing(&bed, TimeRange::new(0, 10)), 1);
+    assert_eq!(missing(&bed, TimeRange::new(99 * DAY_NS, 100 * DAY_NS)), 0);
+}

@@ -5,8 +5,8 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::{Bed, DIR, points};
-use tandem_model::Precision;
-use tandem_store::{Options, WriteRequest};
+use tandem_model::{Precision, SeriesId, TimeRange};
+use tandem_store::{Options, PolicyChoice, WriteRequest};
 use tandem_vfs::Vfs;
 
 fn options() -> Options {
@@ -54,7 +54,8 @@ fn a_database_of_which_the_manifest_knows_nothing_any_more_is_kept() {
     let mut bed = Bed::with_options(options());
     bed.write("m,h=a v=1 1").unwrap();
     bed.store.flush().unwrap();
-    for kept in ["1.orphan", "1.1.orphan"] {
+    // What the WAL has of a database keeps its number from being given to another.
+    for kept in ["1.orphan", "2.orphan"] {
         let (path, len) = manifest(&bed);
         bed.store.create_database("other", None).unwrap();
         write_other(&bed, "m,h=b v=2 2");
@@ -71,7 +72,59 @@ fn a_database_of_which_the_manifest_knows_nothing_any_more_is_kept() {
     bed.store.create_database("other", None).unwrap();
     write_other(&bed, "m,h=c v=3 3");
     bed.reopen();
-    assert_eq!(names(&bed, "data"), ["0", "1", "1.1.orphan", "1.orphan"]);
+    assert_eq!(names(&bed, "data"), ["0", "1.orphan", "2.orphan", "3"]);
+    assert_eq!(bed.store.report().orphans.len(), 2);
+    assert_eq!(bed.store.stats().orphans, 2);
+}
+
+/// Rows of the WAL whose database the manifest had lost sight of went without a word, and a database that was made
+/// later, with the same number, had them after a restart.
+#[test]
+fn rows_whose_database_is_not_known_any_more_are_counted_and_turn_up_nowhere() {
+    let mut bed = Bed::with_options(options());
+    bed.write("m,h=a v=1 1").unwrap();
+    let (path, len) = manifest(&bed);
+    bed.store.create_database("other", None).unwrap();
+    let request = WriteRequest {
+        database: "other",
+        retention_policy: None,
+        precision: Precision::Nanosecond,
+        now_ns: 0,
+    };
+    let body = b"m,h=b v=2 2\nm,h=b v=3 3";
+    bed.store.write(&request, body).unwrap();
+    cut(&bed, &path, len + 40);
+    bed.reopen();
+    let report = bed.store.report();
+    assert_eq!((report.lost_rows, report.replayed_rows), (2, 1));
+    assert_eq!(bed.store.stats().lost_rows, 2);
+    // Power goes before the WAL is cut.
+    bed.store.create_database("new", None).unwrap();
+    let request = WriteRequest {
+        database: "new",
+        ..request
+    };
+    bed.store.write(&request, b"m,h=c v=4 4").unwrap();
+    let bed = bed.after_power_loss(1);
+    let view = bed.store.view("new", PolicyChoice::All, TimeRange::ALL);
+    let view = view.unwrap();
+    let keys: Vec<Vec<u8>> = view
+        .series(b"m")
+        .iter()
+        .map(|id| view.series_key(SeriesId(id)))
+        .collect();
+    assert_eq!(keys, [b"m,h=c".to_vec()]);
+}
+
+/// What was dropped is no loss.
+#[test]
+fn rows_that_were_dropped_are_counted_apart() {
+    let mut bed = Bed::with_options(options());
+    bed.write("m,h=a v=1 1\nm,h=a v=2 2").unwrap();
+    bed.store.drop_database("db").unwrap();
+    bed.reopen();
+    let report = bed.store.report();
+    assert_eq!((report.lost_rows, report.skipped_rows), (0, 2));
 }
 
 #[test]

@@ -16,10 +16,12 @@ use crate::record::{self, Edit, Op};
 use crate::report::{OpenReport, ViewFound};
 use crate::state::{State, entry_bytes};
 use crate::users::User;
-use crate::view::View;
+use crate::view::{Misfit, View};
 
 /// A segment of the log; a snapshot longer than this has one of its own.
 const SEGMENT_BYTES_MAX: u64 = 4 << 20;
+/// A segment without a record: its header.
+const SEGMENT_BYTES_MIN: u64 = 48;
 /// The log is compacted when it is this many times as long as the entries.
 const LOG_FACTOR: u64 = 4;
 
@@ -67,7 +69,8 @@ impl Catalog {
     /// `dir/view`.
     ///
     /// # Errors
-    /// [`CatalogError::Damaged`] with the name of the file when the log has lost operations;
+    /// [`CatalogError::Damaged`] with the name of the file when the log has lost operations, and
+    /// [`CatalogError::Shortened`] when it has lost its end or is gone and the view tells;
     /// [`CatalogError::Log`] when it is in use or cannot be read; [`CatalogError::Record`]; and when the
     /// view cannot be made.
     pub fn open(
@@ -77,6 +80,14 @@ impl Catalog {
         options: Options,
     ) -> Result<Self, CatalogError> {
         let log_dir = dir.join("log");
+        // The view is made when the log's first segment is durable.
+        if view_dir.exists() && !holds_segment(&*vfs, &log_dir) {
+            return Err(CatalogError::Shortened {
+                dir: dir.to_owned(),
+                last: 0,
+                known: None,
+            });
+        }
         let mut state = State::default();
         let mut unknown = None;
         let mut visit = |sequence: Sequence, record: &[u8]| -> Result<(), UserError> {
@@ -110,7 +121,14 @@ impl Catalog {
                     corruptions: recovery.corruptions,
                 });
             }
-            Err(misfit) => (View::build(view_dir, place, &state.entries)?, misfit),
+            Err(Misfit::Later(known)) => {
+                return Err(CatalogError::Shortened {
+                    dir: dir.to_owned(),
+                    last: place.last,
+                    known: Some(known),
+                });
+            }
+            Err(Misfit::Rebuild(found)) => (View::build(view_dir, place, &state.entries)?, found),
         };
         drop(state);
         // Of a log with holes, the view alone knows what was said.
@@ -320,6 +338,17 @@ impl Drop for Catalog {
         // Nothing acknowledged depends on it.
         let _ = self.prove(&mut self.writer());
     }
+}
+
+/// Whether the log has a segment, which is there from the first start on.
+fn holds_segment(vfs: &dyn Vfs, dir: &Path) -> bool {
+    let names = vfs.read_dir(dir).unwrap_or_default();
+    let holds = |name: &String| {
+        let opened = vfs.open_read(&dir.join(name)).and_then(|file| file.len());
+        // Of what cannot be opened the log tells.
+        opened.map_or(true, |bytes| bytes >= SEGMENT_BYTES_MIN)
+    };
+    names.iter().filter(|n| n.ends_with(".seg")).any(holds)
 }
 
 fn is_about_users(edit: &Edit) -> bool {

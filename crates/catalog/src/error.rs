@@ -63,6 +63,17 @@ pub enum CatalogError {
         /// The damage; empty where the beginning of the log is gone.
         corruptions: Vec<Corruption>,
     },
+    /// The log ends before what the view was closed with, or is gone although there is a view: operations that were
+    /// acknowledged are lost. Nothing was changed.
+    #[error("{}: {}; users and grants cannot be told any more: restore {} from a backup, or move it away to begin without users (to go on with what the log still says, remove view and view.seal from it)", dir.join("log").display(), end(*last, *known), dir.display())]
+    Shortened {
+        /// The directory of the catalog.
+        dir: PathBuf,
+        /// The last record of the log.
+        last: Sequence,
+        /// The last record that the view had; `None` where it was not closed.
+        known: Option<Sequence>,
+    },
     /// A record of the log means nothing, although its checksum is right.
     #[error("record {sequence} of the log in {} means nothing to this release", dir.display())]
     Record {
@@ -102,6 +113,15 @@ pub enum CatalogError {
     /// still be in it. It is built again at the next start.
     #[error("the catalog stopped when its view failed; start the store again")]
     Stopped,
+}
+
+fn end(last: Sequence, known: Option<Sequence>) -> String {
+    match known {
+        Some(known) => format!(
+            "the log ends with record {last}, and record {known} is known to have been there"
+        ),
+        None => "the log is gone".to_owned(),
+    }
 }
 
 fn first(corruptions: &[Corruption], dir: &std::path::Path) -> String {

@@ -4,7 +4,8 @@
 //! A log of operations (`tandem-seglog`) is the truth; a sled tree holds the view that is queried.
 //! Each operation is one record, so it happens as a whole or not at all, and is fsynced before it
 //! is acknowledged or seen. The view knows the number of its last operation. What does not fit the log is
-//! thrown away and built again from it: a view that is missing, older, newer or damaged.
+//! thrown away and built again from it: a view that is missing, older or damaged. One that is newer tells that
+//! the log has lost its end.
 //!
 //! ```text
 //! operation ─ record ─ log (fsync) ─ view ─ answer
@@ -22,7 +23,8 @@
 //!   compacted by a snapshot, and the time and memory of a start.
 //! * No password hash shows in `Debug`.
 //! * Operations that the log has lost to damage are never guessed: a catalog that may have forgotten
-//!   a REVOKE does not open, unless a view that fits still knows everything.
+//!   a REVOKE does not open, unless a view that fits still knows everything. Nor does one whose log ends before what
+//!   the view was closed with, or is gone while there is a view.
 //!
 //! # Bytes
 //!

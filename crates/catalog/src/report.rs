@@ -16,7 +16,8 @@ pub struct OpenReport {
     pub healed: bool,
 }
 
-/// What was found where the view should be.
+/// What was found where the view should be. One that has operations which the log has not is proof that those are
+/// lost, and the catalog does not open ([`crate::CatalogError::Shortened`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ViewFound {
     /// It fits the log and is used. In all other cases it was built again.
@@ -25,8 +26,6 @@ pub enum ViewFound {
     Missing,
     /// It lacks operations that the log has.
     Older,
-    /// It has operations that the log has not.
-    Newer,
     /// It has as many operations as the log, and other ones: one of the two was restored from a backup.
     Foreign,
     /// Its files are not those that were closed.

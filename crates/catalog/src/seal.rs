@@ -4,7 +4,9 @@
 //! with a seal that vouches for every byte of it: `view.seal`, written after sled has closed, names each file with its
 //! length and checksum, and the number of the last operation. It is taken away before sled opens the
 //! view. After a crash there is no seal, or an old one that does not match what was written since;
-//! then the view is built again. So the seal needs no sync, and neither does the view.
+//! then the view is built again. So the seal needs no sync, and neither does the view. A seal that names a later
+//! operation than the log has stays: every operation was durable in the log before the view took it, so no crash
+//! leaves that, and whoever starts again is to be told again.
 //!
 //! ```text
 //! tandem-view 1 <last operation> <checksum of the records up to it, 8 hex digits>
@@ -45,11 +47,11 @@ pub(crate) fn text(dir: &Path, place: Place) -> io::Result<String> {
     Ok(text)
 }
 
-/// Reads the seal at `path` and takes it away; `None` when there is none.
+/// Reads the seal at `path`; `None` when there is none.
 ///
 /// # Errors
-/// When it is there and cannot be read or removed.
-pub(crate) fn take(path: &Path) -> io::Result<Option<String>> {
+/// When it is there and cannot be read.
+pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
     let file = match fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -57,12 +59,17 @@ pub(crate) fn take(path: &Path) -> io::Result<Option<String>> {
     };
     let mut bytes = Vec::new();
     file.take(SEAL_BYTES_MAX).read_to_end(&mut bytes)?;
-    fs::remove_file(path)?;
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// The place that a seal names; `None` for what is no seal.
+/// The place that a seal names; `None` for what is no seal, or a damaged one.
 pub(crate) fn place(text: &str) -> Option<Place> {
+    let end = text.strip_suffix('\n')?.rfind('\n')? + 1;
+    let (lines, seal) = text.split_at_checked(end)?;
+    let crc = seal.strip_prefix("seal ")?.trim_end();
+    if u32::from_str_radix(crc, 16).ok()? != crc32c::crc32c(lines.as_bytes()) {
+        return None;
+    }
     let (head, _) = text.split_once('\n')?;
     let (last, chain) = head.strip_prefix("tandem-view 1 ")?.split_once(' ')?;
     Some(Place {
@@ -124,6 +131,22 @@ mod tests {
         fs::write(view.join("db"), b"abc").unwrap();
         fs::write(view.join("blobs/1"), b"").unwrap();
         assert_ne!(text(view, here).unwrap(), first);
+    }
+
+    #[test]
+    fn a_damaged_seal_names_no_operation() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("db"), b"abc").unwrap();
+        let good = text(dir.path(), Place { last: 7, chain: 9 }).unwrap();
+        for at in 0..good.len() - 1 {
+            let mut bad = good.clone().into_bytes();
+            bad[at] ^= 1;
+            let bad = String::from_utf8_lossy(&bad).into_owned();
+            assert_eq!(place(&bad), None, "{bad:?}");
+        }
+        for end in 0..good.len() - 1 {
+            assert_eq!(place(&good[..end]), None);
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::report::ViewFound;
 use crate::seal;
 use crate::wire::Reader;
 use sled::{Batch, IVec};
+use tandem_seglog::Sequence;
 
 /// Under this key stand the format version and the place in the log.
 const HEAD_KEY: &[u8] = &[0];
@@ -31,6 +32,15 @@ const BUILD_BATCH: usize = 1024;
 const CLOSE_TRIES: u32 = 2000;
 const CLOSE_PAUSE: Duration = Duration::from_millis(1);
 
+/// Why a view is not used.
+#[derive(Debug)]
+pub(crate) enum Misfit {
+    /// It is to be built again.
+    Rebuild(ViewFound),
+    /// It was closed with this record, and the log ends before.
+    Later(Sequence),
+}
+
 /// A view that is open. Dropped, it is closed and sealed. `Debug` shows none of its entries.
 pub(crate) struct View {
     dir: PathBuf,
@@ -41,43 +51,45 @@ pub(crate) struct View {
 
 impl View {
     /// Opens the view in `dir` if it is sealed at `place`, or at its number alone when what the log said up to there
-    /// is not known (`by_number`); else tells why there is none. The seal is taken away either way.
+    /// is not known (`by_number`); else tells why there is none. The seal is taken away, unless
+    /// the view has what the log has not.
     pub(crate) fn open(
         dir: &Path,
         place: Place,
         by_number: bool,
-    ) -> Result<Result<Self, ViewFound>, CatalogError> {
+    ) -> Result<Result<Self, Misfit>, CatalogError> {
         let seal = dir.with_extension("seal");
-        let sealed = seal::take(&seal).map_err(file_error("take away", &seal))?;
+        let sealed = seal::read(&seal).map_err(file_error("read", &seal))?;
         let Some(sealed) = sealed else {
-            return Ok(Err(ViewFound::Missing));
+            return Ok(Err(Misfit::Rebuild(ViewFound::Missing)));
         };
-        let Some(own) = seal::place(&sealed) else {
-            return Ok(Err(ViewFound::Damaged));
+        let own = seal::place(&sealed);
+        if let Some(own) = own.filter(|own| own.last > place.last) {
+            return Ok(Err(Misfit::Later(own.last)));
+        }
+        fs::remove_file(&seal).map_err(file_error("take away", &seal))?;
+        let rebuild = |found| Ok(Err(Misfit::Rebuild(found)));
+        let Some(own) = own else {
+            return rebuild(ViewFound::Damaged);
         };
-        if own.last != place.last {
-            let is_older = own.last < place.last;
-            return Ok(Err(if is_older {
-                ViewFound::Older
-            } else {
-                ViewFound::Newer
-            }));
+        if own.last < place.last {
+            return rebuild(ViewFound::Older);
         }
         if own != place && !by_number {
-            return Ok(Err(ViewFound::Foreign));
+            return rebuild(ViewFound::Foreign);
         }
         match seal::text(dir, own) {
             Ok(text) if text == sealed => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Err(ViewFound::Missing));
+                return rebuild(ViewFound::Missing);
             }
-            Ok(_) | Err(_) => return Ok(Err(ViewFound::Damaged)),
+            Ok(_) | Err(_) => return rebuild(ViewFound::Damaged),
         }
         let view = Self::start(dir, seal)?;
         Ok(if view.place()? == Some(own) {
             Ok(view)
         } else {
-            Err(ViewFound::Damaged)
+            Err(Misfit::Rebuild(ViewFound::Damaged))
         })
     }
 

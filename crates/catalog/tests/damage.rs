@@ -1,14 +1,16 @@
 //! Damage to the log is reported by the name of the file. It costs nothing while a view still knows everything;
-//! without one, a catalog that may have forgotten a REVOKE does not open.
+//! without one, a catalog that may have forgotten a REVOKE does not open. Nor does one whose log has lost its end, or
+//! is gone, where the view tells.
 
 mod support;
 
 use std::path::{Path, PathBuf};
 
 use support::{DIR, LIFE, disk, dump, open, open_with, view};
-use tandem_catalog::{Catalog, CatalogError, Options, ViewFound};
+use tandem_catalog::{Catalog, CatalogError, Granted, Options, ViewFound};
 use tandem_testkit::SimFs;
 use tandem_vfs::Vfs;
+use tempfile::TempDir;
 
 fn segments(fs: &SimFs) -> Vec<PathBuf> {
     let dir = Path::new(DIR).join("log");
@@ -89,17 +91,69 @@ fn a_lost_snapshot_is_reported() {
     assert!(error.contains(&path.display().to_string()), "{error}");
 }
 
-/// That is how one begins anew without users.
-#[test]
-fn a_log_that_is_gone_is_an_empty_catalog() {
-    let (fs, first) = (disk(1), view());
-    drop(live(&open(&fs, &first).unwrap(), LIFE.len()));
-    for path in segments(&fs) {
-        fs.remove_file(&path).unwrap();
+/// Refused, each time, with the way on, and nothing is made or changed.
+#[track_caller]
+fn check_refused(fs: &SimFs, view: &TempDir) {
+    for _ in 0..2 {
+        let error = open_with(fs, view, Options::default()).unwrap_err();
+        assert!(matches!(error, CatalogError::Shortened { .. }), "{error}");
+        let text = error.to_string();
+        for words in ["/data/catalog/log", "backup", "move it away", "view.seal"] {
+            assert!(text.contains(words), "{words:?} is not in {text:?}");
+        }
     }
-    let catalog = open(&fs, &first).unwrap();
-    assert_eq!(catalog.report().view, ViewFound::Newer);
-    assert_eq!(catalog.user_count(), 0);
+}
+
+/// An empty log made an empty catalog, in which anybody could make himself an admin.
+#[test]
+fn a_log_that_is_gone_or_empty_is_refused_while_there_is_a_view() {
+    type Loss = fn(&SimFs, &Path);
+    let losses: [Loss; 3] = [
+        |fs, path| fs.remove_file(path).unwrap(),
+        |fs, path| fs.open(path).unwrap().set_len(0).unwrap(),
+        // No record is left.
+        |fs, path| fs.open(path).unwrap().set_len(48).unwrap(),
+    ];
+    for (at, loss) in losses.iter().enumerate() {
+        let (fs, first) = (disk(1), view());
+        drop(live(
+            &open_with(&fs, &first, Options::default()).unwrap(),
+            LIFE.len(),
+        ));
+        let [path] = &segments(&fs)[..] else {
+            panic!("several segments");
+        };
+        loss(&fs, path);
+        check_refused(&fs, &first);
+        // Nor after a crash, which leaves no seal, where that can be told.
+        if at < 2 {
+            std::fs::remove_file(first.path().join("view.seal")).unwrap();
+            check_refused(&fs, &first);
+        }
+        // That is how one begins anew without users.
+        let catalog = open_with(&disk(1), &view(), Options::default()).unwrap();
+        assert_eq!(catalog.user_count(), 0);
+    }
+}
+
+/// A right that was taken away was back when the log had lost the record of that.
+#[test]
+fn a_log_that_ends_before_what_the_view_has_is_refused() {
+    let (fs, first) = (disk(1), view());
+    let catalog = open_with(&fs, &first, Options::default()).unwrap();
+    live(&catalog, 10);
+    let path = segments(&fs).remove(0);
+    let before = fs.open(&path).unwrap().len().unwrap();
+    catalog.revoke("bob", "db0", Granted::Read).unwrap();
+    drop(catalog);
+    fs.open(&path).unwrap().set_len(before + 10).unwrap();
+    check_refused(&fs, &first);
+    // With the log that was there it goes on, and without the view as the log says.
+    std::fs::remove_dir_all(first.path().join("view")).unwrap();
+    std::fs::remove_file(first.path().join("view.seal")).unwrap();
+    let catalog = open_with(&fs, &first, Options::default()).unwrap();
+    assert_eq!(catalog.report().view, ViewFound::Missing);
+    assert_eq!(catalog.granted("bob", "db0").unwrap(), Granted::Read);
 }
 
 #[test]

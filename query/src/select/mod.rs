@@ -56,7 +56,7 @@ use self::window::Options;
 use crate::block::Block;
 use crate::context::Context;
 use crate::error::Error;
-use crate::executor::warn_of_get;
+use crate::executor::{warn_of_get, warn_of_missing};
 use crate::meter::{Held, Meter};
 use crate::result::{Series, Sink, Value};
 

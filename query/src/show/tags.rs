@@ -149,7 +149,8 @@ impl Scope {
         }
         let view = store.view(database, PolicyChoice::All, bounds.range())?;
         let part = |wanted: &dyn Fn(&str) -> bool| about(condition.as_ref()?, wanted);
-        let names = part(&|name| name == "_name").map(|condition| matching(&condition, &view, meter));
+        let names =
+            part(&|name| name == "_name").map(|condition| matching(&condition, &view, meter));
         Ok(Self {
             names: names.transpose()?,
             of_tags: part(&|name| !SYSTEM_NAMES.contains(&name)),

@@ -146,6 +146,16 @@ impl BackupList {
         written().map_err(SnapshotError::io("write", &path))
     }
 
+    /// Takes the list away from the full backup in `dir`, which may be opened as a store then, and is no backup any more.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Io`]; the list may be there still.
+    pub fn remove(vfs: &dyn Vfs, dir: &Path) -> Result<(), SnapshotError> {
+        let path = dir.join(LIST_FILE);
+        vfs.remove_file(&path)
+            .map_err(SnapshotError::io("remove", &path))
+    }
+
     /// Reads the list of the backup in `dir`.
     ///
     /// # Errors

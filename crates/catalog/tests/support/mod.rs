@@ -3,7 +3,8 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 use std::fmt::Write;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tandem_catalog::{Catalog, CatalogError, Granted, Mode, Options};
@@ -46,6 +47,29 @@ pub(crate) fn open_with(
 ) -> Result<Catalog, CatalogError> {
     let vfs: Arc<dyn Vfs> = Arc::new(fs.clone());
     Catalog::open(vfs, Path::new(DIR), &view.path().join("view"), options)
+}
+
+/// The files below a directory.
+pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Copies the files below a directory.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    for file in files(from) {
+        let target = to.join(file.strip_prefix(from).unwrap());
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::copy(file, target).unwrap();
+    }
 }
 
 /// One operation.
