@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tandem_http::{
     BodyError, HeaderMap, HttpBody, Incoming, StatusCode, WireBody, discard_body, gunzip, header,
+    waits_for_peer,
 };
 use tandem_line::Scan;
 use tandem_model::Precision;
@@ -29,6 +30,8 @@ use crate::scope::Scope;
 
 /// The unit in which memory is charged.
 const CHARGE_BYTES: usize = 1024;
+/// So much of a body is charged before it comes; after that, as much again as has come.
+const PART_BYTES: usize = 64 << 10;
 /// How much of an inflated body is expected for each byte of gzip, when memory is charged.
 const INFLATION: usize = 8;
 /// Inflated and scanned on the event loop up to here, off it beyond.
@@ -127,14 +130,19 @@ impl Receiver {
         if announced > self.body_bytes_max {
             return Err(ReceiveError::TooLarge);
         }
-        let mut memory = self.charge(announced).await?;
+        // A body counts as held when it has come: else a few that never come would hold all there is.
+        let mut memory = self.charge(announced.min(PART_BYTES)).await?;
         let body = match body {
             Inflow::Ordinary(body) => self.read(body, announced, &mut memory).await?,
             Inflow::Express(body) => {
                 let mut buffer = self.buffers.take(announced);
+                while body.left() > 0 {
+                    let part = buffer.len().max(PART_BYTES).min(body.left());
+                    self.top_up(buffer.len() + part, &mut memory).await?;
+                    let read = body.read_part(&mut buffer, part, self.body_stall_max);
+                    read.await.map_err(ReceiveError::Broken)?;
+                }
                 self.top_up(buffer.capacity(), &mut memory).await?;
-                let read = body.read_into(&mut buffer, self.body_stall_max).await;
-                read.map_err(ReceiveError::Broken)?;
                 self.buffers.freeze(buffer)
             }
         };
@@ -233,7 +241,7 @@ impl Receiver {
         }
     }
 
-    /// Reads the body into one buffer. One whose length was not announced is charged as it grows.
+    /// Reads the body into one buffer, and charges it as it comes.
     async fn read(
         &self,
         body: &mut Incoming,
@@ -242,12 +250,25 @@ impl Receiver {
     ) -> Result<Bytes, ReceiveError> {
         let mut buffer = self.buffers.take(announced);
         let mut body = pin!(body);
+        let mut waiting = None;
         loop {
-            let next = poll_fn(|cx| body.as_mut().poll_frame(cx));
+            let next = poll_fn(|cx| {
+                let polled = body.as_mut().poll_frame(cx);
+                if polled.is_pending() && waiting.is_none() {
+                    waiting = waits_for_peer();
+                }
+                polled
+            });
             let waited = self.body_stall_max;
             let frame = match tokio::time::timeout(waited, next).await {
                 Err(_) => return Err(ReceiveError::Broken(BodyError::Stalled { waited })),
-                Ok(None) => return Ok(self.buffers.freeze(buffer)),
+                Ok(None) => {
+                    if let Some(waiting) = waiting {
+                        waiting.end().await;
+                    }
+                    self.top_up(buffer.capacity(), memory).await?;
+                    return Ok(self.buffers.freeze(buffer));
+                }
                 Ok(Some(frame)) => {
                     frame.map_err(|error| ReceiveError::Broken(BodyError::Read(error)))?
                 }
@@ -257,7 +278,7 @@ impl Receiver {
                     return Err(ReceiveError::TooLarge);
                 }
                 buffer.extend_from_slice(data);
-                self.top_up(buffer.capacity(), memory).await?;
+                self.top_up(buffer.len(), memory).await?;
             }
         }
     }

@@ -251,6 +251,8 @@ impl Service {
                 self.rates.charge(&sender, batch.bytes());
                 Ok((batch, level))
             }
+            // There is nothing to wait for.
+            Err(error @ ReceiveError::Broken(_)) => Err(refusal(&error, false)),
             Err(error) => {
                 let whole = body.discard(DISCARD_BYTES_MAX, DISCARD_TIME_MAX).await;
                 Err(refusal(&error, whole))

@@ -6,11 +6,14 @@
 //! write. The moment anything unusual comes (another method or path, chunks, `Expect`, an odd target, a head
 //! that is none), the connection goes to the ordinary server with every byte that was read, and stays there.
 //!
-//! A handler here is never dropped because its client went away: it is left alone until it has answered.
+//! A handler here is never dropped because its client went away: it is left alone until it has answered. While it waits for
+//! more of the body it holds nothing that others want, and reading fails when its seat is wanted.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     io,
+    pin::pin,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -24,7 +27,7 @@ use tokio::{
 };
 
 use crate::body::BodyError;
-use crate::seats::Seat;
+use crate::seats::{Handled, Seat, evicted, waits_for_peer};
 use crate::serve::Turn;
 use crate::{Body, Limits, Peer, error_json};
 
@@ -97,19 +100,54 @@ impl WireBody<'_> {
         out: &mut Vec<u8>,
         stall_max: Duration,
     ) -> Result<(), BodyError> {
-        let here = self.left.min(self.ahead.len());
+        self.read_part(out, self.left, stall_max).await
+    }
+
+    /// Reads the next `bytes` of it, or the rest where that is less.
+    ///
+    /// # Errors
+    /// As [`WireBody::read_into`].
+    pub async fn read_part(
+        &mut self,
+        out: &mut Vec<u8>,
+        bytes: usize,
+        stall_max: Duration,
+    ) -> Result<(), BodyError> {
+        let mut wanted = self.left.min(bytes);
+        let here = wanted.min(self.ahead.len());
         out.extend_from_slice(&self.ahead[..here]);
         self.ahead.advance(here);
         self.left -= here;
-        while self.left > 0 {
-            let mut room = out.limit(self.left);
-            let reading = self.io.read_buf(&mut room);
-            match tokio::time::timeout(stall_max, reading).await {
+        wanted -= here;
+        let mut waiting = None;
+        while wanted > 0 {
+            let mut room = (&mut *out).limit(wanted);
+            let mut reading = pin!(self.io.read_buf(&mut room));
+            let reading = poll_fn(|cx| {
+                let polled = reading.as_mut().poll(cx);
+                // Most bodies have come when their head is read.
+                if polled.is_pending() && waiting.is_none() {
+                    waiting = waits_for_peer();
+                }
+                polled
+            });
+            let read = tokio::select! {
+                biased;
+                read = tokio::time::timeout(stall_max, reading) => read,
+                () = evicted() => Ok(Err(io::ErrorKind::ConnectionAborted.into())),
+            };
+            match read {
                 Err(_) => return Err(BodyError::Stalled { waited: stall_max }),
                 Ok(Ok(0)) => return Err(BodyError::Broken(io::ErrorKind::UnexpectedEof.into())),
-                Ok(Ok(count)) => self.left -= count,
+                Ok(Ok(count)) => {
+                    self.left -= count;
+                    wanted -= count;
+                }
                 Ok(Err(error)) => return Err(BodyError::Broken(error)),
             }
+        }
+        if let Some(waiting) = waiting {
+            waiting.end().await;
         }
         Ok(())
     }
@@ -156,9 +194,9 @@ pub(crate) enum Ended {
 pub(crate) struct Desk<'a, E> {
     pub(crate) express: &'a E,
     pub(crate) peer: Peer,
-    pub(crate) turn: &'a Turn,
+    pub(crate) turn: &'a Arc<Turn>,
     pub(crate) limits: &'a Limits,
-    pub(crate) seat: &'a std::sync::Arc<Seat>,
+    pub(crate) seat: &'a Arc<Seat>,
     pub(crate) stopped: watch::Receiver<bool>,
 }
 
@@ -187,10 +225,9 @@ where
             left: plain.length,
         };
         let response = match desk.turn.take().await {
-            Some(_place) => {
-                desk.express
-                    .answer(plain.request, &mut body, desk.peer)
-                    .await
+            Some(place) => {
+                let answering = desk.express.answer(plain.request, &mut body, desk.peer);
+                Handled::run(desk.seat.clone(), desk.turn.clone(), place, answering).await
             }
             None => error_json(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -315,9 +352,7 @@ async fn send<I: AsyncWrite + Unpin>(
 ) -> io::Result<()> {
     let (head, mut body) = response.into_parts();
     let mut pieces: Vec<Bytes> = Vec::new();
-    while let Some(frame) =
-        std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await
-    {
+    while let Some(frame) = poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await {
         match frame.map(http_body::Frame::into_data) {
             Ok(Ok(piece)) => pieces.push(piece),
             Ok(Err(_)) => {}

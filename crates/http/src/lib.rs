@@ -49,7 +49,7 @@ pub use limits::Limits;
 pub use listener::{Listener, ListenerStats};
 pub use request_id::RequestIds;
 pub use respond::{Body, empty, error_json, full, header_text};
-pub use seats::{Busy, Seat, Seats};
+pub use seats::{Busy, Seat, Seats, Waiting, waits_for_peer};
 pub use serve::{Drained, Peer, serve, serve_connection, serve_connection_express, serve_express};
 pub use stream::{Aborted, Gone, StreamWriter, stream};
 pub use tls::{ClientTls, ClientTlsConfig, ServerTls, ServerTlsConfig, TlsError};

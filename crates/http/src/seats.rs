@@ -84,19 +84,29 @@ tokio::task_local! {
 
 /// A request is waiting for its peer as long as this is there.
 #[derive(Debug)]
-pub(crate) struct Waiting(Arc<Handled>);
+pub struct Waiting(Arc<Handled>);
 
-/// Gives up what the request at hand holds of what others want, until its peer has sent what it waits for.
-pub(crate) fn waits_for_peer() -> Option<Waiting> {
+/// Gives up what the request at hand holds of what others want, until its peer has sent what it waits for. Nothing outside of
+/// a handler. For who reads a body by hand; [`crate::read_body`] does it by itself.
+#[must_use]
+pub fn waits_for_peer() -> Option<Waiting> {
     let handled = HANDLED.try_with(Arc::clone).ok()?;
     handled.seat.become_idle();
     drop(handled.lock().take());
     Some(Waiting(handled))
 }
 
+/// Completes when the seat of the request at hand is wanted for another, which is only while it waits.
+pub(crate) async fn evicted() {
+    match HANDLED.try_with(Arc::clone) {
+        Ok(handled) => handled.seat.evicted().await,
+        Err(_) => std::future::pending().await,
+    }
+}
+
 impl Waiting {
     /// Takes a turn again. When there is none for too long it goes on without: what it holds now is only freed so.
-    pub(crate) async fn end(self) {
+    pub async fn end(self) {
         let handled = self.0.clone();
         drop(self);
         let place = handled.turn.take().await;

@@ -274,6 +274,7 @@ async fn connection<I, H, F, E>(
     E: Express,
 {
     let mut io = Patient::new(io, limits.write_stall_max, seat.told());
+    let turn = Arc::new(turn);
     let mut ahead = BytesMut::new();
     if E::IS_USED {
         let desk = Desk {
@@ -289,7 +290,7 @@ async fn connection<I, H, F, E>(
             Ended::HandedOver(bytes) => ahead = bytes,
         }
     }
-    let (turn, sitting) = (Arc::new(turn), seat.clone());
+    let sitting = seat.clone();
     let service = service_fn(move |request| {
         let (turn, handler, busy) = (turn.clone(), handler.clone(), sitting.busy());
         let seat = sitting.clone();

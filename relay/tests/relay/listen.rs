@@ -8,6 +8,40 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Fake, Mode, Running, manual_clock, text, until};
 
+/// A crowd that sends bodies slowly holds neither all connections, nor all places, nor all memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_bodies_keep_nobody_out() {
+    const CROWD: usize = 8;
+    let dir = tempfile::tempdir().unwrap();
+    let a = Fake::start().await;
+    let relay = Running::start(dir.path(), &[&a], |config| {
+        config.limits.connections_max = CROWD;
+        config.limits.requests_max = CROWD / 2;
+        config.limits.request_wait = Duration::from_secs(4);
+        config.memory_bytes_max = 4 << 20;
+        config.body_stall_max = crate::support::SOON;
+    })
+    .await;
+    // Plain ones, and such as the ordinary server has to read.
+    for framing in ["Content-Length: 2000000", "Transfer-Encoding: chunked"] {
+        let head = format!("POST /write?db=d HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n3\r\nm v");
+        let mut crowd = Vec::new();
+        for _ in 0..CROWD {
+            let addr = relay.relay.local_addr();
+            let mut slow = tokio::net::TcpStream::connect(addr).await.unwrap();
+            slow.write_all(head.as_bytes()).await.unwrap();
+            crowd.push(slow);
+        }
+        let begun = std::time::Instant::now();
+        let addr = relay.relay.local_addr();
+        let good = tandem_http::Client::new(tandem_http::ClientConfig::default());
+        let status = crate::support::try_write(&good, addr, "m v=1 1").await;
+        assert_eq!(status, Some(204), "{framing}");
+        assert!(begun.elapsed() < Duration::from_secs(3), "{framing}");
+    }
+    relay.stop().await;
+}
+
 /// Users of newer clients: influxdb-relay #81, #84, #87, veepee #50.
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_of_newer_apis_arrive_as_writes_of_the_first() {
