@@ -10,7 +10,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub(crate) struct Backend {
     pub(crate) link: RwLock<Arc<Link>>,
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) queue: Queue,
+    /// Batches that have come in.
+    pub(crate) arrivals: AtomicU64,
     pub(crate) report: Report,
     pub(crate) clock: Arc<dyn Clock>,
     /// Held by every task that must end before the relay does.
@@ -153,6 +155,7 @@ impl Backend {
     /// Brings a batch that has queued up to the backend, or to its log. Not to be dropped before it
     /// ends.
     pub(crate) async fn write(self: Arc<Self>, batch: Arc<Batch>, place: Place) -> Attempt {
+        self.arrivals.fetch_add(1, Ordering::Relaxed);
         let link = self.link();
         // Whoever sends a statement wants to see its result.
         let patience = match batch.head.target {

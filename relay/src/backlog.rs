@@ -2,9 +2,10 @@
 //!
 //! A backend has one for what it did not confirm, and further ones for databases that it refuses
 //! (`held`). What always holds: a hint is counted in its lanes before anyone can see it as durable,
-//! and until the durable cursor of the backlog that holds it last has passed it.
+//! and until the durable cursor of the backlog that holds it last has passed it. One that failed is counted until it is
+//! certain that no start finds it (`doubt`).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,11 +17,12 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tracing::error;
 
+use crate::doubt;
 use crate::hint::{self, Record};
 use crate::lane::Lanes;
 use crate::marks::{Marks, Settle};
 use crate::queue::QueueError;
-use crate::scope::Scope;
+use crate::scope::{Kind, Scope};
 
 /// Segments of a log; smaller ones where the log's bound is small.
 const SEGMENT_BYTES_MAX: u64 = 16 << 20;
@@ -48,7 +50,10 @@ pub(crate) struct Backlog {
     pub(crate) lanes_recovered: u64,
     log: Log,
     vfs: Arc<dyn Vfs>,
+    dir: PathBuf,
     cursor: Mutex<Cursor>,
+    /// What failed hints touch that a later start may find.
+    doubts: Mutex<Vec<Scope>>,
     lanes: Arc<Lanes>,
     marks: Mutex<Marks>,
     /// Something changed that the drainer may wait for.
@@ -117,6 +122,8 @@ impl Backlog {
         let from = cursor.value().max(1);
         let note = cursor.payload().get(opening.id.len()..).unwrap_or_default();
         let note = String::from_utf8_lossy(note).into_owned();
+        let void_from = doubt::void_from(&**vfs, dir)?;
+        let mut void = Vec::new();
         let mut marks = Marks::default();
         let mut lanes_seen = 0;
         let (mut batches, mut bytes, mut head_received_ns) = (0, 0, 0);
@@ -127,13 +134,19 @@ impl Backlog {
             match hint::decode(record) {
                 Ok(Record::Hint { head, sent, .. }) => {
                     lanes.recovered(head.scope);
-                    lanes_seen |= head.scope.lanes;
+                    // A statement has no lanes, and stands before all of its database.
+                    lanes_seen |= match head.scope.kind {
+                        Kind::Write => head.scope.lanes,
+                        Kind::Make | Kind::Destroy => u64::MAX,
+                    };
                     if batches == 0 {
                         head_received_ns = u64::try_from(head.received_ns).unwrap_or(0);
                     }
                     batches += 1;
                     bytes += record.len() as u64;
-                    if sent {
+                    if void_from.is_some_and(|from| sequence >= from) {
+                        void.push(sequence);
+                    } else if sent {
                         let since = opening.now_ns.saturating_sub(head.received_ns);
                         let since = Duration::from_nanos(u64::try_from(since).unwrap_or(0));
                         let wait = opening.write_timeout.saturating_sub(since);
@@ -156,12 +169,22 @@ impl Backlog {
             options(opening.bytes_max, from),
             &mut visit,
         )?;
+        if let Some(from) = void_from {
+            for sequence in void {
+                log.append(&[&hint::encode_cancel(sequence)])?;
+                marks.cancel(sequence, true);
+            }
+            log.commit_all()?;
+            doubt::take_back(&**vfs, dir, from)?;
+        }
         let backlog = Self {
             note,
             lanes_recovered: lanes_seen,
             log,
             vfs: vfs.clone(),
+            dir: dir.to_owned(),
             cursor: Mutex::new(cursor),
+            doubts: Mutex::default(),
             lanes,
             marks: Mutex::new(marks),
             wake: Notify::new(),
@@ -212,10 +235,12 @@ impl Backlog {
         }
     }
 
-    /// Makes a staged hint durable. On an error it does not count any more, but for its lanes.
+    /// Makes a staged hint durable. On an error it does not count any more, but for its lanes; and while a later start
+    /// may find it, what it touches is spilled.
     pub(crate) fn commit(
         &self,
         staged: &Staged,
+        scope: Scope,
         ticket: &tandem_seglog::Ticket,
     ) -> Result<(), tandem_seglog::Error> {
         match self.log.commit(ticket) {
@@ -225,9 +250,39 @@ impl Backlog {
             }
             Err(error) => {
                 self.unstaged(staged);
+                self.lanes.recovered(scope);
+                self.lock_doubts().push(scope);
+                self.settle_doubts();
+                self.wake.notify_one();
                 Err(error)
             }
         }
+    }
+
+    /// Whether a later start may find hints that failed.
+    pub(crate) fn has_doubts(&self) -> bool {
+        !self.lock_doubts().is_empty()
+    }
+
+    /// Sees to it that no later start finds hints that failed; false when that has to be tried again. Blocks.
+    pub(crate) fn settle_doubts(&self) -> bool {
+        let mut doubts = self.lock_doubts();
+        if doubts.is_empty() {
+            return true;
+        }
+        let settled = match self.log.settle_end() {
+            Err(tandem_seglog::Error::Failed { .. }) => {
+                let durable_end = self.log.durable_end();
+                doubt::declare_void(&*self.vfs, &self.dir, durable_end)
+            }
+            settled => settled,
+        };
+        if let Err(error) = &settled {
+            error!(%error, "a batch that failed may come to light after a restart; its series wait");
+            return false;
+        }
+        self.lanes.drained(doubts.drain(..));
+        true
     }
 
     fn unstaged(&self, staged: &Staged) {
@@ -266,6 +321,11 @@ impl Backlog {
     /// See [`Marks::expects`].
     pub(crate) fn expects(&self, sequence: Sequence, result: oneshot::Sender<Answer>) {
         self.marks().expects(sequence, result);
+    }
+
+    /// See [`Marks::take_expectation`].
+    pub(crate) fn take_expectation(&self, sequence: Sequence) -> Option<oneshot::Sender<Answer>> {
+        self.marks().take_expectation(sequence)
     }
 
     /// See [`Marks::answered`].
@@ -399,6 +459,10 @@ impl Backlog {
 
     fn marks(&self) -> MutexGuard<'_, Marks> {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_doubts(&self) -> MutexGuard<'_, Vec<Scope>> {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_cursor(&self) -> MutexGuard<'_, Cursor> {

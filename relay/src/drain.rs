@@ -10,11 +10,13 @@
 //! there, which tries again and again.
 //!
 //! Hints of one kind go out as one request (`bundle`), and when little is left, what comes in waits for the rest instead of
-//! queueing up behind it (`catch_up`): so a backlog comes to its end however much comes in meanwhile.
+//! queueing up behind it (`catch_up`): so a backlog comes to its end however much comes in meanwhile. Until then it takes no
+//! more of the time than it must (`pace`).
 
 mod catch_up;
 mod dispatch;
 mod overflow;
+mod pace;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -41,6 +43,7 @@ use crate::verdict::Lack;
 use crate::window::{Item, State, Window};
 
 use self::catch_up::CatchUp;
+use self::pace::Pace;
 
 /// Hints passed before the cursor is stored, while there are more.
 const PASSED_MAX: usize = 512;
@@ -91,6 +94,7 @@ struct Drainer {
     flights: JoinSet<Landed>,
     stride: Stride,
     catch_up: CatchUp,
+    pace: Pace,
     /// After a failure one delivery at a time is tried, until one succeeds.
     probing: bool,
     pause: Duration,
@@ -125,6 +129,7 @@ pub(crate) fn drain(
             flights: JoinSet::new(),
             stride: Stride::new(manner.request_bytes_max),
             catch_up: CatchUp::default(),
+            pace: Pace::default(),
             probing: held.is_some(),
             pause: manner.pause_min,
             paused_until: manner.not_before,
@@ -181,7 +186,15 @@ impl Drainer {
             if self.pass().await {
                 continue;
             }
-            if let Some(at) = self.catch_up() {
+            if self.backlog.has_doubts() {
+                let backlog = self.backlog.clone();
+                if !off_loop(move || backlog.settle_doubts()).await {
+                    let at = Instant::now() + self.manner.pause_max;
+                    wake_at = Some(wake_at.map_or(at, |wake_at| wake_at.min(at)));
+                }
+            }
+            // A pause may have begun since: for what could not be put aside, or a position that could not be stored.
+            for at in [self.catch_up(), self.paused_until].into_iter().flatten() {
                 wake_at = Some(wake_at.map_or(at, |wake_at| wake_at.min(at)));
             }
             let timer = async {
@@ -254,6 +267,7 @@ impl Drainer {
 
     /// Deals with a delivery that has ended.
     async fn land(&mut self, landed: Landed) {
+        self.pace.answered(Instant::now());
         if let Some((bytes, took)) = landed.joined {
             self.stride.answered(bytes, took);
             if landed.too_large {
@@ -377,7 +391,7 @@ impl Drainer {
         let due = self.passed.len() >= PASSED_MAX
             || self.passed_since.elapsed() >= PASSED_AGE_MAX
             || is_drained
-            || self.flights.is_empty();
+            || self.flights.is_empty() && self.pace.rests_until(Instant::now()).is_none();
         if due {
             self.store().await;
         }

@@ -17,8 +17,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tandem_http::Answer;
 use tandem_seglog::Sequence;
 use tandem_vfs::Vfs;
+use tokio::sync::oneshot;
 
 use crate::backlog::{Backlog, Opening};
 use crate::batch::Head;
@@ -153,14 +155,14 @@ impl Held {
     /// Where a hint goes.
     pub(crate) fn way(&self, head: &Head) -> Way {
         let databases = self.lock();
-        if databases.values().all(|database| database.is_empty) {
+        if databases.values().all(Database::is_clear) {
             return Way::Free;
         }
         match (head.scope.kind, head.scope.domain) {
             // One that concerns all databases cannot wait for one of them, or all would.
             (Kind::Make, _) | (_, None) => Way::Free,
             (kind, Some(domain)) => match databases.get(&domain) {
-                Some(database) if !database.is_empty => {
+                Some(database) if !database.is_clear() => {
                     let free = kind == Kind::Write && !database.blocks(head);
                     if free { Way::Free } else { Way::Behind(domain) }
                 }
@@ -170,12 +172,13 @@ impl Held {
     }
 
     /// Moves a hint here, refused for lack of something, or because it must come behind what is
-    /// here already; durable on `Ok`. Its lanes stay spilled. Blocks.
+    /// here already; durable on `Ok`. Its lanes stay spilled, and who waits for its `result` waits on. Blocks.
     pub(crate) fn hold(
         &self,
         head: &Head,
         body: &Bytes,
         lack: Option<Lack>,
+        result: &mut Option<oneshot::Sender<Answer>>,
     ) -> Result<Moved, QueueError> {
         let Some(domain) = head.scope.domain else {
             return Ok(Moved::No);
@@ -199,9 +202,13 @@ impl Held {
             out.extend_from_slice(body);
         };
         // Not under the lock: whoever asks how things are need not wait for the disk.
-        let staged = backlog.stage(Settle::Now, encode, |_| ());
+        let staged = backlog.stage(Settle::Now, encode, |sequence| {
+            if let Some(result) = result.take() {
+                backlog.expects(sequence, result);
+            }
+        });
         let committed = match staged {
-            Ok((staged, ticket)) => backlog.commit(&staged, &ticket),
+            Ok((staged, ticket)) => backlog.commit(&staged, head.scope, &ticket),
             Err((error, _)) => Err(error),
         };
         if let Some(database) = self.lock().get_mut(&domain)
@@ -269,8 +276,14 @@ impl Database {
         }
     }
 
+    /// Whether nothing of it is held, nor may be found here after a restart.
+    fn is_clear(&self) -> bool {
+        self.is_empty && !self.backlog.has_doubts()
+    }
+
     fn blocks(&self, head: &Head) -> bool {
         self.whole
+            || self.backlog.has_doubts()
             || self.lanes & head.scope.lanes != 0
             || !self.policies.is_empty() && self.policies.contains(&head.place().1)
     }
@@ -336,7 +349,7 @@ mod tests {
             let held = open(&SimFs::new(1));
             let refused = head("db=d&rp=x", 0b1);
             assert_eq!(held.way(&refused), Way::Free);
-            let moved = held.hold(&refused, &body, Some(lack)).unwrap();
+            let moved = held.hold(&refused, &body, Some(lack), &mut None).unwrap();
             let domain = refused.scope.domain.unwrap();
             let behind = |query, lanes| held.way(&head(query, lanes)) == Way::Behind(domain);
             assert_eq!(behind("db=d", 0b1), same_lane, "{lack:?}");
@@ -353,13 +366,31 @@ mod tests {
         }
     }
 
+    /// Writes that were acknowledged after it went first, and it took them away.
+    #[test]
+    fn a_statement_that_is_held_is_not_overtaken_after_a_start_either() {
+        let fs = SimFs::new(1);
+        let held = open(&fs);
+        let mut statement = head("db=d", 0);
+        statement.target = crate::batch::Target::Query;
+        statement.scope.kind = Kind::Destroy;
+        let body = Bytes::from_static(b"q=DROP%20MEASUREMENT%20m");
+        let lack = Some(Lack::Right);
+        held.hold(&statement, &body, lack, &mut None).unwrap();
+        let behind = Way::Behind(statement.scope.domain.unwrap());
+        assert_eq!(held.way(&head("db=d", 0b1)), behind);
+        drop(held);
+        assert_eq!(open(&fs).way(&head("db=d", 0b1)), behind);
+    }
+
     #[test]
     fn what_is_held_is_held_after_a_start_too() {
         let fs = SimFs::new(1);
         let held = open(&fs);
         let refused = head("db=d", 0b101);
         let body = Bytes::from_static(b"m v=1 1");
-        held.hold(&refused, &body, Some(Lack::Database)).unwrap();
+        let lack = Some(Lack::Database);
+        held.hold(&refused, &body, lack, &mut None).unwrap();
         drop(held);
         let held = open(&fs);
         let domain = refused.scope.domain.unwrap();

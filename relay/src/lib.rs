@@ -49,6 +49,7 @@ mod write;
 // What is kept on disk.
 mod backlog;
 mod dead;
+mod doubt;
 mod gap;
 mod held;
 mod hint;

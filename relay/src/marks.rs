@@ -39,8 +39,8 @@ pub(crate) struct Marks {
     /// Hints that must not be sent.
     cancelled: HashSet<Sequence>,
     stagings: u64,
-    /// Who waits for what the backend says to a hint: statements have results.
-    results: HashMap<Sequence, oneshot::Sender<Answer>>,
+    /// Who waits for what the backend says to a hint, and its staging: statements have results.
+    results: HashMap<Sequence, (u64, oneshot::Sender<Answer>)>,
 }
 
 impl Marks {
@@ -66,7 +66,10 @@ impl Marks {
         if marked.is_some_and(|(id, _)| *id == staging) {
             self.unsettled.remove(&sequence);
         }
-        self.results.remove(&sequence);
+        let waited_for = self.results.get(&sequence);
+        if waited_for.is_some_and(|(id, _)| *id == staging) {
+            self.results.remove(&sequence);
+        }
     }
 
     /// The live write of a hint has come to an end.
@@ -107,14 +110,22 @@ impl Marks {
         self.results.remove(&sequence);
     }
 
-    /// Somebody waits for the answer to this hint.
+    /// Somebody waits for the answer to this hint, which was staged last.
     pub(crate) fn expects(&mut self, sequence: Sequence, result: oneshot::Sender<Answer>) {
-        self.results.insert(sequence, result);
+        self.results.insert(sequence, (self.stagings, result));
+    }
+
+    /// Who waits for the answer to this hint, from now on elsewhere.
+    pub(crate) fn take_expectation(
+        &mut self,
+        sequence: Sequence,
+    ) -> Option<oneshot::Sender<Answer>> {
+        self.results.remove(&sequence).map(|(_, result)| result)
     }
 
     /// The backend has answered.
     pub(crate) fn answered(&mut self, sequence: Sequence, answer: Answer) {
-        if let Some(result) = self.results.remove(&sequence) {
+        if let Some(result) = self.take_expectation(sequence) {
             // Whoever asked may have gone.
             let _ = result.send(answer);
         }

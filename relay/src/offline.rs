@@ -366,7 +366,7 @@ pub fn requeue(
         };
         let staged = queue.main.stage(Settle::Now, encode, |_| ());
         let (staged, ticket) = staged.map_err(|(error, _)| error)?;
-        queue.main.commit(&staged, &ticket)?;
+        queue.main.commit(&staged, head.scope, &ticket)?;
         Ok(true)
     };
     let dir = data_dir.join(name).join("dead");

@@ -4,6 +4,7 @@
 //! <data>/<backend's name>/id       the queue's UUID, as text
 //!                        /running  there while a relay runs, and after one that was killed
 //!                        /cursor   all hints below it are passed; carries the UUID too
+//!                        /doubt    from where on hints are void, after a sync that failed
 //!                        /hints/   the log of hints
 //!                        /held/    hints of databases that the backend refuses for now
 //!                        /dead/    a log of what the backend refused for good
@@ -266,7 +267,7 @@ impl Queue {
             Turn::Spill => self.lanes.drained([scope]),
         };
         match self.main.stage(settle, encode, handed_over) {
-            Ok((staged, ticket)) => match self.main.commit(&staged, &ticket) {
+            Ok((staged, ticket)) => match self.main.commit(&staged, scope, &ticket) {
                 Ok(()) => Ok(Spilled::Hint(staged.sequence)),
                 Err(error) => {
                     taken_back();

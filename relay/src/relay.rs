@@ -533,6 +533,7 @@ async fn open(
         link: RwLock::new(Arc::new(link)),
         lanes,
         queue,
+        arrivals: AtomicU64::new(0),
         report,
         clock: clock.clone(),
         busy: busy.clone(),

@@ -33,6 +33,14 @@ impl Stride {
         }
     }
 
+    /// The same, for requests of no more bytes than this.
+    pub(crate) fn at_most(self, bytes_max: u64) -> Self {
+        Self {
+            bytes: self.bytes.min(bytes_max),
+            ..self
+        }
+    }
+
     /// Whether a request may hold so much.
     pub(crate) const fn allows(&self, bytes: u64, lines: u64) -> bool {
         bytes <= self.bytes && lines <= LINES_MAX

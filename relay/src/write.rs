@@ -71,8 +71,10 @@ impl Service {
         let reply = decide(&outcomes, level).reply;
         let lost = self.settle(&tried, decision).await;
         if batch.head.target == Target::Query {
-            await_result(&mut tried).await;
-            return statement_answer(&tried);
+            if lost.is_empty() {
+                await_result(&mut tried).await;
+            }
+            return statement_answer(&tried, &lost);
         }
         let passed = match reply {
             Reply::Pass(index) => tried.get(index),
@@ -229,8 +231,9 @@ async fn await_result(tried: &mut [Tried]) {
     }
 }
 
-/// Of a statement, the client sees what the first backend said that ran it, or else refused it.
-fn statement_answer(tried: &[Tried]) -> Response<Body> {
+/// Of a statement, the client sees what the first backend said that ran it, or else refused it. One that some have run
+/// or will run, and another neither ran nor could keep, is to come again: else the stores would differ.
+fn statement_answer(tried: &[Tried], lost: &[String]) -> Response<Body> {
     let answered = tried.iter().find_map(|(_, _, attempt)| match attempt {
         Attempt::Stored(answer) => Some(answer),
         _ => None,
@@ -240,7 +243,12 @@ fn statement_answer(tried: &[Tried]) -> Response<Body> {
         _ => None,
     });
     match answered.or(refused) {
+        Some(_) if answered.is_some() && !lost.is_empty() => unavailable(&format!(
+            "tandem relay: {}; another backend has run the statement: send it again",
+            lost.join("; ")
+        )),
         Some(answer) => pass(answer),
+        None if !lost.is_empty() => unavailable(&format!("tandem relay: {}", lost.join("; "))),
         None => unavailable(
             "tandem relay: no backend answered; the statement is queued and will be run",
         ),

@@ -29,6 +29,13 @@ pub(super) struct CatchUp {
     not_before: Option<Instant>,
 }
 
+impl CatchUp {
+    /// Whether batches wait.
+    pub(super) const fn is_on(&self) -> bool {
+        self.until.is_some()
+    }
+}
+
 impl Drainer {
     /// Has batches wait, or lets them go on. Gives the time at which to look again.
     pub(super) fn catch_up(&mut self) -> Option<Instant> {

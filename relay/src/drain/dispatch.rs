@@ -1,6 +1,7 @@
 //! What a drainer sends off, and what it puts aside.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
@@ -16,6 +17,9 @@ use crate::scope::{Domain, Kind, Scope};
 use crate::stride::Stride;
 use crate::verdict::Lack;
 use crate::window::State;
+
+/// When so many hints have found no place, those behind them are not asked.
+const UNSEATED_MAX: usize = 64;
 
 /// What is to fly, while it is put together.
 struct Take {
@@ -64,8 +68,17 @@ impl Drainer {
     pub(super) async fn dispatch(&mut self) -> (Option<Instant>, bool) {
         let now = Instant::now();
         self.paused_until = self.paused_until.filter(|until| *until > now);
+        let arrivals = self.backend.arrivals.load(Ordering::Relaxed);
+        self.pace.look(now, arrivals, self.backlog.pending().1);
         let (flights_max, stride) = if self.probing {
             (1, Stride::new(0))
+        } else if self.pace.is_gentle(now) && !self.catch_up.is_on() {
+            if self.paused_until.is_none()
+                && let Some(until) = self.pace.rests_until(now)
+            {
+                return (Some(until), false);
+            }
+            (1, self.stride.at_most(self.pace.bytes_max()))
         } else {
             (self.manner.flights_max, self.stride)
         };
@@ -79,6 +92,7 @@ impl Drainer {
             return (self.paused_until, false);
         }
         let mut waits_for_lanes = false;
+        let mut unseated = 0;
         let mut wake_at: Option<Instant> = None;
         let mut at_the_latest = |at: Instant| {
             wake_at = Some(wake_at.map_or(at, |wake_at| wake_at.min(at)));
@@ -130,6 +144,11 @@ impl Drainer {
                 continue;
             }
             if seat == Seat::None {
+                // What is about to fly wakes it when it has landed.
+                unseated += 1;
+                if unseated > UNSEATED_MAX {
+                    break;
+                }
                 ahead.add(&scope);
                 continue;
             }
@@ -149,6 +168,9 @@ impl Drainer {
                 (None, _) => ahead.add(&scope),
             }
         }
+        if !take.bundles.is_empty() {
+            self.pace.sent(now);
+        }
         for bundle in take.bundles {
             let backend = self.backend.clone();
             self.flights
@@ -159,10 +181,10 @@ impl Drainer {
 
     /// Moves a hint to what is held; false when it stays.
     pub(super) async fn hold(&mut self, index: usize, lack: Option<Lack>) -> bool {
-        let Some((head, body)) = self
+        let Some((sequence, (head, body))) = self
             .window
             .at(index)
-            .and_then(|item| item.parcel().map(Parcel::rest))
+            .and_then(|item| Some((item.sequence, item.parcel().map(Parcel::rest)?)))
         else {
             return false;
         };
@@ -170,7 +192,16 @@ impl Drainer {
             return false;
         }
         let backend = self.backend.clone();
-        match off_loop(move || backend.queue.held.hold(&head, &body, lack)).await {
+        let mut result = self.backlog.take_expectation(sequence);
+        let holding = off_loop(move || {
+            let moved = backend.queue.held.hold(&head, &body, lack, &mut result);
+            (moved, result)
+        });
+        let (moved, result) = holding.await;
+        if let Some(result) = result {
+            self.backlog.expects(sequence, result);
+        }
+        match moved {
             Ok(Moved::No) => false,
             Ok(Moved::Failed(domain, backlog)) => {
                 self.adopt(domain, backlog);

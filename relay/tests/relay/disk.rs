@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{Fake, Mode, Running};
+use crate::support::{Fake, Mode, Running, text};
+use tandem_http::Call;
 use tandem_relay::Config;
 use tandem_testkit::{Rng, SimFs};
 use tandem_vfs::SystemClock;
@@ -45,6 +46,35 @@ async fn a_full_disk_is_503_for_what_needs_it_and_nothing_for_what_does_not() {
     // The disk is still full, and nothing needs it.
     assert_eq!(relay.write("m,host=a v=1 1").await, 204);
     assert_eq!(b.stored_lines().len(), acknowledged.len() + 1);
+    relay.stop().await;
+}
+
+/// The client was told what the backend said that had run it, and never sent it again: the other kept the points.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_one_backend_ran_and_the_other_has_nowhere_is_to_come_again() {
+    let fs = SimFs::new(4);
+    let (a, mut b) = (Fake::start().await, Fake::start().await);
+    let relay = start(&fs, &[&a, &b], |_| {}).await;
+    let drop = async || {
+        let drop = Call::post("/query?db=d&q=DROP+MEASUREMENT+m", Vec::new(), false);
+        relay.send(drop).await
+    };
+    fs.set_capacity(Some(fs.used_bytes()));
+    // It may neither be asked for now, nor is there room to wait for it.
+    b.mode(Mode::Refuse(401, "authorization failed"));
+    let answer = drop().await;
+    assert_eq!(answer.status, 503, "{}", text(&answer));
+    assert!(text(&answer).contains("send it again"), "{}", text(&answer));
+    b.mode(Mode::Store);
+    b.down().await;
+    assert_eq!(drop().await.status, 503);
+    assert_eq!(a.stored().len(), 2, "it has run there");
+    fs.set_capacity(None);
+    let answer = drop().await;
+    assert_eq!(answer.status, 200, "{}", text(&answer));
+    b.up().await;
+    relay.is_live(1).await;
+    assert_eq!(b.stored().len(), 1);
     relay.stop().await;
 }
 
@@ -100,6 +130,37 @@ async fn a_failed_sync_stops_acknowledging_through_the_log_and_a_restart_mends_i
     assert_eq!(stored.first(), Some(&body(1)));
     assert_eq!(stored.last(), Some(&body(4)));
     relay.stop().await;
+}
+
+/// Its client was told 503 and sent it again, which went live; the record in the log came to light at the next start and
+/// was delivered behind what had come after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_whose_sync_failed_does_not_come_back_behind_later_ones() {
+    // The write, and its sync.
+    for call in 0..2 {
+        let fs = SimFs::new(call);
+        let (a, mut b) = (Fake::start().await, Fake::start().await);
+        let relay = start(&fs, &[&a, &b], |_| {}).await;
+        b.down().await;
+        assert_eq!(relay.write(&body(1)).await, 204);
+        fs.fail_after(call, ErrorKind::Other);
+        assert_eq!(relay.write(&body(2)).await, 503);
+        assert!(!fs.fault_is_pending());
+        b.up().await;
+        relay.is_live(1).await;
+        assert_eq!(relay.write(&body(2)).await, 204);
+        assert_eq!(relay.write(&body(3)).await, 204);
+        relay.kill();
+        // The kernel has all that was written, synced or not.
+        let relay = start(&fs, &[&a, &b], |_| {}).await;
+        relay.is_live(1).await;
+        assert_eq!(relay.write(&body(4)).await, 204);
+        relay.is_live(1).await;
+        let stored = b.stored_lines();
+        let at = stored.iter().position(|line| *line == body(3)).unwrap();
+        assert_eq!(stored[at..], [body(3), body(4)], "call {call}");
+        relay.kill();
+    }
 }
 
 /// A sync that fails once: what was delivered cannot be told from what was not, until the position lies in

@@ -1,9 +1,15 @@
 //! What a backend refuses until an operator mends something waits apart: nothing else waits for it.
 
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{Fake, Mode, Running, lines_apart, until};
+use crate::support::{Fake, Mode, Running, lines_apart, text, until};
+use tandem_http::Call;
 use tandem_relay::Condition;
+use tandem_testkit::SimFs;
+use tandem_vfs::SystemClock;
 
 const MISSING: Mode = Mode::RefuseQuery("db=lost", 404, "database not found: \"lost\"");
 
@@ -102,6 +108,67 @@ async fn what_is_held_outlives_a_killed_relay_and_keeps_its_order() {
     relay.stop().await;
 }
 
+/// The drainer made a pause and did not wake up from it, unless something else happened.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_put_aside_is_tried_again() {
+    for call in 0..14 {
+        let fs = SimFs::new(call);
+        let (a, mut b) = (Fake::start().await, Fake::start().await);
+        let (vfs, clock) = (Arc::new(fs.clone()), Arc::new(SystemClock));
+        let relay = Running::start_in(vfs, clock, Path::new("/relay"), &[&a, &b], |_| {}).await;
+        b.down().await;
+        for n in 0..6 {
+            let answer = relay.write_to("db=lost", &format!("m v={n} 1")).await;
+            assert_eq!(answer.status, 204);
+        }
+        b.mode(MISSING);
+        fs.fail_after(call, ErrorKind::Other);
+        b.up().await;
+        until("the disk has failed, and it was refused", || {
+            !fs.fault_is_pending() && !b.arrived().is_empty()
+        })
+        .await;
+        b.mode(Mode::Store);
+        relay.is_live(1).await;
+        let lost = bodies(&b, "db=lost");
+        assert!(lost.ends_with(&numbered(5..6)), "call {call}: {lost:?}");
+        relay.kill();
+    }
+}
+
+/// Its client was told to come again, and its next statement waited behind the first: they never came to their end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_waits_behind_what_is_held_is_answered_when_it_has_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut a, mut b) = (Fake::start().await, Fake::start().await);
+    let relay = Running::start(dir.path(), &[&a, &b], |config| {
+        config.write_timeout = crate::support::SOON;
+    })
+    .await;
+    a.down().await;
+    b.down().await;
+    let answer = relay.write_to("db=lost", "m v=1 1").await;
+    assert_eq!(answer.status, 204);
+    for fake in [&mut a, &mut b] {
+        fake.mode(MISSING);
+        fake.up().await;
+    }
+    let held = |count: u64| {
+        let of = |status: &tandem_relay::BackendStatus| status.held.first().map(|h| h.batches);
+        let status = relay.relay.status();
+        status.iter().all(|status| of(status) == Some(count))
+    };
+    until("it is held", || held(1)).await;
+    let drop = Call::post("/query?db=lost&q=DROP+MEASUREMENT+x", Vec::new(), false);
+    let (answer, ()) = tokio::join!(relay.send(drop), async {
+        until("the statement is held behind it", || held(2)).await;
+        a.mode(Mode::Store);
+        b.mode(Mode::Store);
+    });
+    assert_eq!(answer.status, 200, "{}", text(&answer));
+    relay.stop().await;
+}
+
 /// influxdb-relay #71: one client that names a retention policy which does not exist stops all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_retention_policy_holds_up_no_other_policy_of_its_database() {
@@ -163,7 +230,7 @@ async fn a_statement_that_makes_the_database_overtakes_what_waits_for_it() {
     let relay = Running::start(dir.path(), &[&a, &b], |_| {}).await;
     b.mode(MISSING);
     write_both(&relay, 0..1).await;
-    let query = tandem_http::Call::post("/query?q=CREATE+DATABASE+lost", Vec::new(), false);
+    let query = Call::post("/query?q=CREATE+DATABASE+lost", Vec::new(), false);
     assert_eq!(relay.send(query).await.status, 200);
     assert!(b.stored().iter().any(|write| write.path == "/query"));
     b.mode(Mode::Store);

@@ -7,7 +7,7 @@
 //! drain, and both stores must hold every acknowledged point and the same last value of every series.
 //!
 //! `TANDEM_TEST_SIM_SEEDS` says how many lives (`cargo xtask relay-sim --seeds N`), `TANDEM_TEST_SEED` the
-//! first seed; `TANDEM_TEST_TRACE=1` prints what the stores do.
+//! first seed; `TANDEM_TEST_TRACE=1` prints what the stores do and what the relay says.
 
 /// Prints what happens, where `TANDEM_TEST_TRACE` is set: for one seed that failed.
 macro_rules! trace {
@@ -30,9 +30,8 @@ use life::Life;
 use store::Stores;
 use writer::{WRITERS, Writer};
 
-/// Lives, where nobody says how many. Of those beyond, about one in a hundred still fails: 111 does not end, 919 has
-/// points that were dropped, 1642 does not drain.
-const SEEDS: u64 = 110;
+/// Lives, where nobody says how many: what fits into some twenty seconds.
+const SEEDS: u64 = 1_000;
 
 fn number_of(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
@@ -109,6 +108,9 @@ fn check(seed: u64, stores: &Stores, writers: &[Writer]) {
 fn whatever_happens_nothing_acknowledged_is_lost_and_both_stores_are_equal() {
     let seeds = number_of("TANDEM_TEST_SIM_SEEDS").unwrap_or(SEEDS);
     let first = number_of("TANDEM_TEST_SEED").unwrap_or(1);
+    if std::env::var_os("TANDEM_TEST_TRACE").is_some() {
+        tracing_subscriber::fmt().without_time().init();
+    }
     let (mut acknowledged, mut starts) = (0, 0);
     for seed in first..first + seeds {
         let (points, lives) = world(seed);
@@ -118,8 +120,9 @@ fn whatever_happens_nothing_acknowledged_is_lost_and_both_stores_are_equal() {
     println!(
         "{seeds} seeds from {first}: {acknowledged} points acknowledged, the relay began {starts} times, 0 lost, 0 different"
     );
+    // One life may well be without an end before its time.
     assert!(
-        acknowledged > seeds * WRITERS as u64 && starts > seeds,
+        acknowledged > seeds * WRITERS as u64 && (starts > seeds || seeds < 10),
         "too little happened"
     );
 }

@@ -1,0 +1,156 @@
+//! How much of the time a drainer works while batches come in.
+//!
+//! What is drained takes processor, disk and backend from what comes in meanwhile. So then one request is under way at a
+//! time, it is small, and before the next there is a rest, some times as long as the last one took. A backlog that
+//! would not be gone soon at that pace, or grows, is drained faster step by step, up to all that the backend takes; one
+//! that would is drained more gently again. While nothing comes in nobody is spared.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Somebody may be disturbed for so long after the last batch.
+const QUIET_AFTER: Duration = Duration::from_secs(1);
+/// How often it is looked how far it came.
+const LOOK: Duration = Duration::from_millis(500);
+/// A backlog that takes longer is drained faster, one that takes a quarter of it more gently.
+const GOAL: Duration = Duration::from_secs(300);
+/// Bytes of a request at the gentlest step; doubles with each.
+const BYTES_FIRST: u64 = 64 << 10;
+/// Rests after a request, in halves of what it took, step by step; at the last step there are none, and as many requests at
+/// once as there may be.
+const RESTS_HALVES: [u32; 4] = [8, 4, 2, 1];
+/// A rest is not longer, whatever the last request took.
+const REST_MAX: Duration = Duration::from_millis(500);
+
+/// See the module's head.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pace {
+    step: usize,
+    /// Batches that had come in when it was last looked, and when the last new one was seen.
+    arrivals: u64,
+    arrived_at: Option<Instant>,
+    /// When it was last looked how much is left, and how much that was.
+    looked: Option<(Instant, u64)>,
+    /// The last request was sent then.
+    sent_at: Option<Instant>,
+    rest_until: Option<Instant>,
+}
+
+impl Pace {
+    /// Takes note of how many batches have ever come in, and how many bytes of the backlog are left.
+    pub(super) fn look(&mut self, now: Instant, arrivals: u64, left: u64) {
+        if arrivals != self.arrivals {
+            self.arrivals = arrivals;
+            self.arrived_at = Some(now);
+        }
+        let (since, before) = *self.looked.get_or_insert((now, left));
+        let passed = now.duration_since(since);
+        if passed < LOOK {
+            return;
+        }
+        self.looked = Some((now, left));
+        if passed > LOOK * 4 || !self.is_gentle(now) && self.step < RESTS_HALVES.len() {
+            // It had nothing to do, or was not held back.
+            return;
+        }
+        let done = before.saturating_sub(left);
+        let to_go = passed.as_secs_f64() * left as f64 / done as f64;
+        if done == 0 || to_go > GOAL.as_secs_f64() {
+            self.step = (self.step + 1).min(RESTS_HALVES.len());
+        } else if to_go < GOAL.as_secs_f64() / 4.0 {
+            self.step = self.step.saturating_sub(1);
+        }
+    }
+
+    /// Whether there is somebody to spare.
+    pub(super) fn is_gentle(&self, now: Instant) -> bool {
+        self.step < RESTS_HALVES.len()
+            && self
+                .arrived_at
+                .is_some_and(|at| now.duration_since(at) < QUIET_AFTER)
+    }
+
+    /// Bytes of one request, while it is gentle.
+    pub(super) const fn bytes_max(&self) -> u64 {
+        BYTES_FIRST << self.step
+    }
+
+    /// A request is on its way.
+    pub(super) fn sent(&mut self, now: Instant) {
+        self.sent_at = Some(now);
+    }
+
+    /// A request has been answered.
+    pub(super) fn answered(&mut self, now: Instant) {
+        if let (Some(sent_at), Some(halves)) = (self.sent_at, RESTS_HALVES.get(self.step)) {
+            let rest = now.duration_since(sent_at) * *halves / 2;
+            self.rest_until = Some(now + rest.min(REST_MAX));
+        }
+    }
+
+    /// When the rest ends, if it is one.
+    pub(super) fn rests_until(&self, now: Instant) -> Option<Instant> {
+        self.rest_until
+            .filter(|until| *until > now && self.is_gentle(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Looks for some seconds, with a batch at each look, while so many bytes of `left` go each time.
+    fn after(pace: &mut Pace, now: &mut Instant, mut left: u64, gone: i64) {
+        for _ in 0..20 {
+            *now += LOOK;
+            left = left.saturating_add_signed(-gone);
+            pace.look(*now, pace.arrivals + 1, left);
+        }
+    }
+
+    #[test]
+    fn it_rests_in_proportion_while_batches_come_and_not_at_all_when_none_do() {
+        let (mut pace, begun) = (Pace::default(), Instant::now());
+        pace.look(begun, 0, 1 << 30);
+        pace.sent(begun);
+        pace.answered(begun + MS * 2);
+        assert_eq!(pace.rests_until(begun + MS * 2), None, "nobody is there");
+        pace.look(begun + MS * 3, 1, 1 << 30);
+        pace.sent(begun + MS * 3);
+        pace.answered(begun + MS * 5);
+        assert_eq!(pace.rests_until(begun + MS * 5), Some(begun + MS * 13));
+        assert_eq!(pace.rests_until(begun + MS * 13), None);
+        pace.sent(begun);
+        pace.answered(begun + REST_MAX);
+        assert_eq!(
+            pace.rests_until(begun + REST_MAX),
+            Some(begun + REST_MAX * 2)
+        );
+        pace.sent(begun);
+        pace.answered(begun + QUIET_AFTER + MS * 4);
+        assert_eq!(pace.rests_until(begun + QUIET_AFTER + MS * 4), None);
+    }
+
+    #[test]
+    fn a_backlog_that_would_not_end_soon_is_drained_at_full_speed_in_the_end() {
+        for gone in [0, -1_000_000, 1_000] {
+            let (mut pace, mut now) = (Pace::default(), Instant::now());
+            after(&mut pace, &mut now, 1 << 30, gone);
+            assert!(!pace.is_gentle(now), "{gone} bytes at a time");
+            // Once little is left it spares the others again.
+            after(&mut pace, &mut now, 1 << 30, 40 << 20);
+            assert!(pace.is_gentle(now), "{gone} bytes at a time");
+            assert_eq!(pace.bytes_max(), BYTES_FIRST);
+        }
+    }
+
+    #[test]
+    fn one_that_ends_soon_is_drained_gently() {
+        let (mut pace, mut now) = (Pace::default(), Instant::now());
+        after(&mut pace, &mut now, 1 << 30, 10 << 20);
+        assert!(pace.is_gentle(now) && pace.step == 0);
+    }
+}
