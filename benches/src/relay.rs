@@ -33,7 +33,9 @@ const PIECE_BYTES: usize = 256 << 10;
 const RATIO_MIN: f64 = 0.75;
 const REQUESTS_PER_S: u64 = 1_000;
 const SMALL_BODY_BYTES: usize = 5_000;
-const CONNECTIONS: u64 = 4;
+const CONNECTIONS: usize = 4;
+/// Of writes that wait behind a backlog, while live ones are measured.
+const BEHIND_PER_S: u64 = 100;
 /// What 250 agents send in an hour, each every 10 s; here as fast as the relay takes it.
 const OUTAGE_BATCHES: u64 = 90_000;
 /// Of the memory, once the outage is a tenth old.
@@ -131,24 +133,38 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         thread::sleep(Duration::from_millis(1));
     }
     let begun = Instant::now();
-    let drained = thread::spawn(move || -> anyhow::Result<Duration> {
+    let drained = thread::spawn(move || -> anyhow::Result<Instant> {
         while queued(address)? > 0 {
             ensure!(begun.elapsed() < DRAIN_MAX, "it never drains");
-            thread::sleep(Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(20));
         }
-        Ok(begun.elapsed())
+        Ok(Instant::now())
     });
-    let draining = latencies(address, seconds)?;
-    let goal = format!("goal {:.0}", us(&relay_latency, 0.99) * 1.2);
-    tell(
-        "draining: p99 of live writes",
-        us(&draining, 0.99),
-        "us",
-        &goal,
+    // Series without a backlog are live meanwhile; those with one go through the log, behind it.
+    let behind =
+        thread::spawn(move || steadily(address, &hosts(0), BEHIND_PER_S, BEHIND_PER_S * seconds));
+    let live = steadily(
+        address,
+        &hosts(lanes_of(&hosts(0))),
+        REQUESTS_PER_S,
+        REQUESTS_PER_S * seconds,
+    )?;
+    let panicked = |_| anyhow::anyhow!("it panicked");
+    let (behind, drained) = (
+        behind.join().map_err(panicked)??,
+        drained.join().map_err(panicked)??,
     );
-    let took = drained
-        .join()
-        .map_err(|_| anyhow::anyhow!("it panicked"))??;
+    let meanwhile = |taken: Vec<Taken>| {
+        let meanwhile = taken.into_iter().filter(|taken| taken.sent < drained);
+        sorted(meanwhile.collect())
+    };
+    let goal = format!("goal {:.0}", us(&relay_latency, 0.99) * 1.2);
+    let p99 = us(&meanwhile(live), 0.99);
+    tell("draining: p99 of live writes", p99, "us", &goal);
+    let goal = format!("goal {:.0}", us(&down, 0.99) * 1.2);
+    let p99 = us(&meanwhile(behind), 0.99);
+    tell("draining: p99 of writes behind it", p99, "us", &goal);
+    let took = drained.duration_since(begun);
     let rate = backlog as f64 / took.as_secs_f64();
     let goal = format!("beside {REQUESTS_PER_S} live ones");
     tell(
@@ -170,34 +186,78 @@ fn rate(address: SocketAddr, process: &Process, bodies: &Bodies) -> anyhow::Resu
     Ok(loaded.values as f64 / used.max(1e-3))
 }
 
+/// When a request was sent, and what it took in microseconds.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    sent: Instant,
+    us: f64,
+}
+
 /// What each request took, sorted, in microseconds; sent at a steady rate whatever the answers take.
 fn latencies(address: SocketAddr, seconds: u64) -> anyhow::Result<Vec<f64>> {
-    let begun = Instant::now() + Duration::from_millis(50);
-    let mut all = send(address, REQUESTS_PER_S * seconds, |number| {
-        let due = begun + Duration::from_secs_f64(number as f64 / REQUESTS_PER_S as f64);
-        thread::sleep(due.saturating_duration_since(Instant::now()));
-    })?;
+    let count = REQUESTS_PER_S * seconds;
+    Ok(sorted(steadily(address, &hosts(0), REQUESTS_PER_S, count)?))
+}
+
+fn sorted(taken: Vec<Taken>) -> Vec<f64> {
+    let mut all: Vec<f64> = taken.into_iter().map(|taken| taken.us).collect();
     all.sort_by(f64::total_cmp);
-    Ok(all)
+    all
+}
+
+/// Sends `count` small batches, `per_s` in a second.
+fn steadily(
+    address: SocketAddr,
+    hosts: &[String],
+    per_s: u64,
+    count: u64,
+) -> anyhow::Result<Vec<Taken>> {
+    let begun = Instant::now() + Duration::from_millis(50);
+    send(address, hosts, count, |number| {
+        let due = begun + Duration::from_secs_f64(number as f64 / per_s as f64);
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+    })
 }
 
 /// Sends so many small batches, each connection one after the other.
 fn at_full_speed(address: SocketAddr, count: u64) -> anyhow::Result<()> {
-    send(address, count, |_| {}).map(drop)
+    send(address, &hosts(0), count, |_| {}).map(drop)
 }
 
-/// Sends so many small batches, each after `wait`; what each took in microseconds.
-fn send(address: SocketAddr, count: u64, wait: impl Fn(u64) + Sync) -> anyhow::Result<Vec<f64>> {
-    let line =
-        "cpu,host=host_000 usage_user=58i,usage_system=2i,usage_idle=24i 1451606400000000000\n";
+/// A line of a host.
+fn line(host: &str) -> String {
+    format!("cpu,host={host} usage_user=58i,usage_system=2i,usage_idle=24i 1451606400000000000\n")
+}
+
+/// The lanes of what these hosts send (`tandem_line::scan`).
+fn lanes_of(hosts: &[String]) -> u64 {
+    let lanes = |host: &String| tandem_line::scan(line(host).as_bytes()).lanes;
+    hosts.iter().map(lanes).fold(0, |all, lanes| all | lanes)
+}
+
+/// A host for each connection, none of which shares a lane with `taken`.
+fn hosts(taken: u64) -> Vec<String> {
+    let all = (0..).map(|number| format!("host_{number:03}"));
+    all.filter(|host| lanes_of(std::slice::from_ref(host)) & taken == 0)
+        .take(CONNECTIONS)
+        .collect()
+}
+
+/// Sends so many small batches, each after `wait`, on a connection for each host.
+fn send(
+    address: SocketAddr,
+    hosts: &[String],
+    count: u64,
+    wait: impl Fn(u64) + Sync,
+) -> anyhow::Result<Vec<Taken>> {
     let next = AtomicUsize::new(0);
     let (next, wait) = (&next, &wait);
-    let work = move |worker: u64| -> anyhow::Result<Vec<f64>> {
+    let work = move |host: &str| -> anyhow::Result<Vec<Taken>> {
         let mut connection = Connection::open(address).context("connect")?;
         let mut taken = Vec::new();
         // Each connection has series of its own, as agents have.
-        let body = line.replace("host_000", &format!("host_{worker:03}"));
-        let body = body.repeat(SMALL_BODY_BYTES / line.len());
+        let line = line(host);
+        let body = line.repeat(SMALL_BODY_BYTES / line.len());
         let request = format!(
             "POST {TARGET} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
@@ -211,12 +271,14 @@ fn send(address: SocketAddr, count: u64, wait: impl Fn(u64) + Sync) -> anyhow::R
             let sent = Instant::now();
             let answer = connection.exchange(request.as_bytes())?;
             ensure!(answer.status == 204, "answered with {}", answer.status);
-            taken.push(sent.elapsed().as_secs_f64() * 1e6);
+            let us = sent.elapsed().as_secs_f64() * 1e6;
+            taken.push(Taken { sent, us });
         }
     };
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..CONNECTIONS)
-            .map(|worker| scope.spawn(move || work(worker)))
+        let workers: Vec<_> = hosts
+            .iter()
+            .map(|host| scope.spawn(move || work(host)))
             .collect();
         let mut all = Vec::new();
         for worker in workers {
