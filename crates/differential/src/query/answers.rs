@@ -64,7 +64,8 @@ fn is_put_together((judged, ours): (&Whole, &Whole)) -> bool {
         })
 }
 
-/// All that stands in rows beside their times, each with its time and column, in order.
+/// All that stands in rows beside their times, each with its time and column, in order. The tags of a row in
+/// pieces stand in each of them, and count once.
 fn something(rows: &[Json]) -> Vec<Json> {
     let mut cells = Vec::new();
     for row in rows.iter().filter_map(Json::as_array) {
@@ -79,6 +80,7 @@ fn something(rows: &[Json]) -> Vec<Json> {
         let number = |at: usize| cell.get(at).and_then(Json::as_i64);
         (number(0), number(1), cell.to_string())
     });
+    cells.dedup();
     cells
 }
 

@@ -84,6 +84,8 @@ impl Asker<'_> {
 struct Judge {
     pair: Pair,
     engine: Engine,
+    /// How many stories and statements deep a difference is being explained.
+    depth: usize,
 }
 
 /// What came of it.
@@ -114,6 +116,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
     let mut judge = Judge {
         pair: Pair::start(&args.places)?,
         engine: Engine::open(&args.places.work.join("engine"))?,
+        depth: 0,
     };
     // It is there from the start, for agents.
     judge.pair.ours.query("", "DROP DATABASE telegraf")?;

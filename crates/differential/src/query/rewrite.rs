@@ -191,7 +191,7 @@ pub(super) fn with_marked_fields(statement: &str) -> Option<String> {
 
 /// Functions whose last digit is not settled: they add floats up, so that what comes first decides about it, or come
 /// from a library, which rounds in its own way.
-const ROUNDED: [&str; 23] = [
+const ROUNDED: [&str; 22] = [
     "SUM",
     "MEAN",
     "STDDEV",
@@ -200,7 +200,6 @@ const ROUNDED: [&str; 23] = [
     "MOVING_AVERAGE",
     "MEDIAN",
     "EXPONENTIAL_MOVING_AVERAGE",
-    "KAUFMANS_ADAPTIVE_MOVING_AVERAGE",
     "SIN",
     "COS",
     "TAN",
@@ -217,17 +216,46 @@ const ROUNDED: [&str; 23] = [
     "HOLT_WINTERS",
 ];
 
-/// With `*` for `%`, which makes the last digit of what it divides the first one of its result; `None` where no
-/// function is called whose last digit is not settled.
+/// Functions that divide small differences by one another.
+const DIVIDING: [&str; 4] = [
+    "KAUFMANS_ADAPTIVE_MOVING_AVERAGE",
+    "KAUFMANS_EFFICIENCY_RATIO",
+    "CHANDE_MOMENTUM_OSCILLATOR",
+    "RELATIVE_STRENGTH_INDEX",
+];
+
+/// With `*` for `%`, which makes the last digit of what it divides the first one of its result, and with plain
+/// averages for those that do so too; `None` where no function is called whose last digit is not settled.
 pub(super) fn without_remainders(statement: &str) -> Option<String> {
     let tokens = split(statement);
-    let is_rounded = |token: &String| ROUNDED.iter().any(|name| is(token, name));
+    let is_one = |token: &String, names: &[&str]| names.iter().any(|name| is(token, name));
+    let is_rounded = |token: &String| is_one(token, &ROUNDED) && !is_one(token, &DIVIDING);
     if !tokens.iter().any(is_rounded) {
         return None;
     }
     with(statement, |tokens, at| {
-        is(&tokens[at], "%").then(|| " *".to_owned())
+        if is(&tokens[at], "%") {
+            return Some(" *".to_owned());
+        }
+        // A plain average takes two arguments.
+        let is_average = is_one(&tokens[at], &DIVIDING) && arguments(tokens, at + 1) == 2;
+        is_average.then(|| " moving_average".to_owned())
     })
+}
+
+/// How many arguments there are between the parenthesis at `start` and its end.
+fn arguments(tokens: &[String], start: usize) -> usize {
+    let (mut depth, mut count) = (0_usize, 1);
+    for token in tokens.iter().skip(start) {
+        match token.trim() {
+            "(" => depth += 1,
+            ")" if depth <= 1 => break,
+            ")" => depth -= 1,
+            "," if depth == 1 => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
 /// Without the condition of a statement around a subquery.
@@ -397,6 +425,18 @@ mod tests {
             without_remainders,
             "SELECT i % atan(f) FROM m",
             Some("SELECT i * atan(f) FROM m"),
+        );
+        check(
+            without_remainders,
+            "SELECT kaufmans_efficiency_ratio(mean(i), 2) FROM m",
+            Some("SELECT moving_average(mean(i), 2) FROM m"),
+        );
+        let own = "SELECT kaufmans_efficiency_ratio(f, 2), mean(i) FROM m";
+        check(without_remainders, &own.replace(", 2", ", 2, 5"), None);
+        check(
+            without_remainders,
+            "SELECT kaufmans_efficiency_ratio(f, 2) FROM m",
+            None,
         );
         // Of all else, the last digit is known.
         check(without_remainders, "SELECT max(f) % 2 FROM m", None);

@@ -16,6 +16,8 @@ use crate::server::Server;
 pub(super) const DATABASE: &str = "db";
 /// Where `SELECT … INTO` writes that names what it reads.
 pub(super) const COPY: &str = "copy";
+/// Causes that one difference may have, one inside of the other; past them it has none.
+const DEPTH_MAX: usize = 5;
 /// How often a judge that gave an answer is asked whether it stands by it.
 const ASK_AGAIN: usize = 7;
 /// How often it is asked until it says what we say, where it chooses by chance.
@@ -178,8 +180,13 @@ impl Story {
         if same_answer(&judged, &ours) {
             return Ok(Outcome::Contradicted);
         }
-        if let Some(name) = self.name(judge, asked, &judged, &ours)? {
-            return Ok(Outcome::Known(name));
+        if judge.depth < DEPTH_MAX {
+            judge.depth += 1;
+            let name = self.name(judge, asked, &judged, &ours);
+            judge.depth -= 1;
+            if let Some(name) = name? {
+                return Ok(Outcome::Known(name));
+            }
         }
         Ok(Outcome::Differs { judged, ours })
     }

@@ -55,7 +55,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// Makes database `number`.
+    /// Makes database `number`; in some, the default policy is dropped and made again.
     pub(super) fn begin(pair: &mut Pair, number: u64) -> anyhow::Result<Self> {
         let group = Self {
             name: format!("w{number}"),
@@ -64,10 +64,43 @@ impl Group {
         let statement = format!("CREATE DATABASE {}", group.name);
         pair.judge.query("", &statement)?;
         pair.ours.query("", &statement)?;
+        if number % 4 == 3 {
+            group.remake_default(pair)?;
+        }
         let lines = first_lines();
         pair.judge.write(&group.name, "", &lines)?;
         pair.ours.write(&group.name, "", &lines)?;
         Ok(group)
+    }
+
+    /// Drops the default policy, which leaves its name, and makes it again.
+    fn remake_default(&self, pair: &mut Pair) -> anyhow::Result<()> {
+        let name = &self.name;
+        self.both(pair, &format!("DROP RETENTION POLICY autogen ON {name}"))?;
+        self.both(pair, "SELECT * FROM m")?;
+        let judged = pair.judge.write(name, "", b"m f=1 1")?;
+        let ours = pair.ours.write(name, "", b"m f=1 1")?;
+        let answers = [&judged, &ours].map(|answer| (answer.status, error_text(answer)));
+        anyhow::ensure!(
+            answers[0] == answers[1],
+            "a write without its policy: {answers:?}"
+        );
+        let made = format!("CREATE RETENTION POLICY autogen ON {name} DURATION 0s REPLICATION 1");
+        self.both(pair, &made)
+    }
+
+    /// Asks both, who must answer the same.
+    fn both(&self, pair: &mut Pair, statement: &str) -> anyhow::Result<()> {
+        let judged = pair.judge.query(&self.name, statement)?;
+        let ours = pair.ours.query(&self.name, statement)?;
+        let is_same = judged.status == ours.status && judged.body == ours.body;
+        anyhow::ensure!(
+            is_same,
+            "{statement}: {} and {}",
+            judged.text(),
+            ours.text()
+        );
+        Ok(())
     }
 
     /// Drops it.
