@@ -80,6 +80,8 @@ pub(crate) struct StoreSection {
     pub(crate) compaction_bytes_per_s: Option<SizeText>,
     pub(crate) cold_after: Option<DurationText>,
     pub(crate) retention_check_interval: Option<DurationText>,
+    /// 0 to make no shard ahead of its rows.
+    pub(crate) shard_advance_period: Option<DurationText>,
     /// 0 for no limit.
     pub(crate) max_series_per_database: Option<usize>,
     /// 0 for no limit.

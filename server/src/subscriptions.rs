@@ -257,9 +257,7 @@ impl Feed {
     }
 
     fn default_policy(&self, database: &str) -> Option<String> {
-        let policies = self.0.store.retention_policies(database).ok()?;
-        let default = policies.into_iter().find(|policy| policy.is_default)?;
-        Some(default.name)
+        self.0.store.default_policy(database).ok()
     }
 
     /// What each destination has taken.

@@ -201,6 +201,7 @@ fn options(section: &StoreSection, stores: u64) -> Options {
             section.retention_check_interval,
             shares.retention_check_interval,
         ),
+        shard_advance: duration(section.shard_advance_period, shares.shard_advance),
         max_series_per_database: section
             .max_series_per_database
             .unwrap_or(shares.max_series_per_database),

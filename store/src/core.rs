@@ -269,7 +269,7 @@ impl Core {
                 policy: policy.clone(),
             },
         ])?;
-        database.policies_mut().put(policy);
+        database.policies_mut().list.put(policy);
         self.show_database(Arc::new(database));
         Ok(())
     }
@@ -314,7 +314,7 @@ impl Core {
             .find(|p| p.name == policy.name)
             .cloned();
         if let Some(existing) = existing {
-            let text = if !same_policy(&existing, &policy) {
+            let text = if !existing.is_like(&policy) {
                 "retention policy already exists"
             } else if make_default && !existing.is_default {
                 "retention policy conflicts with an existing policy"
@@ -328,7 +328,7 @@ impl Core {
             database: database.id,
             policy: policy.clone(),
         }])?;
-        database.policies_mut().put(policy);
+        database.policies_mut().list.put(policy);
         Ok(())
     }
 
@@ -344,14 +344,14 @@ impl Core {
         let database = self.find(database)?;
         let changed = {
             let policies = database.policies();
-            let found = policies.find(&database.name, PolicyChoice::Named(name))?;
+            let found = policies.list.find(PolicyChoice::Named(name))?;
             change.apply(found[0])?
         };
         manifest.commit(&[Edit::PutPolicy {
             database: database.id,
             policy: changed.clone(),
         }])?;
-        database.policies_mut().put(changed);
+        database.policies_mut().list.put(changed);
         Ok(())
     }
 
@@ -418,7 +418,7 @@ impl Core {
         let mut infos = Vec::new();
         for database in self.databases() {
             let policies = database.policies();
-            for policy in &policies.list {
+            for policy in policies.list.iter() {
                 for shard in policies.shards_in(&policy.name, TimeRange::ALL) {
                     infos.push(shard.info(&database.name, policy));
                 }
@@ -468,7 +468,7 @@ impl Core {
         {
             let policies = database.policies();
             // Dropped since it was looked up.
-            policies.find(&database.name, PolicyChoice::Named(&policy.name))?;
+            policies.list.find(PolicyChoice::Named(&policy.name))?;
             if let Some(shard) = policies.shard_at(&policy.name, time_ns) {
                 return Ok(Arc::clone(shard));
             }
@@ -521,7 +521,7 @@ impl Core {
     ) -> Result<Vec<Arc<Shard>>, StoreError> {
         let policies = database.policies();
         let mut shards = Vec::new();
-        for policy in policies.find(&database.name, choice)? {
+        for policy in policies.list.find(choice)? {
             shards.extend(policies.shards_in(&policy.name, range).cloned());
         }
         shards.sort_by_key(|shard| (shard.range.min_ns, shard.id));
@@ -559,13 +559,6 @@ impl Core {
             }
         }
     }
-}
-
-fn same_policy(a: &RetentionPolicy, b: &RetentionPolicy) -> bool {
-    a.name == b.name
-        && a.duration_ns == b.duration_ns
-        && a.shard_duration_ns == b.shard_duration_ns
-        && a.replicas == b.replicas
 }
 
 /// Makes a directory below `root` so that it survives a crash.

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use roaring::RoaringBitmap;
 use tandem_model::{DatabaseId, ShardId, TimeRange};
 
-use crate::error::StoreError;
 use crate::index::{Limits, Segments, SeriesTable};
+use crate::policies::PolicyList;
 use crate::policy::{RetentionPolicy, shard_bounds};
 use crate::schema::Schemas;
 use crate::shard::Shard;
@@ -47,47 +47,18 @@ pub(crate) struct Database {
     applied_series: AtomicU32,
 }
 
-/// The policies of a database, in the order of their creation, and the shards of each.
+/// The policies of a database and the shards of each.
 #[derive(Debug, Default)]
 pub(crate) struct Policies {
-    pub(crate) list: Vec<RetentionPolicy>,
+    pub(crate) list: PolicyList,
     /// By policy, then by first nanosecond. Shards of one policy never overlap.
     shards: BTreeMap<String, BTreeMap<i64, Arc<Shard>>>,
 }
 
 impl Policies {
-    pub(crate) fn find(
-        &self,
-        database: &str,
-        choice: PolicyChoice<'_>,
-    ) -> Result<Vec<&RetentionPolicy>, StoreError> {
-        match choice {
-            PolicyChoice::All => Ok(self.list.iter().collect()),
-            PolicyChoice::Default => match self.list.iter().find(|p| p.is_default) {
-                Some(policy) => Ok(vec![policy]),
-                None => Err(StoreError::NoDefaultPolicy(database.into())),
-            },
-            PolicyChoice::Named(name) => match self.list.iter().find(|p| p.name == name) {
-                Some(policy) => Ok(vec![policy]),
-                None => Err(StoreError::PolicyNotFound(name.into())),
-            },
-        }
-    }
-
-    /// Adds or replaces a policy; when it is the default no other is.
-    pub(crate) fn put(&mut self, policy: RetentionPolicy) {
-        if policy.is_default {
-            self.list.iter_mut().for_each(|p| p.is_default = false);
-        }
-        match self.list.iter_mut().find(|p| p.name == policy.name) {
-            Some(place) => *place = policy,
-            None => self.list.push(policy),
-        }
-    }
-
     /// Takes out a policy; returns the shards that it had.
     pub(crate) fn remove(&mut self, name: &str) -> Vec<Arc<Shard>> {
-        self.list.retain(|p| p.name != name);
+        self.list.remove(name);
         self.shards
             .remove(name)
             .into_iter()
@@ -114,6 +85,11 @@ impl Policies {
     pub(crate) fn shard_at(&self, policy: &str, time_ns: i64) -> Option<&Arc<Shard>> {
         let (_, shard) = self.shards.get(policy)?.range(..=time_ns).next_back()?;
         shard.range.contains(time_ns).then_some(shard)
+    }
+
+    /// The shard of a policy that ends last.
+    pub(crate) fn newest_shard(&self, policy: &str) -> Option<&Arc<Shard>> {
+        self.shards.get(policy)?.values().next_back()
     }
 
     /// The range that a new shard for `time_ns` takes: the policy's partition, less what its

@@ -13,9 +13,6 @@ pub enum StoreError {
     /// No retention policy of this name.
     #[error("retention policy not found: {0}")]
     PolicyNotFound(String),
-    /// The database has no default policy.
-    #[error("default retention policy not set for: {0}")]
-    NoDefaultPolicy(String),
     /// Refused, with InfluxDB's reason.
     #[error("{0}")]
     Refused(String),

@@ -123,7 +123,8 @@ impl Lines<'_> {
                 duration(policy.shard_duration_ns)
             )
         };
-        // The policy that comes with the database is its default one.
+        // The policy that comes with the database is its default one. Where that was dropped, the
+        // first one: no statement makes a database without.
         let first = policies.iter().find(|p| p.is_default).or(policies.first());
         if let Some(policy) = first {
             let (name, clauses) = (quoted(&policy.name), clauses(policy));

@@ -243,7 +243,7 @@ impl Counted<'_> {
         }
         let tombstones = self.state.tombstones_by_shard();
         let mut policies = Vec::with_capacity(record.policies.len());
-        for policy in &record.policies {
+        for policy in record.policies.iter() {
             let mut shards = Vec::new();
             for (&shard, _) in self
                 .state

@@ -1,5 +1,5 @@
 //! Work in the background: flushes when memory, age or the WAL's length ask for one, enforces
-//! retention, and removes the files of what was dropped or deleted.
+//! retention, makes shards that will be needed soon, and removes the files of what was dropped or deleted.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -12,12 +12,15 @@ use crate::compact::{CompactionThread, Compactor};
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::flush::{Flush, freeze};
+use crate::precreate::precreate;
 use crate::purge::purge;
 use crate::reclaim::reclaim;
 use crate::thread;
 
 /// How often the thread looks at age and WAL when nobody wakes it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often shards that will be needed soon are looked for.
+const PRECREATE_EVERY: Duration = Duration::from_secs(60);
 /// How often series of which nothing is left are looked for when nobody says that there may be some.
 const RECLAIM_EVERY: Duration = Duration::from_secs(60);
 /// How long a flush waits at most for compaction that is behind.
@@ -185,6 +188,7 @@ fn run(signal: &Signal, core: &Core, flusher: &Flusher, compaction: &CompactionT
     let mut oldest = None;
     let mut not_before: Option<Instant> = None;
     let mut retention_due: Option<Instant> = None;
+    let mut precreated: Option<Instant> = None;
     let mut reclaimed = Instant::now();
     loop {
         {
@@ -206,6 +210,13 @@ fn run(signal: &Signal, core: &Core, flusher: &Flusher, compaction: &CompactionT
                 );
             }
             retention_due = Instant::now().checked_add(core.options.retention_check_interval);
+        }
+        if precreated.is_none_or(|at| at.elapsed() >= PRECREATE_EVERY) {
+            if let Err(error) = precreate(core) {
+                // Its first row makes it, or is told why that cannot be.
+                tracing::warn!(error = chain(&error), "cannot make the next shard now");
+            }
+            precreated = Some(Instant::now());
         }
         if let Err(error) = purge(core) {
             tracing::warn!(error = chain(&error), "cannot remove deleted files now");

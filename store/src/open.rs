@@ -92,9 +92,7 @@ pub(crate) fn open(
             Limits::of(&core.options),
         );
         load_index(&core, &database, record, &mut report)?;
-        for policy in &record.policies {
-            database.policies_mut().put(policy.clone());
-        }
+        database.policies_mut().list = record.policies.clone();
         for (&shard_id, shard) in state.shards.iter().filter(|(_, s)| s.database == id) {
             let hiding = tombstones.remove(&shard_id).unwrap_or_default();
             let shard_open = load_shard(&core, &database, shard_id, shard, hiding, &mut report)?;

@@ -51,6 +51,9 @@ pub struct Options {
     /// How often shards that are past their retention are looked for (InfluxDB's
     /// `[retention] check-interval`).
     pub retention_check_interval: Duration,
+    /// How long before the end of a policy's newest shard the next one is made (InfluxDB's
+    /// `[shard-precreation] advance-period`); zero to make it when its first row comes.
+    pub shard_advance: Duration,
 
     /// Series that a database may have; points of further ones are dropped. 0 for no limit.
     pub max_series_per_database: usize,
@@ -86,6 +89,8 @@ impl Options {
     pub const COLD_AFTER: Duration = Duration::from_secs(4 * 3600);
     /// Default of `retention_check_interval`, InfluxDB's.
     pub const RETENTION_CHECK_INTERVAL: Duration = Duration::from_secs(30 * 60);
+    /// Default of `shard_advance`, InfluxDB's.
+    pub const SHARD_ADVANCE: Duration = Duration::from_secs(30 * 60);
     /// Default of `max_series_per_database`, InfluxDB's.
     pub const MAX_SERIES_PER_DATABASE: usize = 1_000_000;
     /// Default of `max_values_per_tag`, InfluxDB's.
@@ -128,6 +133,7 @@ impl Default for Options {
             compaction_bytes_per_s: Self::COMPACTION_BYTES_PER_S,
             cold_after: Self::COLD_AFTER,
             retention_check_interval: Self::RETENTION_CHECK_INTERVAL,
+            shard_advance: Self::SHARD_ADVANCE,
             max_series_per_database: Self::MAX_SERIES_PER_DATABASE,
             max_values_per_tag: Self::MAX_VALUES_PER_TAG,
             unsigned: false,

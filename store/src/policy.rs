@@ -4,7 +4,7 @@
 //! keeps data for ever, none is shorter than an hour, and the shard duration follows from the
 //! duration unless it is given.
 
-use tandem_model::{MAX_TIME_NS, MIN_TIME_NS};
+use tandem_model::{MAX_TIME_NS, MIN_TIME_NS, TimeRange};
 
 use crate::error::StoreError;
 
@@ -37,6 +37,14 @@ impl RetentionPolicy {
     #[must_use]
     pub fn expires_ns(&self, max_ns: i64) -> Option<i64> {
         (self.duration_ns != 0).then(|| max_ns.saturating_add(1).saturating_add(self.duration_ns))
+    }
+
+    /// True for one of the same name that keeps and cuts time in the same way.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.duration_ns == other.duration_ns
+            && self.shard_duration_ns == other.shard_duration_ns
+            && self.replicas == other.replicas
     }
 }
 
@@ -190,13 +198,27 @@ const GO_ZERO_SECONDS: i128 = 62_135_596_800;
 /// on Mondays.
 pub(crate) fn shard_bounds(time_ns: i64, shard_duration_ns: i64) -> (i64, i64) {
     debug_assert!(shard_duration_ns > 0);
-    let since_zero = i128::from(time_ns) + GO_ZERO_SECONDS * 1_000_000_000;
     let width = i128::from(shard_duration_ns);
-    let start = i128::from(time_ns) - since_zero.rem_euclid(width);
+    let start = unbounded_start(time_ns, shard_duration_ns);
     let clamp = |t: i128| {
         i64::try_from(t.clamp(i128::from(MIN_TIME_NS), i128::from(MAX_TIME_NS))).unwrap_or(time_ns)
     };
     (clamp(start), clamp(start + width - 1))
+}
+
+/// The second in which the partition of a shard begins, as InfluxDB shows it.
+pub(crate) fn start_s(range: TimeRange, shard_duration_ns: i64) -> i64 {
+    let start_ns = match range.min_ns {
+        MIN_TIME_NS => unbounded_start(MIN_TIME_NS, shard_duration_ns),
+        min_ns => i128::from(min_ns),
+    };
+    i64::try_from(start_ns.div_euclid(1_000_000_000)).unwrap_or(i64::MIN)
+}
+
+/// Where the shard that holds `time_ns` begins, also where that is no time that a row can have.
+fn unbounded_start(time_ns: i64, shard_duration_ns: i64) -> i128 {
+    let since_zero = i128::from(time_ns) + GO_ZERO_SECONDS * 1_000_000_000;
+    i128::from(time_ns) - since_zero.rem_euclid(i128::from(shard_duration_ns))
 }
 
 #[cfg(test)]
@@ -221,6 +243,16 @@ mod tests {
             assert_eq!(shard_bounds(start, HOUR_NS), (start, end));
             assert_eq!(shard_bounds(end, HOUR_NS), (start, end));
         }
+    }
+
+    #[test]
+    fn the_first_shard_of_time_begins_before_it() {
+        let (min_ns, max_ns) = shard_bounds(MIN_TIME_NS, 7 * DAY_NS);
+        // 1677-09-20T00:00:00Z, a Monday; no row is before 1677-09-21T00:12:43Z.
+        let range = TimeRange::new(min_ns, max_ns);
+        assert_eq!(start_s(range, 7 * DAY_NS), -9_223_459_200);
+        let range = TimeRange::new(-1, max_ns);
+        assert_eq!(start_s(range, 7 * DAY_NS), -1);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::maintain::{Flusher, Maintenance};
 use crate::open::{OpenReport, open};
 use crate::options::Options;
 use crate::policy::{PolicyChange, PolicySpec, RetentionPolicy};
+use crate::precreate::precreate;
 use crate::purge::purge;
 use crate::reclaim::reclaim;
 use crate::shard::ShardInfo;
@@ -176,7 +177,22 @@ impl Store {
     /// # Errors
     /// [`StoreError::DatabaseNotFound`].
     pub fn retention_policies(&self, database: &str) -> Result<Vec<RetentionPolicy>, StoreError> {
-        Ok(self.core.find(database)?.policies().list.clone())
+        Ok(self.core.find(database)?.policies().list.to_vec())
+    }
+
+    /// The name of a database's default retention policy. The policy itself is not there when it was
+    /// dropped: it is the default again when one of this name is made.
+    ///
+    /// # Errors
+    /// [`StoreError::DatabaseNotFound`].
+    pub fn default_policy(&self, database: &str) -> Result<String, StoreError> {
+        Ok(self
+            .core
+            .find(database)?
+            .policies()
+            .list
+            .default_name()
+            .into())
     }
 
     /// Makes a retention policy, durably; with `make_default` it becomes the default. Making the
@@ -300,6 +316,16 @@ impl Store {
         let dropped = self.core.enforce_retention()?;
         self.wake();
         Ok(dropped)
+    }
+
+    /// Makes the shards that follow those which end soon and have rows; returns how many. The store does
+    /// it by itself where it works in the background: `shard_advance` before the end of a policy's
+    /// newest shard.
+    ///
+    /// # Errors
+    /// When a directory or the manifest cannot be written.
+    pub fn precreate_shards(&self) -> Result<usize, StoreError> {
+        precreate(&self.core)
     }
 
     /// The rows of some shards, as a query sees them.

@@ -98,7 +98,7 @@ impl Store {
         let choice = request.retention_policy.filter(|p| !p.is_empty());
         let choice = choice.map_or(PolicyChoice::Default, PolicyChoice::Named);
         let policies = database.policies();
-        let policy = policies.find(&database.name, choice);
+        let policy = policies.list.find(choice);
         let policy = policy.map(|found| found[0].clone());
         drop(policies);
         // The body itself, and rows of about its length.

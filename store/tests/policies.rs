@@ -145,3 +145,33 @@ fn dropping_a_policy_takes_its_rows_and_files_and_no_others() {
         .unwrap();
     assert_eq!(shards.len(), 2, "one shard and the index: {shards:?}");
 }
+
+/// A database whose default policy was dropped had none for good.
+#[test]
+fn a_dropped_default_policy_is_the_default_when_it_is_made_again() {
+    let mut bed = Bed::new();
+    bed.store
+        .create_policy("db", &spec("b", 48 * HOUR_NS), false)
+        .unwrap();
+    bed.store.drop_policy("db", "autogen").unwrap();
+    for round in 0..3 {
+        let told = bed.write("m v=1i 1").unwrap_err().to_string();
+        assert_eq!(told, "retention policy not found: autogen", "{round}");
+        assert_eq!(bed.store.default_policy("db").unwrap(), "autogen");
+        match round {
+            0 => bed.reopen(),
+            _ => bed = bed.after_power_loss(round),
+        }
+    }
+    bed.store
+        .create_policy("db", &spec("autogen", 0), false)
+        .unwrap();
+    for round in 0..3 {
+        bed.write("m v=1i 1").unwrap();
+        assert_eq!(points(&bed.store, "m"), ["m v=1i 1"]);
+        let policies = bed.store.retention_policies("db").unwrap();
+        let defaults: Vec<_> = policies.iter().map(|p| (&*p.name, p.is_default)).collect();
+        assert_eq!(defaults, [("b", false), ("autogen", true)], "{round}");
+        bed = bed.after_power_loss(round);
+    }
+}

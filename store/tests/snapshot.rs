@@ -493,3 +493,22 @@ fn a_restore_that_was_cut_short_is_no_store_and_can_be_run_again() {
     tandem_store::restore(&vfs(), &path("full"), &new, &RestoreOptions::default()).unwrap();
     assert_sound(&new);
 }
+
+/// The name of the default policy is no policy, and went with it.
+#[test]
+fn a_restored_database_knows_the_name_of_its_dropped_default_policy() {
+    let home = TempDir::new().unwrap();
+    let path = |name: &str| home.path().join(name);
+    let store = sample(&path("store"));
+    let name = store.default_policy("a").unwrap();
+    store.drop_policy("a", &name).unwrap();
+    drop(store);
+    backup(&path("store"), &path("full"), &BackupOptions::default());
+    let options = RestoreOptions::default();
+    tandem_store::restore(&vfs(), &path("full"), &path("new"), &options).unwrap();
+    assert_sound(&path("new"));
+    let store = open(&path("new"));
+    assert_eq!(store.default_policy("a").unwrap(), name);
+    let policies = store.retention_policies("a").unwrap();
+    assert!(policies.iter().all(|policy| policy.name != name));
+}

@@ -22,7 +22,7 @@ pub struct Model {
 pub struct Database {
     /// By name.
     pub policies: BTreeMap<String, Policy>,
-    /// Name of the default policy.
+    /// Name of the default policy; it may be dropped.
     pub default_policy: Option<String>,
 }
 
@@ -156,7 +156,6 @@ impl Model {
             Effect::DropPolicy(database, name) => {
                 if let Some(database) = self.databases.get_mut(database) {
                     database.policies.remove(name);
-                    database.default_policy.take_if(|default| default == name);
                 }
             }
             Effect::Write {

@@ -26,15 +26,21 @@ pub enum Listed {
 pub fn observe(store: &Store, listed: Listed) -> Result<Model, String> {
     let mut model = Model::default();
     for name in store.databases() {
-        let mut database = Database::default();
+        let mut database = Database {
+            default_policy: Some(store.default_policy(&name).map_err(text)?),
+            ..Database::default()
+        };
         let policies = store.retention_policies(&name).map_err(text)?;
         for policy in policies {
             let choice = PolicyChoice::Named(&policy.name);
             let view = store.view(&name, choice, TimeRange::ALL).map_err(text)?;
             let series = series_of(&view, listed)
                 .map_err(|what| format!("{name}.{}: {what}", policy.name))?;
-            if policy.is_default {
-                database.default_policy = Some(policy.name.clone());
+            if policy.is_default != (database.default_policy.as_ref() == Some(&policy.name)) {
+                let default = database.default_policy.unwrap_or_default();
+                return Err(format!(
+                    "{name} has the default policy {default}, and {policy:?}"
+                ));
             }
             let read = Policy {
                 duration_ns: policy.duration_ns,

@@ -25,21 +25,16 @@ impl Runner {
                 .database
                 .get_or_insert_with(|| database.to_owned());
             let policies = self.store.retention_policies(database)?;
-            let named = match (&measurement.retention_policy, policy) {
-                (Some(named), _) => Some(named.as_str()),
-                (None, given) => given,
+            let named = match (measurement.retention_policy.take(), policy) {
+                (Some(named), _) => named,
+                (None, Some(given)) => given.to_owned(),
+                (None, None) => self.store.default_policy(database)?,
             };
-            let found = policies.into_iter().find(|policy| match named {
-                Some(named) => policy.name == named,
-                None => policy.is_default,
-            });
-            let found = found.ok_or_else(|| {
-                RunError::Refused(match named {
-                    Some(named) => format!("retention policy not found: {database}.{named}"),
-                    None => format!("default retention policy not set for: {database}"),
-                })
-            })?;
-            measurement.retention_policy = Some(found.name);
+            if !policies.iter().any(|policy| policy.name == named) {
+                let text = format!("retention policy not found: {database}.{named}");
+                return Err(RunError::Refused(text));
+            }
+            measurement.retention_policy = Some(named);
             Ok(())
         })?;
         self.store.retention_policies(&create.database)?;

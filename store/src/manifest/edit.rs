@@ -18,7 +18,8 @@ pub(crate) enum Edit {
     CreateDatabase { id: DatabaseId, name: String },
     /// The database and all that belongs to it.
     DropDatabase { id: DatabaseId },
-    /// A new or changed policy; becomes the only default when it says so.
+    /// A new or changed policy; becomes the database's default one when it says so, or has the name of
+    /// that.
     PutPolicy {
         database: DatabaseId,
         policy: RetentionPolicy,
@@ -60,6 +61,8 @@ pub(crate) enum Edit {
         removed: Vec<u64>,
         added: Vec<SegmentRecord>,
     },
+    /// The name of the database's default policy, whether or not there is one of that name.
+    DefaultPolicy { database: DatabaseId, name: String },
     /// Ids below these are used up.
     NextIds {
         database: u32,
@@ -165,6 +168,11 @@ impl Edit {
                 put_list(out, removed, |out, id| put_uint(out, *id));
                 put_list(out, added, put_segment);
             }
+            Self::DefaultPolicy { database, name } => {
+                out.push(15);
+                put_uint(out, database.0.into());
+                put_bytes(out, name.as_bytes());
+            }
         }
     }
 
@@ -238,6 +246,10 @@ impl Edit {
                 database: DatabaseId(r.uint32()?),
                 removed: take_list(r, |r| r.uint())?,
                 added: take_list(r, take_segment)?,
+            },
+            15 => Self::DefaultPolicy {
+                database: DatabaseId(r.uint32()?),
+                name: r.text()?,
             },
             _ => return Err(Malformed),
         })

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tandem_model::{DatabaseId, ShardId};
 
 use super::edit::Edit;
-use crate::policy::RetentionPolicy;
+use crate::policies::PolicyList;
 use crate::tombstone::{Age, Tombstone};
 
 /// A shard as the manifest knows it.
@@ -72,9 +72,26 @@ impl SegmentRecord {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DatabaseRecord {
     pub(crate) name: String,
-    /// In the order of creation, as InfluxDB shows them.
-    pub(crate) policies: Vec<RetentionPolicy>,
+    pub(crate) policies: PolicyList,
     pub(crate) segments: Vec<SegmentRecord>,
+}
+
+impl DatabaseRecord {
+    /// The edits that give a database of this id, which has none yet, the same policies.
+    pub(crate) fn policy_edits(&self, id: DatabaseId) -> Vec<Edit> {
+        let policies = self.policies.iter().map(|policy| Edit::PutPolicy {
+            database: id,
+            policy: policy.clone(),
+        });
+        let mut edits: Vec<Edit> = policies.collect();
+        if !self.policies.iter().any(|policy| policy.is_default) {
+            edits.push(Edit::DefaultPolicy {
+                database: id,
+                name: self.policies.default_name().into(),
+            });
+        }
+        edits
+    }
 }
 
 /// A tombstone and the shards where it still hides something.
@@ -120,20 +137,17 @@ impl State {
             }
             Edit::PutPolicy { database, policy } => {
                 if let Some(record) = self.databases.get_mut(database) {
-                    if policy.is_default {
-                        for other in &mut record.policies {
-                            other.is_default = false;
-                        }
-                    }
-                    match record.policies.iter_mut().find(|p| p.name == policy.name) {
-                        Some(place) => *place = policy.clone(),
-                        None => record.policies.push(policy.clone()),
-                    }
+                    record.policies.put(policy.clone());
+                }
+            }
+            Edit::DefaultPolicy { database, name } => {
+                if let Some(record) = self.databases.get_mut(database) {
+                    record.policies.set_default(name);
                 }
             }
             Edit::DropPolicy { database, name } => {
                 if let Some(record) = self.databases.get_mut(database) {
-                    record.policies.retain(|p| p.name != *name);
+                    record.policies.remove(name);
                 }
                 self.shards
                     .retain(|_, shard| shard.database != *database || shard.policy != *name);
@@ -279,12 +293,7 @@ impl State {
                 id,
                 name: record.name.clone(),
             });
-            for policy in &record.policies {
-                edits.push(Edit::PutPolicy {
-                    database: id,
-                    policy: policy.clone(),
-                });
-            }
+            edits.extend(record.policy_edits(id));
             for &segment in &record.segments {
                 edits.push(Edit::AddIndexSegment {
                     database: id,

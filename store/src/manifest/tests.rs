@@ -179,6 +179,10 @@ fn every_edit_is_read_as_it_was_written_and_no_byte_can_be_missing() {
             database: DatabaseId(0),
             name: "autogen".into(),
         },
+        Edit::DefaultPolicy {
+            database: DatabaseId(0),
+            name: "autogen".into(),
+        },
         Edit::DropDatabase { id: DatabaseId(0) },
     ]);
     assert_eq!(decode_all(&encode_all(&edits)).unwrap(), edits);
@@ -257,4 +261,36 @@ fn a_shard_takes_its_tombstones_along() {
         .commit(&[Edit::DropShard { id: ShardId(4) }])
         .unwrap();
     assert!(manifest.state().shards.is_empty() && manifest.state().tombstones.is_empty());
+}
+
+/// The name went with the policy.
+#[test]
+fn the_name_of_a_default_policy_that_was_dropped_is_the_same_after_a_reopen() {
+    let fs: Arc<dyn Vfs> = Arc::new(SimFs::new(1));
+    let dir = Path::new("/manifest");
+    let mut manifest = Manifest::open(Arc::clone(&fs), dir).unwrap();
+    manifest.commit(&sample()).unwrap();
+    let database = DatabaseId(0);
+    let drop_policy = Edit::DropPolicy {
+        database,
+        name: "autogen".into(),
+    };
+    manifest.commit(&[drop_policy]).unwrap();
+    let before = manifest.state().clone();
+    assert_eq!(
+        before.databases[&database].policies.default_name(),
+        "autogen"
+    );
+    let mut rebuilt = State::default();
+    for edit in before.snapshot() {
+        rebuilt.apply(&edit);
+    }
+    assert_eq!(rebuilt, before);
+    let bytes = encode_all(&before.databases[&database].policy_edits(database));
+    assert_eq!(bytes, b"\x0f\x00\x07autogen");
+    drop(manifest);
+    for _ in 0..2 {
+        let again = Manifest::open(Arc::clone(&fs), dir).unwrap();
+        assert_eq!(again.state(), &before);
+    }
 }

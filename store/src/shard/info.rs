@@ -3,7 +3,7 @@
 use tandem_model::{ShardId, TimeRange};
 
 use super::Shard;
-use crate::policy::RetentionPolicy;
+use crate::policy::{RetentionPolicy, start_s};
 
 /// One shard, as `SHOW SHARDS` and `tandem inspect` show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,9 @@ pub struct ShardInfo {
     pub policy: String,
     /// First and last nanosecond inside.
     pub range: TimeRange,
+    /// The second in which its partition of time begins. That of the first shard of all time begins
+    /// before any time that a row can have.
+    pub start_s: i64,
     /// When the last of its rows passes the policy's duration, in nanoseconds; `None` when the policy
     /// keeps data for ever.
     pub expires_ns: Option<i64>,
@@ -41,6 +44,7 @@ impl Shard {
             database: database.into(),
             policy: policy.name.clone(),
             range: self.range,
+            start_s: start_s(self.range, policy.shard_duration_ns),
             expires_ns: policy.expires_ns(self.range.max_ns),
             files: data.files.len(),
             file_bytes: data.files.iter().map(|file| file.record.len_bytes).sum(),

@@ -167,12 +167,7 @@ impl Ids {
         }];
         let mut dirs = vec!["index".to_owned()];
         let mut files = Vec::new();
-        for policy in &record.policies {
-            edits.push(Edit::PutPolicy {
-                database: id,
-                policy: policy.clone(),
-            });
-        }
+        edits.extend(record.policy_edits(id));
         for segment in &record.segments {
             let new = SegmentRecord {
                 id: file_id(),

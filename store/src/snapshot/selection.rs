@@ -69,17 +69,12 @@ impl Selection {
         id: DatabaseId,
         policy: &str,
     ) -> Result<(), SnapshotError> {
-        if let Some(database) = state.databases.get_mut(&id) {
-            database.policies.retain(|p| p.name == policy);
-            match database.policies.first_mut() {
-                // A database has a default policy, and this one is all it has.
-                Some(kept) => kept.is_default = true,
-                None => {
-                    return Err(SnapshotError::NotThere(format!(
-                        "retention policy not found: {policy}"
-                    )));
-                }
-            }
+        if let Some(database) = state.databases.get_mut(&id)
+            && !database.policies.keep_only(policy)
+        {
+            return Err(SnapshotError::NotThere(format!(
+                "retention policy not found: {policy}"
+            )));
         }
         state.shards.retain(|_, shard| shard.policy == policy);
         Ok(())

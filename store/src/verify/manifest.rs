@@ -15,10 +15,6 @@ pub(super) fn faults(state: &State) -> Vec<(String, Option<String>)> {
                 None,
             ));
         }
-        if database.policies.iter().filter(|p| p.is_default).count() > 1 {
-            let what = format!("database {} has several default policies", database.name);
-            faults.push((what, None));
-        }
         let mut end = 0;
         for segment in &database.segments {
             let name = format!("data/{id}/index/{}", segment.name());
