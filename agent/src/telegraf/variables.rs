@@ -37,7 +37,9 @@ fn expand_line(
         match lookup(name).or_else(|| default.map(str::to_owned)) {
             Some(value) => out.push_str(&escape(&value)),
             None => {
-                left_out.push(format!("the value of {name}, which is not set: its text stays"));
+                left_out.push(format!(
+                    "the value of {name}, which is not set: its text stays"
+                ));
                 out.push_str(written);
             }
         }
@@ -94,6 +96,9 @@ mod tests {
         let expected =
             "a = \"web1-web1\" # \n# ${HOST}\nb = \"x\" c = \"${NO}$5$\" d = \"a\\\"b\\\\c\"";
         assert_eq!(expand(text, &lookup, &mut missing), expected);
-        assert_eq!(missing, ["the value of NO, which is not set: its text stays"]);
+        assert_eq!(
+            missing,
+            ["the value of NO, which is not set: its text stays"]
+        );
     }
 }
