@@ -110,6 +110,7 @@ fn memory(out: &mut Exposition, stats: &StoreStats) {
         ("queries", memory.query_bytes),
         ("cache", memory.cache_bytes),
         ("index", memory.index_bytes),
+        ("schemas", memory.schema_bytes),
     ] {
         out.line("store_memory_bytes", &[("part", &part)], bytes);
     }
@@ -122,6 +123,7 @@ fn memory(out: &mut Exposition, stats: &StoreStats) {
         ("writes", memory.writes_bytes_max),
         ("queries", memory.query_bytes_max),
         ("cache", memory.cache_bytes_max),
+        ("schemas", memory.schema_bytes_max),
     ] {
         out.line("store_memory_bytes_max", &[("part", &part)], bytes);
     }

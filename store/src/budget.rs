@@ -5,6 +5,7 @@
 //!   is let in however large it is, as long as memtables leave half of the room, so that no body that the server takes is
 //!   refused for ever.
 //! - *Queries*: what they hold beside the block cache. A query that asks for more than there is gets an error.
+//! - *Schemas*: how lines look, remembered while there is room.
 //! - *Index*: cannot be refused, only limited by numbers of series. What it takes beyond its share
 //!   makes the room for writes smaller, down to an eighth of it.
 //!
@@ -15,6 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::options::Options;
+use crate::schema::SchemaRoom;
 
 /// Of the room for writes, what the index leaves however large it is.
 const WRITES_KEPT_PART: usize = 8;
@@ -32,6 +34,7 @@ pub(crate) struct Budget {
     /// Room may have become free.
     freed: Condvar,
     querying: AtomicUsize,
+    pub(crate) schemas: Arc<SchemaRoom>,
     index: AtomicUsize,
     /// Writes that waited for room, and those that waited in vain.
     waited: AtomicUsize,
@@ -55,8 +58,12 @@ pub struct MemoryStats {
     pub cache_bytes: u64,
     /// The bound of it.
     pub cache_bytes_max: u64,
-    /// The series index, which has no bound of its own.
+    /// The series index and the types of fields, which have no bound of their own.
     pub index_bytes: u64,
+    /// What is remembered of how lines look.
+    pub schema_bytes: u64,
+    /// The bound of it.
+    pub schema_bytes_max: u64,
     /// Writes that found no room and waited, since the store was opened.
     pub writes_waited: u64,
     /// Of these, writes that were refused.
@@ -72,6 +79,7 @@ impl Budget {
             writing: Mutex::default(),
             freed: Condvar::new(),
             querying: AtomicUsize::default(),
+            schemas: Arc::new(SchemaRoom::new(options.schema_bytes_max)),
             index: AtomicUsize::default(),
             waited: AtomicUsize::default(),
             refused: AtomicUsize::default(),
@@ -155,6 +163,8 @@ impl Budget {
             query_bytes: get(&self.querying),
             query_bytes_max: self.queries_max as u64,
             index_bytes: get(&self.index),
+            schema_bytes: self.schemas.bytes() as u64,
+            schema_bytes_max: self.schemas.bytes_max() as u64,
             writes_waited: get(&self.waited),
             writes_refused: get(&self.refused),
             ..MemoryStats::default()

@@ -525,7 +525,8 @@ mod tests {
         })
         .unwrap();
         let limits = crate::index::Limits::default();
-        let database = Database::new(DatabaseId(0), "db".into(), PathBuf::new(), limits);
+        let room = Arc::new(crate::schema::SchemaRoom::new(1 << 20));
+        let database = Database::new(DatabaseId(0), "db".into(), PathBuf::new(), limits, room);
         let bed = Bed {
             fs,
             committer: Committer::new(wal),

@@ -215,10 +215,15 @@ impl Core {
         self.series_gone.swap(false, Ordering::AcqRel)
     }
 
-    /// Tells the budget how large the series index is.
+    /// Tells the budget how large the series index is, and what is known of fields.
     pub(crate) fn weigh_index(&self) {
         let databases = self.databases();
-        let bytes = databases.iter().map(|d| d.table().heap_bytes()).sum();
+        let mut bytes = 0;
+        for database in databases {
+            bytes += database.table().heap_bytes();
+            let shards: Vec<_> = database.policies().all_shards().cloned().collect();
+            bytes += shards.iter().map(|s| s.types().heap_bytes()).sum::<usize>();
+        }
         self.budget.set_index(bytes);
     }
 
@@ -257,7 +262,9 @@ impl Core {
         }
         let id = manifest.next_database_id();
         let dir = database_dir(&self.dir, id);
-        let database = Database::new(id, name.into(), dir, Limits::of(&self.options));
+        let room = Arc::clone(&self.budget.schemas);
+        let limits = Limits::of(&self.options);
+        let database = Database::new(id, name.into(), dir, limits, room);
         make_dir(&*self.vfs, &self.dir, &database.index_dir())?;
         manifest.commit(&[
             Edit::CreateDatabase {

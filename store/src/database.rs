@@ -11,7 +11,7 @@ use tandem_model::{DatabaseId, ShardId, TimeRange};
 use crate::index::{Limits, Segments, SeriesTable};
 use crate::policies::PolicyList;
 use crate::policy::{RetentionPolicy, shard_bounds};
-use crate::schema::Schemas;
+use crate::schema::{SchemaRoom, Schemas};
 use crate::shard::Shard;
 
 /// Which policies a request is about.
@@ -134,7 +134,13 @@ impl Policies {
 }
 
 impl Database {
-    pub(crate) fn new(id: DatabaseId, name: String, dir: PathBuf, limits: Limits) -> Self {
+    pub(crate) fn new(
+        id: DatabaseId,
+        name: String,
+        dir: PathBuf,
+        limits: Limits,
+        room: Arc<SchemaRoom>,
+    ) -> Self {
         Self {
             id,
             limits,
@@ -143,7 +149,7 @@ impl Database {
             table: RwLock::default(),
             ids: RwLock::default(),
             segments: Mutex::default(),
-            schemas: Schemas::default(),
+            schemas: Schemas::new(room),
             policies: RwLock::default(),
             memtable_bytes: AtomicUsize::new(0),
             applied_series: AtomicU32::new(0),

@@ -25,6 +25,8 @@ const PRECREATE_EVERY: Duration = Duration::from_secs(60);
 const RECLAIM_EVERY: Duration = Duration::from_secs(60);
 /// How long a flush waits at most for compaction that is behind.
 const BEHIND_WAIT_MAX: Duration = Duration::from_secs(10);
+/// A WAL of fewer bytes is not cut to make space.
+const WAL_REST_BYTES: u64 = 64 << 10;
 /// How long after a failed flush the next one is tried.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -81,21 +83,34 @@ impl Flusher {
 
     /// Frees the WAL. What cannot be cut now is cut after the next flush: only space is lost.
     fn finish(&self, wal_needed_from: Sequence) {
-        if let Err(error) = self.committer.wal().cut_below(wal_needed_from) {
+        let wal = self.committer.wal();
+        // The last segment is never cut, and no write will end it where none is taken.
+        let rotated = match self.is_disk_full() {
+            true => wal.rotate(),
+            false => Ok(()),
+        };
+        if let Err(error) = rotated.and_then(|()| wal.cut_below(wal_needed_from)) {
             tracing::warn!(error = chain(&error), "cannot cut the WAL now");
         }
         self.core.budget.freed();
     }
 
-    /// Gives what the WAL keeps to be written again back to a disk that has no space left for writes.
-    fn make_space(&self) {
-        if self.committer.wal().spares() == 0 {
-            return;
-        }
+    /// Whether writes are refused because of it.
+    fn is_disk_full(&self) -> bool {
         let free = self.core.vfs.available_bytes(&self.core.dir);
-        if free.is_ok_and(|free| free < self.core.options.free_bytes_min) {
+        free.is_ok_and(|free| free < self.core.options.free_bytes_min)
+    }
+
+    /// Whether the disk is full and a flush would free what the WAL has of it. What it keeps to be written
+    /// again is given back here.
+    fn could_make_space(&self) -> bool {
+        let wal = self.committer.wal();
+        let is_full =
+            (wal.spares() > 0 || wal.bytes_total() > WAL_REST_BYTES) && self.is_disk_full();
+        if is_full {
             self.release_spares();
         }
+        is_full && wal.bytes_total() > WAL_REST_BYTES
     }
 
     fn release_spares(&self) {
@@ -223,7 +238,7 @@ fn run(signal: &Signal, core: &Core, flusher: &Flusher, compaction: &CompactionT
         }
         flusher.committer.forget();
         core.remove_garbage();
-        flusher.make_space();
+        let is_wanted = flusher.could_make_space();
         core.keep_ballast();
         if core.take_series_gone() || reclaimed.elapsed() >= RECLAIM_EVERY {
             reclaim(core, &flusher.committer);
@@ -235,7 +250,8 @@ fn run(signal: &Signal, core: &Core, flusher: &Flusher, compaction: &CompactionT
         } else {
             oldest.get_or_insert_with(Instant::now);
         }
-        if !flusher.is_due(oldest) || not_before.is_some_and(|at| Instant::now() < at) {
+        let is_due = is_wanted || flusher.is_due(oldest);
+        if !is_due || not_before.is_some_and(|at| Instant::now() < at) {
             continue;
         }
         compaction.wait_while_behind(BEHIND_WAIT_MAX);

@@ -90,6 +90,7 @@ pub(crate) fn open(
             record.name.clone(),
             database_dir(dir, id),
             Limits::of(&core.options),
+            Arc::clone(&core.budget.schemas),
         );
         load_index(&core, &database, record, &mut report)?;
         database.policies_mut().list = record.policies.clone();

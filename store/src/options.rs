@@ -28,6 +28,8 @@ pub struct Options {
     pub block_cache_bytes_max: usize,
     /// Bytes that all queries together may hold.
     pub query_bytes_max: usize,
+    /// Bytes of what is remembered of how lines look, so that the next one like them is read quickly.
+    pub schema_bytes_max: usize,
     /// Bytes of the series index that are not taken from `memtable_bytes_max`. What the index needs
     /// beyond them makes room for rows smaller, down to an eighth of it.
     pub index_bytes_free: usize,
@@ -73,6 +75,8 @@ impl Options {
     pub const BLOCK_CACHE_BYTES_MAX: usize = 64 << 20;
     /// Default of `query_bytes_max`.
     pub const QUERY_BYTES_MAX: usize = 128 << 20;
+    /// Default of `schema_bytes_max`.
+    pub const SCHEMA_BYTES_MAX: usize = 16 << 20;
     /// Default of `index_bytes_free`.
     pub const INDEX_BYTES_FREE: usize = 64 << 20;
     /// Default of `overload_wait`.
@@ -100,7 +104,7 @@ impl Options {
 
     /// The defaults, with their memory made out of `memory_bytes_max`: three eighths of it for rows, two for
     /// queries, and one each for cached blocks and the series index. The last one is for the
-    /// bodies that a server has not handed over yet. Less than
+    /// bodies that a server has not handed over yet, but for a quarter of it, which is for schemas. Less than
     /// [`Options::MEMORY_BYTES_MIN`] is taken for that. Rows get no more than
     /// [`Options::MEMTABLE_BYTES_MAX`]: files that are larger than half of that are hardly better.
     #[must_use]
@@ -110,6 +114,7 @@ impl Options {
             memtable_bytes_max: (whole / 8 * 3).min(Self::MEMTABLE_BYTES_MAX),
             block_cache_bytes_max: whole / 8,
             query_bytes_max: whole / 4,
+            schema_bytes_max: whole / 32,
             index_bytes_free: whole / 8,
             ..Self::default()
         }
@@ -124,6 +129,7 @@ impl Default for Options {
             memtable_bytes_max: Self::MEMTABLE_BYTES_MAX,
             block_cache_bytes_max: Self::BLOCK_CACHE_BYTES_MAX,
             query_bytes_max: Self::QUERY_BYTES_MAX,
+            schema_bytes_max: Self::SCHEMA_BYTES_MAX,
             index_bytes_free: Self::INDEX_BYTES_FREE,
             overload_wait: Self::OVERLOAD_WAIT,
             flush_age_max: Self::FLUSH_AGE_MAX,
@@ -153,6 +159,7 @@ mod tests {
                 options.memtable_bytes_max,
                 options.block_cache_bytes_max,
                 options.query_bytes_max,
+                options.schema_bytes_max,
                 options.index_bytes_free,
             ];
             assert!(

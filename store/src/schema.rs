@@ -6,30 +6,39 @@
 //!
 //! A [`Layout`] is how a client writes such a line: the raw names in written order, their types,
 //! and the place of each in the template. A series remembers the layout of its last line; the
-//! next line that looks the same is taken without any lookup by name. Clients that shuffle their
-//! fields make many layouts of one template, so both tables are bounded; past the bound a line
-//! is still stored, only slower.
+//! next line that looks the same is taken without any lookup by name.
+//!
+//! Clients that shuffle their fields make many layouts, and those that leave some out many templates. So all that is
+//! remembered has a bound in bytes, over all databases of a store ([`SchemaRoom`]). A database for which there is no
+//! more room forgets what it remembers and begins anew, since what comes now may come again; and what
+//! is large beside the bound is not remembered at all. A line is stored either way, only slower.
+
+mod room;
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet, HashTable};
 use tandem_line::Pattern;
 use tandem_model::FieldType;
 
-/// Templates kept for sharing.
-const TEMPLATES_MAX: usize = 1 << 16;
-/// Layouts kept for prediction.
-const LAYOUTS_MAX: usize = 1 << 14;
+use crate::options::Options;
 
-/// A measurement with a set of typed fields. Compared by `id` where `shared`.
+pub(crate) use self::room::SchemaRoom;
+
+/// Of the room, what one template or layout may take to be remembered.
+const ONE_PART: usize = 16;
+/// About what a name takes beside its bytes.
+const NAME_BYTES: usize = 32;
+
+/// A measurement with a set of typed fields.
 #[derive(Debug)]
 pub(crate) struct Template {
-    /// Unique within the database while the process runs.
+    /// Unique within the database while the process runs. Two templates may have the same fields.
     pub(crate) id: u64,
-    /// False for one made past the bound: it may exist twice.
+    /// False for one that is not remembered: the next line like it gets another.
     pub(crate) shared: bool,
     pub(crate) measurement: Arc<[u8]>,
     /// Sorted by name, each name once, unescaped, none of them `time`.
@@ -75,57 +84,148 @@ pub(crate) struct Layout {
     pub(crate) template: Arc<Template>,
 }
 
-type Fields = Vec<(Arc<[u8]>, FieldType)>;
-type Templates = HashMap<(Arc<[u8]>, Fields), Arc<Template>, RandomState>;
-
-/// The templates and layouts of one database.
-#[derive(Debug, Default)]
-pub(crate) struct Schemas {
-    next_template: AtomicU64,
-    templates: RwLock<Templates>,
-    layouts: RwLock<Layouts>,
+impl Layout {
+    /// About what it takes in memory, but for its template.
+    fn heap_bytes(&self) -> usize {
+        let written = self.written.iter().map(|(name, _)| 2 * name.len() + 96);
+        written.sum::<usize>() + 192
+    }
 }
 
+type Fields = Vec<(Arc<[u8]>, FieldType)>;
+
+/// The templates and layouts of one database.
+#[derive(Debug)]
+pub(crate) struct Schemas {
+    room: Arc<SchemaRoom>,
+    next_template: AtomicU64,
+    tables: RwLock<Tables>,
+}
+
+/// What is remembered.
 #[derive(Debug, Default)]
-struct Layouts {
-    all: Vec<Arc<Layout>>,
-    by_hash: HashMap<u64, u32, RandomState>,
+struct Tables {
+    /// Bytes of the room that all this takes.
+    bytes: usize,
+    names: HashSet<Arc<[u8]>, RandomState>,
+    templates: HashTable<Arc<Template>>,
+    /// By id, from `first_layout` on. Ids are never used again, so that a series that remembers the layout of its last
+    /// line finds that one or none.
+    layouts: Vec<Arc<Layout>>,
+    first_layout: u32,
+    layouts_by_hash: HashMap<u64, u32, RandomState>,
     hasher: RandomState,
 }
 
+impl Tables {
+    /// Room for something that is to be remembered, for which all else may be forgotten.
+    fn take(&mut self, room: &SchemaRoom, bytes: usize) -> bool {
+        if bytes > room.bytes_max() / ONE_PART {
+            return false;
+        }
+        if !room.take(bytes) {
+            self.forget(room);
+            if !room.take(bytes) {
+                return false;
+            }
+        }
+        self.bytes += bytes;
+        true
+    }
+
+    fn forget(&mut self, room: &SchemaRoom) {
+        room.give(self.bytes);
+        let layouts = u32::try_from(self.layouts.len()).unwrap_or(u32::MAX);
+        *self = Self {
+            first_layout: self.first_layout.saturating_add(layouts),
+            ..Self::default()
+        };
+    }
+
+    /// The name, as the one that is remembered where there is one.
+    fn name(&mut self, room: &SchemaRoom, name: Arc<[u8]>) -> Arc<[u8]> {
+        if let Some(known) = self.names.get(&name) {
+            return Arc::clone(known);
+        }
+        let bytes = name.len() + NAME_BYTES;
+        if room.take(bytes) {
+            self.bytes += bytes;
+            self.names.insert(Arc::clone(&name));
+        }
+        name
+    }
+
+    fn hash_of_template(&self, measurement: &[u8], fields: &[(Arc<[u8]>, FieldType)]) -> u64 {
+        self.hasher.hash_one((measurement, fields))
+    }
+
+    fn template(&self, measurement: &[u8], fields: &Fields) -> Option<&Arc<Template>> {
+        let hash = self.hash_of_template(measurement, fields);
+        self.templates.find(hash, |template| {
+            *template.measurement == *measurement && *template.fields == **fields
+        })
+    }
+
+    fn layout(&self, id: u32) -> Option<&Arc<Layout>> {
+        let at = id.checked_sub(self.first_layout)?;
+        self.layouts.get(at as usize)
+    }
+
+    fn hash_of_layout(&self, measurement: &[u8], written: &[(&[u8], FieldType)]) -> u64 {
+        self.hasher.hash_one((measurement, written))
+    }
+
+    fn layout_of(
+        &self,
+        measurement: &[u8],
+        written: &[(&[u8], FieldType)],
+    ) -> Option<&Arc<Layout>> {
+        let hash = self.hash_of_layout(measurement, written);
+        let layout = self.layout(*self.layouts_by_hash.get(&hash)?)?;
+        let same = *layout.template.measurement == *measurement
+            && layout.written.len() == written.len()
+            && layout
+                .written
+                .iter()
+                .zip(written)
+                .all(|((a, s), (b, t))| **a == **b && s == t);
+        same.then_some(layout)
+    }
+}
+
 impl Schemas {
+    /// Those of a new database.
+    pub(crate) fn new(room: Arc<SchemaRoom>) -> Self {
+        Self {
+            room,
+            next_template: AtomicU64::new(0),
+            tables: RwLock::default(),
+        }
+    }
+
+    fn tables(&self) -> RwLockReadGuard<'_, Tables> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tables_mut(&self) -> RwLockWriteGuard<'_, Tables> {
+        self.tables.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The layout with this id.
     pub(crate) fn layout(&self, id: u32) -> Option<Arc<Layout>> {
-        let layouts = self.layouts.read().unwrap_or_else(PoisonError::into_inner);
-        layouts.all.get(id as usize).cloned()
+        self.tables().layout(id).cloned()
     }
 
     /// The layout of a line of `measurement` with these fields as written, `names` giving each
-    /// without its escapes. The id of a layout past the bound is `u32::MAX`.
+    /// without its escapes. The id of a layout that is not remembered is `u32::MAX`.
     pub(crate) fn layout_of(
         &self,
         measurement: &[u8],
         written: &[(&[u8], FieldType)],
         unescape: impl Fn(&[u8]) -> Vec<u8>,
     ) -> Arc<Layout> {
-        let same = |layout: &Layout| {
-            *layout.template.measurement == *measurement
-                && layout.written.len() == written.len()
-                && layout
-                    .written
-                    .iter()
-                    .zip(written)
-                    .all(|((a, s), (b, t))| **a == **b && s == t)
-        };
-        let hash;
-        {
-            let layouts = self.layouts.read().unwrap_or_else(PoisonError::into_inner);
-            hash = layouts.hasher.hash_one((measurement, written));
-            if let Some(&id) = layouts.by_hash.get(&hash)
-                && same(&layouts.all[id as usize])
-            {
-                return Arc::clone(&layouts.all[id as usize]);
-            }
+        if let Some(known) = self.tables().layout_of(measurement, written) {
+            return Arc::clone(known);
         }
         let names: Vec<Vec<u8>> = written.iter().map(|(name, _)| unescape(name)).collect();
         // A field that stands twice takes its last value, and so its last type: sorted by name
@@ -153,63 +253,90 @@ impl Schemas {
             })
             .collect();
         let template = self.template(measurement, fields);
-        let mut layouts = self.layouts.write().unwrap_or_else(PoisonError::into_inner);
-        let keep = template.shared && layouts.all.len() < LAYOUTS_MAX;
-        let id = if keep {
-            u32::try_from(layouts.all.len()).unwrap_or(u32::MAX)
-        } else {
-            u32::MAX
-        };
         let pattern = places
             .iter()
             .all(Option::is_some)
             .then(|| written.iter().copied());
-        let layout = Arc::new(Layout {
-            id,
+        let mut layout = Layout {
+            id: u32::MAX,
             pattern: pattern.and_then(Pattern::new),
             written: written.iter().map(|&(name, t)| (name.into(), t)).collect(),
             places,
             template,
-        });
-        if keep {
-            layouts.by_hash.insert(hash, id);
-            layouts.all.push(Arc::clone(&layout));
+        };
+        if !layout.template.shared {
+            return Arc::new(layout);
         }
-        layout
+        let mut tables = self.tables_mut();
+        // Another thread may have been quicker.
+        if let Some(known) = tables.layout_of(measurement, written) {
+            return Arc::clone(known);
+        }
+        let is_kept = tables.take(&self.room, layout.heap_bytes());
+        let id = u32::try_from(tables.layouts.len())
+            .ok()
+            .and_then(|at| tables.first_layout.checked_add(at))
+            .filter(|id| is_kept && *id != u32::MAX);
+        if let Some(id) = id {
+            layout.id = id;
+            let hash = tables.hash_of_layout(measurement, written);
+            tables.layouts_by_hash.insert(hash, id);
+            let layout = Arc::new(layout);
+            tables.layouts.push(Arc::clone(&layout));
+            return layout;
+        }
+        Arc::new(layout)
     }
 
     /// The template of these fields, which must be sorted by name with each name once.
     pub(crate) fn template(&self, measurement: &[u8], fields: Fields) -> Arc<Template> {
         debug_assert!(fields.windows(2).all(|w| w[0].0 < w[1].0));
-        let key = (Arc::from(measurement), fields);
-        {
-            let templates = self
-                .templates
-                .read()
-                .unwrap_or_else(PoisonError::into_inner);
-            if let Some(found) = templates.get(&key) {
-                return Arc::clone(found);
-            }
+        if let Some(known) = self.tables().template(measurement, &fields) {
+            return Arc::clone(known);
         }
-        let mut templates = self
-            .templates
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = templates.get(&key) {
-            return Arc::clone(found);
+        let mut tables = self.tables_mut();
+        if let Some(known) = tables.template(measurement, &fields) {
+            return Arc::clone(known);
         }
-        let shared = templates.len() < TEMPLATES_MAX;
-        let template = Arc::new(Template {
+        let fields = fields
+            .into_iter()
+            .map(|(name, field_type)| (tables.name(&self.room, name), field_type));
+        let mut template = Template {
             id: self.next_template.fetch_add(1, Ordering::Relaxed),
-            shared,
-            measurement: Arc::clone(&key.0),
-            has_strings: key.1.iter().any(|(_, t)| *t == FieldType::String),
-            fields: key.1.clone().into_boxed_slice(),
-        });
-        if shared {
-            templates.insert(key, Arc::clone(&template));
+            shared: false,
+            measurement: measurement.into(),
+            has_strings: false,
+            fields: fields.collect(),
+        };
+        let types = template.fields.iter().map(|(_, field_type)| *field_type);
+        template.has_strings = types.into_iter().any(|t| t == FieldType::String);
+        template.shared = tables.take(&self.room, template.heap_bytes());
+        let template = Arc::new(template);
+        if template.shared {
+            let hash = tables.hash_of_template(measurement, &template.fields);
+            let Tables {
+                templates, hasher, ..
+            } = &mut *tables;
+            templates.insert_unique(hash, Arc::clone(&template), |other| {
+                hasher.hash_one((&*other.measurement, &*other.fields))
+            });
         }
         template
+    }
+}
+
+impl Drop for Schemas {
+    fn drop(&mut self) {
+        let tables = self.tables.get_mut();
+        let tables = tables.unwrap_or_else(PoisonError::into_inner);
+        self.room.give(tables.bytes);
+    }
+}
+
+/// Those of one batch, or of as many as are looked at and forgotten again.
+impl Default for Schemas {
+    fn default() -> Self {
+        Self::new(Arc::new(SchemaRoom::new(Options::SCHEMA_BYTES_MAX)))
     }
 }
 
@@ -246,5 +373,42 @@ mod tests {
         let twice = layout(&schemas, &[("a", Float), ("time", Float), ("a", Integer)]);
         assert_eq!(*twice.places, [None, None, Some(0)]);
         assert_eq!(twice.template.fields[0].1, Integer);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_what_comes_again_is_remembered_again() {
+        use FieldType::Float;
+        let room = Arc::new(SchemaRoom::new(100_000));
+        let schemas = Schemas::new(Arc::clone(&room));
+        let layout = |names: &[String]| {
+            let written: Vec<(&[u8], FieldType)> =
+                names.iter().map(|n| (n.as_bytes(), Float)).collect();
+            schemas.layout_of(b"m", &written, <[u8]>::to_vec)
+        };
+        let mut ids = Vec::new();
+        let first: Vec<String> = vec!["a".into(), "b".into()];
+        ids.push(layout(&first).id);
+        for number in 0..5_000 {
+            let line = layout(&[format!("f{number}"), format!("g{number}")]);
+            assert!(room.bytes() <= 100_000, "{}", room.bytes());
+            assert!(line.template.shared);
+            ids.push(line.id);
+            assert_eq!(schemas.layout(line.id).unwrap().id, line.id);
+        }
+        // The first is forgotten, and no other has its id.
+        assert!(schemas.layout(ids[0]).is_none());
+        ids.push(layout(&first).id);
+        assert_eq!(layout(&first).id, ids[ids.len() - 1]);
+        let count = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), count);
+        // A monster neither stays nor drives the others out.
+        let monster: Vec<String> = (0..1_000).map(|n| format!("h{n}")).collect();
+        assert!(!layout(&monster).template.shared);
+        assert_eq!(layout(&monster).id, u32::MAX);
+        assert_eq!(layout(&first).id, ids[count - 1]);
+        drop(schemas);
+        assert_eq!(room.bytes(), 0);
     }
 }

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::time::{Duration, Instant};
+
 use common::{Bed, open, points};
 use tandem_model::TimeRange;
 use tandem_store::{Options, PolicyChoice, WriteError};
@@ -31,7 +33,7 @@ fn a_store_starts_on_a_full_disk_although_its_log_is_longer_than_memory_takes() 
     fs.set_capacity(Some(fs.used_bytes()));
     let small = Options {
         memtable_bytes_max: 64 << 10,
-        overload_wait: std::time::Duration::ZERO,
+        overload_wait: Duration::ZERO,
         ..options()
     };
     let store = open(&fs, &small);
@@ -89,6 +91,61 @@ fn everything_can_be_dropped_on_a_full_disk_and_space_comes_back() {
             after.reopen();
         }
     }
+}
+
+/// A line of about 100 bytes that hardly shrink.
+fn noise(measurement: &str, number: u64) -> String {
+    let mut state = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let letter = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b'!' + 2 + (state % 56) as u8)
+    };
+    let text: String = (0..80).map(letter).collect();
+    format!("{measurement} s=\"{text}\" {number}")
+}
+
+/// Of a file half is deleted, and nothing else makes room: the log is cut although no write ends its last segment, and
+/// the file is written again although less is free than writes leave free.
+#[test]
+fn what_a_deletion_frees_on_a_full_disk_is_there_for_writes_without_a_restart() {
+    let bed = Bed::with_options(Options {
+        background: true,
+        free_bytes_min: 2 << 20,
+        flush_age_max: Duration::from_millis(500),
+        ..Options::default()
+    });
+    bed.fs.set_capacity(Some(16 << 20));
+    let mut numbers = 0..;
+    let mut write = |deadline: Duration| {
+        let begun = Instant::now();
+        let from: u64 = numbers.next().unwrap();
+        let lines = from * 2_000..from * 2_000 + 2_000;
+        let lines = lines.map(|n| noise(if n % 2 == 0 { "even" } else { "odd" }, n));
+        let body = lines.collect::<Vec<_>>().join("\n");
+        loop {
+            match bed.write(&body) {
+                Ok(_) => {
+                    // Files are small, and it may be full for this one too.
+                    let _ = bed.store.flush();
+                    return true;
+                }
+                Err(WriteError::Full(_)) if begun.elapsed() > deadline => return false,
+                Err(WriteError::Full(_)) => std::thread::sleep(Duration::from_millis(50)),
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    };
+    let mut written = 0;
+    while write(Duration::from_secs(4)) {
+        written += 1_000;
+        assert!(written < 1_000_000, "the disk never fills");
+    }
+    assert!(bed.store.drop_measurement("db", b"even").unwrap());
+    assert!(write(Duration::from_secs(30)), "no space came back");
+    assert_eq!(points(&bed.store, "odd").len(), written + 1_000);
+    assert_eq!(points(&bed.store, "even").len(), 1_000);
 }
 
 /// The change might be found after a restart, and with it what was written since would be gone.

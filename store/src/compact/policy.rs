@@ -131,6 +131,16 @@ pub(crate) fn choose(files: &[Candidate], is_cold: bool) -> Choice {
     Choice::Nothing
 }
 
+/// On a disk without space for what is due: the smallest file of which enough is hidden, alone.
+pub(crate) fn choose_smallest(files: &[Candidate]) -> Choice {
+    let fit = |file: &Candidate| !file.barred && file.hidden_percent >= HIDDEN_PERCENT_MIN;
+    let all = files.iter().enumerate().filter(|(_, file)| fit(file));
+    match all.min_by_key(|(_, file)| file.len_bytes) {
+        Some((at, _)) => Choice::merge(files, at..at + 1, 0),
+        None => Choice::Nothing,
+    }
+}
+
 /// As [`choose`], for a shard of which files are lost that may come back: no merge reaches over the place
 /// of one. `gaps` says, ascending, before which of `files` there is such a place.
 pub(crate) fn choose_between(

@@ -11,7 +11,7 @@ use tandem_model::{ShardId, TimeRange};
 
 use super::limiter::Limiter;
 use super::merger::{MergeError, merge_files};
-use super::policy::{Candidate, Choice, LEVEL_SETTLED, choose_between, is_cold};
+use super::policy::{Candidate, Choice, LEVEL_SETTLED, choose_between, choose_smallest, is_cold};
 use super::stats::{CompactionStats, Counters};
 use crate::block::{BlockError, BlockFile, BlockWriter, Header};
 use crate::core::Core;
@@ -22,6 +22,8 @@ use crate::tombstone::Tombstone;
 
 /// A shard with so many files of level 0 has compaction behind: flushes wait.
 const FILES_BEHIND: usize = 100;
+/// What a merge leaves free that is to make space.
+const SCARCE_BYTES_MIN: u64 = 1 << 20;
 /// How long a file that the system could not read is left alone.
 const BARRED_AFTER_IO: Duration = Duration::from_secs(600);
 /// How often it is said that a merge waits for free space, which is looked for each second.
@@ -67,6 +69,9 @@ impl Watch {
 enum Mode {
     /// The thread: what is due now, at its pace.
     Background,
+    /// The thread where there is no space for that: one file of which much is deleted, which gives back more than it
+    /// takes for a time.
+    Scarce,
     /// A caller that waits: everything, as fast as it goes.
     Settle,
 }
@@ -234,13 +239,20 @@ impl Compactor {
         let gaps = lost
             .iter()
             .map(|lost| files.partition_point(|file| order(&file.record) < order(lost)));
-        let choice = choose_between(&candidates, gaps, is_cold);
+        let choice = match mode {
+            Mode::Scarce => choose_smallest(&candidates),
+            _ => choose_between(&candidates, gaps, is_cold),
+        };
         (files, choice)
     }
 
     /// Does one merge in a shard, if one is due.
     fn step(&self, shard: &Shard, mode: Mode) -> Result<Outcome, StoreError> {
         let _one = self.merging.lock().unwrap_or_else(PoisonError::into_inner);
+        self.step_alone(shard, mode)
+    }
+
+    fn step_alone(&self, shard: &Shard, mode: Mode) -> Result<Outcome, StoreError> {
         let (files, choice) = self.choose(shard, mode);
         let Choice::Merge {
             files: at,
@@ -261,10 +273,11 @@ impl Compactor {
 
     /// Does a merge.
     fn run(&self, job: Job<'_>, mode: Mode) -> Result<Outcome, StoreError> {
-        if let Err(error) = self.check_space(&job) {
+        if let Err(error) = self.check_space(&job, mode) {
             Counters::add(&self.core.counters.no_space, 1);
             return match mode {
-                Mode::Background => {
+                Mode::Background => self.step_alone(job.shard, Mode::Scarce),
+                Mode::Scarce => {
                     let now_ns = self.core.options.clock.now_ns();
                     if self.watch().may_say_full(now_ns) {
                         tracing::warn!(%error, "a compaction waits for free space");
@@ -339,13 +352,18 @@ impl Compactor {
         })
     }
 
-    /// Refuses a merge whose result might fill the disk.
-    fn check_space(&self, job: &Job<'_>) -> Result<(), StoreError> {
+    /// Refuses a merge whose result might fill the disk. Where space is scarce only what is not in files yet has a
+    /// claim on what is free: were there a reserve, no deletion would ever end the scarcity.
+    fn check_space(&self, job: &Job<'_>, mode: Mode) -> Result<(), StoreError> {
         let expected = job.inputs.iter().map(|file| {
             let hidden = u64::from(hidden_percent(file, &job.tombstones));
             file.record.len_bytes / 100 * (100 - hidden)
         });
-        let reserve = self.core.options.free_bytes_min.saturating_mul(2);
+        let usual = self.core.options.free_bytes_min.saturating_mul(2);
+        let reserve = match mode {
+            Mode::Scarce => usual.min(self.core.memtable_bytes() as u64 + SCARCE_BYTES_MIN),
+            Mode::Background | Mode::Settle => usual,
+        };
         let needed_bytes = expected.sum::<u64>().saturating_add(reserve);
         match self.core.vfs.available_bytes(&self.core.dir) {
             Ok(free_bytes) if free_bytes < needed_bytes => Err(StoreError::NoSpace {
@@ -373,7 +391,7 @@ impl Compactor {
         let mut writer = BlockWriter::create(&*self.core.vfs, temporary, header, job.effort)
             .map_err(MergeError::Output)?;
         let rate = match mode {
-            Mode::Background => self.core.options.compaction_bytes_per_s,
+            Mode::Background | Mode::Scarce => self.core.options.compaction_bytes_per_s,
             Mode::Settle => 0,
         };
         let mut limiter = Limiter::new(rate, Instant::now());

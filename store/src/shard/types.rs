@@ -11,6 +11,11 @@ use tandem_model::FieldType;
 
 use crate::schema::Template;
 
+/// Templates of which it is remembered that they agree.
+const ACCEPTED_MAX: usize = 1 << 14;
+/// About what a field takes beside its name.
+const FIELD_BYTES: usize = 64;
+
 type Fields = HashMap<Arc<[u8]>, FieldType, RandomState>;
 
 /// The types of the fields of a shard, and which templates are known to agree with them.
@@ -18,6 +23,8 @@ type Fields = HashMap<Arc<[u8]>, FieldType, RandomState>;
 pub(crate) struct FieldTypes {
     measurements: HashMap<Arc<[u8]>, Fields, RandomState>,
     accepted: HashSet<u64, RandomState>,
+    /// Of the fields, about.
+    bytes: usize,
 }
 
 /// A field that already has another type.
@@ -32,7 +39,15 @@ impl FieldTypes {
     /// Fixes the type of a field, unless it has one.
     pub(crate) fn set(&mut self, measurement: &[u8], field: &[u8], field_type: FieldType) {
         let fields = self.measurements.entry(measurement.into()).or_default();
-        fields.entry(field.into()).or_insert(field_type);
+        if !fields.contains_key(field) {
+            fields.insert(field.into(), field_type);
+            self.bytes += field.len() + FIELD_BYTES;
+        }
+    }
+
+    /// About what all this takes in memory.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.bytes + self.accepted.capacity() * size_of::<u64>()
     }
 
     /// The type of a field.
@@ -43,6 +58,8 @@ impl FieldTypes {
     /// Forgets the fields of all measurements but those for which `is_kept` holds.
     pub(crate) fn forget_unless(&mut self, mut is_kept: impl FnMut(&[u8]) -> bool) {
         self.measurements.retain(|name, _| is_kept(name));
+        let fields = self.measurements.values().flat_map(HashMap::keys);
+        self.bytes = fields.map(|name| name.len() + FIELD_BYTES).sum();
         self.accepted.clear();
     }
 
@@ -77,10 +94,14 @@ impl FieldTypes {
         for (name, given) in &template.fields {
             if !known.contains_key(&**name) {
                 known.insert(Arc::clone(name), *given);
+                self.bytes += name.len() + FIELD_BYTES;
                 new.push(Arc::clone(name));
             }
         }
         if template.shared {
+            if self.accepted.len() >= ACCEPTED_MAX {
+                self.accepted.clear();
+            }
             self.accepted.insert(template.id);
         }
         Ok(new)
@@ -90,7 +111,9 @@ impl FieldTypes {
     pub(crate) fn take_back(&mut self, measurement: &[u8], fields: &[Arc<[u8]>]) {
         if let Some(known) = self.measurements.get_mut(measurement) {
             for field in fields {
-                known.remove(&**field);
+                if known.remove(&**field).is_some() {
+                    self.bytes -= field.len() + FIELD_BYTES;
+                }
             }
         }
         self.accepted.clear();

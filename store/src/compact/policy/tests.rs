@@ -126,6 +126,18 @@ fn no_merge_reaches_over_a_barred_file() {
 }
 
 #[test]
+fn where_space_is_scarce_the_smallest_file_of_which_much_is_hidden_is_written_alone() {
+    for (given, expected) in [
+        ("20*0:4M", "-"),
+        ("0:4M-24 0:4M-50!", "-"),
+        ("10*0:4M 0:4M-25 0:1M", "10..11>0"),
+        ("0:4M-90 2:2M-30 1:3M-90", "1..2>2"),
+    ] {
+        assert_eq!(show(&choose_smallest(&files(given))), expected, "{given}");
+    }
+}
+
+#[test]
 fn a_shard_is_cold_after_long_quiet_or_when_its_time_is_over() {
     let range = TimeRange::new(0, 1_000);
     let hour = Duration::from_secs(3600);
