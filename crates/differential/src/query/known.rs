@@ -67,7 +67,7 @@ impl Rule {
     }
 }
 
-pub(super) const RULES: [Rule; 35] = [
+pub(super) const RULES: [Rule; 36] = [
     Rule::plain("partial-series", |_, judged, ours| {
         judged.contains(PARTIAL) && is_alike(&judged.replace(PARTIAL, ""), ours)
     }),
@@ -208,6 +208,16 @@ pub(super) const RULES: [Rule; 35] = [
         name: "tags-in-time",
         // What is a tag of another time is nothing here: it has no type to be refused for.
         fits: |_, judged, _| judged.contains("type error: ") && judged.contains("::tag"),
+        proof: Proof::Together,
+    },
+    Rule {
+        name: "fields-elsewhere",
+        fits: |_, judged, ours| {
+            let is_refused = |text: &str| text.contains("\"error\"");
+            !is_refused(judged)
+                && ours.contains("\"error\":\"unsupported ")
+                && ours.contains(" iterator type")
+        },
         proof: Proof::Together,
     },
     Rule {
@@ -374,6 +384,17 @@ mod tests {
         let value = told("bad \\u0026influxql.VarRef{}");
         check("go-values", "", &value, &told("bad"), true);
         check("go-values", "", &value, DONE, false);
+    }
+
+    #[test]
+    fn a_refusal_of_a_type_is_not_any_refusal() {
+        let refused =
+            r#"{"results":[{"error":"unsupported stddev iterator type: *query.string"}]}"#;
+        let name = "fields-elsewhere";
+        check(name, "", DONE, refused, true);
+        check(name, "", refused, refused, false);
+        check(name, "", refused, DONE, false);
+        check(name, "", DONE, r#"{"results":[{"error":"no"}]}"#, false);
     }
 
     #[test]

@@ -342,19 +342,23 @@ impl Story {
         false
     }
 
-    /// The same story without the lines that deletions take; `None` if they take nothing.
+    /// The same story without deletions, and without the lines that they take.
     fn without_deleted(&self) -> Option<Self> {
         let mut steps: Vec<Step> = Vec::new();
+        let mut has_deletions = false;
         for step in &self.steps {
-            if let Step::Deletion(deletion) = step {
-                steps.retain(|step| match step {
-                    Step::Line(line) => !deletion.takes(line),
-                    Step::Deletion(_) => true,
-                });
+            match step {
+                Step::Line(_) => steps.push(step.clone()),
+                Step::Deletion(deletion) => {
+                    has_deletions = true;
+                    steps.retain(|step| match step {
+                        Step::Line(line) => !deletion.takes(line),
+                        Step::Deletion(_) => true,
+                    });
+                }
             }
-            steps.push(step.clone());
         }
-        (steps.len() < self.steps.len()).then(|| Self {
+        has_deletions.then(|| Self {
             steps,
             ..self.clone()
         })
