@@ -2,7 +2,13 @@
 
 mod common;
 
-use std::{fs, net::TcpListener, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use common::{
     PATIENCE, http,
@@ -105,6 +111,85 @@ fn a_data_directory_that_cannot_be_is_named() {
         }
     }
     assert_eq!(fs::read(&file).expect("the file"), b"no directory");
+}
+
+/// All that lies below a directory: directories with nothing, files with their bytes.
+fn everything(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(everything(&path));
+            found.insert(path, Vec::new());
+        } else {
+            found.insert(path.clone(), fs::read(&path).expect("a file"));
+        }
+    }
+    found
+}
+
+/// A start on a backup wrote into the files that its list vouches for, and the backup was one no more.
+#[test]
+fn a_backup_is_not_started_on_nor_changed() {
+    let home = home();
+    let (data, backup) = (home.path().join("data"), home.path().join("backup"));
+    let [address] = free_addresses();
+    let http = address.to_string();
+    let mut store = Process::start(&roles(&http, utf8(&data))[1], home.path(), "store");
+    store.await_ping(address);
+    http::write(address, "telegraf", "m v=1 1\n").expect("an answer");
+    store.signal("TERM");
+    store.ended(STOP_MAX);
+    let made = ["backup", "--data-dir", utf8(&data), utf8(&backup)];
+    let mut tandem = Process::start(&made, home.path(), "backup");
+    let status = tandem.ended(REFUSAL_MAX);
+    assert_eq!(status.code(), Some(0), "{}", tandem.err());
+    let lines = home.path().join("lines");
+    fs::write(&lines, "# DML\n# CONTEXT-DATABASE: telegraf\nm v=2 2\n").expect("a file");
+    let before = everything(&backup);
+    let place = ["--data-dir", utf8(&backup)];
+    let start = &roles("127.0.0.1:0", utf8(&backup))[1];
+    let own = [utf8(&backup), "--database", "telegraf", "--as", "more"];
+    for arguments in [
+        &start[..],
+        &["compact", place[0], place[1]],
+        &["import", utf8(&lines), place[0], place[1]],
+        &[
+            "restore", own[0], own[1], own[2], own[3], own[4], place[0], place[1],
+        ],
+    ] {
+        refused(arguments, &["is a backup", "tandem restore", utf8(&backup)]);
+        assert!(everything(&backup) == before, "{arguments:?} changed it");
+    }
+}
+
+/// The directories of its databases were removed when they held no file, and files of a store were made beside them.
+#[test]
+fn the_directory_of_an_influxdb_is_left_alone() {
+    for (named, dirs) in [
+        (
+            "",
+            ["meta", "data/telegraf/autogen/2", "wal/telegraf/autogen/2"],
+        ),
+        (
+            "data",
+            ["data", "data/_internal/_series", "data/telegraf/_series/00"],
+        ),
+    ] {
+        let home = home();
+        let influxdb = home.path().join("influxdb");
+        for dir in dirs {
+            fs::create_dir_all(influxdb.join(dir)).expect("a directory");
+        }
+        let before = everything(&influxdb);
+        let data = influxdb.join(named);
+        let start = &roles("127.0.0.1:0", utf8(&data))[1];
+        refused(
+            start,
+            &["InfluxDB", "influx_inspect export", "tandem import"],
+        );
+        assert_eq!(everything(&influxdb), before);
+    }
 }
 
 #[test]

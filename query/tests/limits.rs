@@ -218,3 +218,45 @@ fn as_many_queries_run_as_may() {
         .execute(&statement, &context, &mut Nowhere)
         .expect("runs");
 }
+
+/// A long condition was looked up term by term to its end, however long its client had been gone.
+#[test]
+fn a_condition_is_looked_up_only_while_it_is_wanted() {
+    let (bench, context) = bench(2, 2);
+    let gone = Context {
+        cancel: Arc::new(true.into()),
+        ..context.clone()
+    };
+    for text in [
+        "SHOW TAG KEYS WHERE host = 'h00001' OR host = 'h00000'",
+        "SHOW TAG KEYS WHERE _name = 'm' OR _name = 'n'",
+        "SHOW TAG VALUES WITH KEY = host WHERE host = 'h00001' OR host = 'h00000'",
+        "SHOW MEASUREMENTS WHERE host = 'h00001' OR host = 'h00000'",
+        "SHOW SERIES EXACT CARDINALITY WHERE host = 'h00001' OR host = 'h00000'",
+        "SHOW SERIES WHERE host = 'h00001' OR host = 'h00000'",
+        "DELETE FROM m WHERE host = 'h00001' OR host = 'h00000'",
+        "SELECT v FROM m WHERE host = 'h00001' OR host = 'h00000'",
+    ] {
+        let error = run(&bench, &gone, text).expect_err(text);
+        assert_eq!(error.to_string(), "query interrupted", "{text}");
+        if !text.starts_with("DELETE") {
+            run(&bench, &context, text).expect(text);
+        }
+    }
+}
+
+/// Whether a name is one of a measurement's fields took a look at all of them, for each term of a condition: here
+/// that would be a thousand million looks.
+#[test]
+fn many_terms_over_many_fields_are_planned_soon() {
+    let (bench, context) = bench(1, 1);
+    let fields: Vec<String> = (0..50_000).map(|at| format!("f{at}=1")).collect();
+    let line = format!("wide,host=a {} 1", fields.join(","));
+    let written = bench.write("db", None, Precision::Nanosecond, 0, line.as_bytes());
+    written.expect("write");
+    let terms = vec!["host = 'a'"; 20_000].join(" AND ");
+    let text = format!("SHOW TAG VALUES WITH KEY = host WHERE {terms}");
+    let begun = Instant::now();
+    run(&bench, &context, &text).expect("values");
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+}

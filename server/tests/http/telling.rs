@@ -1,12 +1,16 @@
 //! What a server tells of itself: statistics in its own database and by statements; and copies of writes for who has
 //! subscribed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tandem_model::Precision;
 use tandem_server::{Config, MonitorConfig};
+use tandem_store::{Options, Store, WriteRequest};
+use tandem_vfs::RealFs;
 use tokio::net::UdpSocket;
 
-use crate::common::Running;
+use crate::common::{Running, open_catalog};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn statistics_go_into_the_store_and_are_shown() {
@@ -63,6 +67,71 @@ async fn statistics_go_into_the_store_and_are_shown() {
     let diagnostics = api.query("SHOW DIAGNOSTICS", "").await.text();
     for word in ["\"build\"", "\"system\"", "\"1.8.10\"", "\"uptime\""] {
         assert!(diagnostics.contains(word), "{word}: {diagnostics}");
+    }
+}
+
+/// A query over a file that is gone answered with nothing, and nobody said why.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_owned();
+    let lose = move || {
+        let store = Store::open(Arc::new(RealFs), &path, Options::default()).unwrap();
+        store.create_database("db", None).unwrap();
+        let request = WriteRequest {
+            database: "db",
+            retention_policy: None,
+            precision: Precision::Nanosecond,
+            now_ns: 0,
+        };
+        store.write(&request, b"m,host=a v=1 1").unwrap();
+        store.close().unwrap();
+        drop(store);
+        let shard = path.join("data/0/1");
+        for entry in std::fs::read_dir(&shard).unwrap() {
+            std::fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+    };
+    tokio::task::spawn_blocking(lose).await.unwrap();
+    let catalog = open_catalog(&dir.path().join("catalog"));
+    let running = Running::over(dir, catalog, Config::default()).await;
+    let api = running.api();
+    let health = api.get("/health").await;
+    assert_eq!(health.status, 200);
+    let text = health.text();
+    assert!(
+        text.contains("\"status\":\"pass\"") && text.contains("damaged or missing files: 1"),
+        "{text}"
+    );
+    let told = "\"messages\":[{\"level\":\"warning\",\"text\":\"1 file of what was asked for cannot be read";
+    for statement in [
+        "SELECT v FROM m",
+        "SELECT count(mean) FROM (SELECT mean(v) FROM m)",
+        "SHOW TAG VALUES WITH KEY = host",
+        "SHOW TAG KEYS",
+        "SHOW SERIES",
+    ] {
+        let text = api.query(statement, "").await.text();
+        assert!(text.contains(told), "{statement}: {text}");
+    }
+    let elsewhere = "SELECT v FROM m WHERE time > '2020-01-01T00:00:00Z'";
+    let text = api.query(elsewhere, "").await.text();
+    assert_eq!(text, "{\"results\":[{\"statement_id\":0}]}\n");
+    let text = api.query("SHOW DIAGNOSTICS", "").await.text();
+    assert!(
+        text.contains("\"damagedFiles\"") && text.contains(".blk\"]]"),
+        "{text}"
+    );
+    let text = api.get("/metrics").await.text();
+    for name in ["damaged_files", "orphan_files", "wal_lost_rows"] {
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("tandem_store_{name}")));
+        let value = u8::from(name == "damaged_files");
+        assert!(
+            line.is_some_and(|line| line.ends_with(&format!(" {value}"))),
+            "{name}: {line:?}"
+        );
     }
 }
 
