@@ -10,6 +10,7 @@ mod bind_params;
 mod buckets;
 mod delete;
 mod encoding;
+mod health;
 mod multipart;
 mod prometheus;
 mod query;
@@ -31,7 +32,7 @@ use std::{
 use tandem_catalog::{Catalog, CatalogError};
 use tandem_http::{
     Body, HeaderMap, HeaderName, HeaderValue, Incoming, Method, Params, Peer, Request, RequestIds,
-    Response, Room, StatusCode, discard_body, empty, full, header, write_json_string,
+    Response, Room, StatusCode, discard_body, empty, full, header,
 };
 use tandem_influxql::redact_passwords;
 use tandem_store::Store;
@@ -42,7 +43,7 @@ use tokio::{
 use tracing::{debug, error, info};
 
 use self::{
-    answers::{error_answer, method_not_allowed, not_found, plain},
+    answers::{error_answer, method_not_allowed, not_found, plain, refused_expectation},
     at_once::AtOnce,
     requests::{Kind, Watches},
     route::Route,
@@ -241,6 +242,9 @@ impl Api {
     }
 
     async fn route(&self, mount: Mount, request: Request<Incoming>, ip: IpAddr) -> Response<Body> {
+        if let Some(refused) = refused_expectation(request.headers()) {
+            return refused;
+        }
         let path = request.uri().path();
         let Some(route) = Route::of(path) else {
             let gzip = takes_gzip(request.headers());
@@ -252,7 +256,9 @@ impl Api {
         }
         let headers = request.headers().clone();
         let mut response = match *request.method() {
-            Method::OPTIONS => empty(StatusCode::OK),
+            Method::OPTIONS if !matches!(route, Route::Vars | Route::Requests) => {
+                empty(StatusCode::OK)
+            }
             _ => self.answer(&route, request, ip).await,
         };
         self.identify(&headers, &mut response);
@@ -447,31 +453,6 @@ impl Api {
         full(StatusCode::OK, metrics::CONTENT_TYPE, text)
     }
 
-    /// Passes while the store takes writes; queries are answered either way. Damage is told and does not fail it: a
-    /// store that is taken out for it would answer nothing, and take no writes, instead of nearly all.
-    fn health(&self) -> Response<Body> {
-        let (status, name, message) = match self.store.check() {
-            Ok(()) => {
-                let mut message = "ready for queries and writes".to_owned();
-                let damage = damage(&self.store);
-                if !damage.is_empty() {
-                    message.push_str(", but data is missing: ");
-                    message.push_str(&damage.join(", "));
-                }
-                (StatusCode::OK, "pass", message)
-            }
-            Err(error) => (StatusCode::SERVICE_UNAVAILABLE, "fail", error.to_string()),
-        };
-        let mut body = b"{\"checks\":[],\"message\":".to_vec();
-        write_json_string(&mut body, message.as_bytes());
-        body.extend_from_slice(b",\"name\":\"influxdb\",\"status\":");
-        write_json_string(&mut body, name.as_bytes());
-        body.extend_from_slice(b",\"version\":");
-        write_json_string(&mut body, self.config.version.as_bytes());
-        body.push(b'}');
-        full(status, "application/json", body)
-    }
-
     /// Waits for a place; an error is the answer when there is none for too long.
     async fn turn(
         &self,
@@ -498,19 +479,6 @@ pub(crate) async fn finished<T>(work: JoinHandle<T>) -> T {
         // The runtime is going down and will drop this future too.
         Err(Err(_cancelled)) => std::future::pending().await,
     }
-/// What of a store's data does not answer, in words; nothing where all is well.
-fn damage(store: &Store) -> Vec<String> {
-    let report = store.report();
-    let counts = [
-        (store.damaged().len() as u64, "damaged or missing files"),
-        (report.orphans.len() as u64, "files without a manifest"),
-        (report.lost_rows, "lost rows of the WAL"),
-    ];
-    let told = counts.into_iter().filter(|(count, _)| *count > 0);
-    told.map(|(count, what)| format!("{what}: {count}"))
-        .collect()
-}
-
 }
 
 /// Sets its flag when it is dropped before it is disarmed: the client went away.
@@ -559,16 +527,6 @@ fn asset(mount: Mount, method: &Method, path: &str, gzip: bool) -> Option<Respon
         Mount::Page => page::serve(path.strip_prefix('/')?, gzip),
         Mount::Api if path == "/ui" => {
             let mut response = empty(StatusCode::PERMANENT_REDIRECT);
-/// Whether a request expects what no server does: more than to be told to go on.
-fn expects_more(headers: &HeaderMap) -> bool {
-    let Some(expected) = headers.get(header::EXPECT) else {
-        return false;
-    };
-    let expected = String::from_utf8_lossy(expected.as_bytes()).to_ascii_lowercase();
-    let mut tokens = expected.split([',', ' ', '\t']);
-    !expected.trim().is_empty() && tokens.all(|token| token != "100-continue")
-}
-
             response
                 .headers_mut()
                 .insert(header::LOCATION, HeaderValue::from_static("/ui/"));

@@ -1,7 +1,9 @@
 //! Answers that every path gives: errors in the form that was asked for, and refusals as Go's server
 //! words them.
 
-use tandem_http::{Body, HeaderName, HeaderValue, Method, Response, StatusCode, full, header};
+use tandem_http::{
+    Body, HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, empty, full, header,
+};
 
 use crate::output::{Format, error_body};
 
@@ -59,4 +61,18 @@ pub(super) fn method_not_allowed(allowed: &[Method]) -> Response<Body> {
         response.headers_mut().insert(header::ALLOW, value);
     }
     response
+}
+
+/// The answer to a request that expects more than to be told to go on, which no server does.
+pub(super) fn refused_expectation(headers: &HeaderMap) -> Option<Response<Body>> {
+    let expected = headers.get(header::EXPECT)?.as_bytes();
+    let expected = String::from_utf8_lossy(expected).to_ascii_lowercase();
+    let mut tokens = expected.split([',', ' ', '\t']);
+    if expected.trim().is_empty() || tokens.any(|token| token == "100-continue") {
+        return None;
+    }
+    let mut response = empty(StatusCode::EXPECTATION_FAILED);
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    Some(response)
 }

@@ -10,10 +10,12 @@ use tandem_influxql::{ParamValue, Params, Scalar};
 pub(super) fn parse(text: &str) -> Result<Params, String> {
     let mut params = Params::new();
     let value: Value = serde_json::from_str(text).map_err(|error| {
-        format!(
-            "error parsing query parameters: {}",
-            syntax_error(text, &error)
-        )
+        large_number(text, &error).unwrap_or_else(|| {
+            format!(
+                "error parsing query parameters: {}",
+                syntax_error(text, &error)
+            )
+        })
     })?;
     let entries = match value {
         Value::Null => return Ok(params),
@@ -93,6 +95,28 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
+/// What is said of a number that no float can hold, if that is what is wrong.
+fn large_number(text: &str, error: &serde_json::Error) -> Option<String> {
+    if !error.to_string().starts_with("number out of range") {
+        return None;
+    }
+    let line = text.lines().nth(error.line().checked_sub(1)?)?;
+    // The column is that of the number's last digit, or of what follows it.
+    let is_part = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    let before = line.get(..error.column().checked_sub(1)?)?;
+    let length = before.chars().rev().take_while(is_part).count();
+    let start = before.len().checked_sub(length)?;
+    let number: String = line.get(start..)?.chars().take_while(is_part).collect();
+    Some(match number.contains('.') {
+        true => format!(
+            "error parsing json value: strconv.ParseFloat: parsing \"{number}\": value out of range"
+        ),
+        false => format!(
+            "error parsing json value: strconv.ParseInt: parsing \"{number}\": invalid syntax"
+        ),
+    })
+}
+
 fn syntax_error(text: &str, error: &serde_json::Error) -> String {
     if error.is_eof() {
         return if text.trim().is_empty() {
@@ -144,6 +168,22 @@ mod tests {
         refused(
             "{\"h\":18446744073709551615}",
             "error parsing json value: strconv.ParseInt: parsing \"18446744073709551615\": value out of range",
+        );
+    }
+
+    #[test]
+    fn numbers_that_no_float_can_hold_are_refused_in_the_words_of_go() {
+        for (text, number) in [
+            ("{\"p\":1e400}", "1e400"),
+            ("{\"p\": -1e400 }", "-1e400"),
+            ("{\"a\":1,\n\"p\":1E+999, \"c\":2}", "1E+999"),
+        ] {
+            let told = format!("strconv.ParseInt: parsing \"{number}\": invalid syntax");
+            refused(text, &format!("error parsing json value: {told}"));
+        }
+        refused(
+            "{\"p\":1.5e400}",
+            "error parsing json value: strconv.ParseFloat: parsing \"1.5e400\": value out of range",
         );
     }
 

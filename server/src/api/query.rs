@@ -14,7 +14,7 @@ use tandem_http::{
 };
 use tandem_influxql::{
     ast::{Query, Statement},
-    parse_query, redact_passwords,
+    parse_query,
 };
 use tandem_query::{Context, Gone, Message, Running, Series, Sink};
 use tokio::sync::oneshot;
@@ -100,7 +100,8 @@ impl Api {
             ..Context::default()
         };
         let look = self.at_once.look(&query, text, &style);
-        let text = redact_passwords(text);
+        // As InfluxDB lists it: the statements as they were read, without passwords.
+        let text = query.to_string();
 
         let place = self.turn(&self.queries, 1, ask).await?;
         let runner = self.runner.clone();

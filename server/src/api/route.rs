@@ -65,20 +65,26 @@ impl Route {
             Self::Write
             | Self::WriteV2
             | Self::DeleteV2
-            | Self::QueryV2
-            | Self::PrometheusWrite
-            | Self::PrometheusRead => &[Method::OPTIONS, Method::POST],
+            | Self::QueryV2 => &[Method::OPTIONS, Method::POST],
+            Self::PrometheusWrite | Self::PrometheusRead => &[Method::POST],
+            Self::Metrics => &[Method::GET],
+            // InfluxDB looks at no method here.
+            Self::Vars | Self::Requests => &[
+                Method::GET,
+                Method::HEAD,
+                Method::POST,
+                Method::PUT,
+                Method::DELETE,
+                Method::PATCH,
+                Method::OPTIONS,
+            ],
             Self::Buckets => &[Method::OPTIONS, Method::GET, Method::POST],
             Self::Bucket(_) => &[Method::OPTIONS, Method::GET, Method::DELETE, Method::PATCH],
             Self::BucketPart(_) => &[Method::OPTIONS, Method::GET, Method::POST, Method::DELETE],
             Self::Health => &[Method::OPTIONS, Method::GET, Method::HEAD],
-            Self::Ping
-            | Self::Status
-            | Self::Metrics
-            | Self::Vars
-            | Self::Requests
-            | Self::Appliance
-            | Self::PeerCounts => &[Method::GET, Method::HEAD],
+            Self::Ping | Self::Status | Self::Appliance | Self::PeerCounts => {
+                &[Method::GET, Method::HEAD]
+            }
         }
     }
 

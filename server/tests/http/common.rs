@@ -53,7 +53,14 @@ impl Running {
     pub(crate) async fn with_inputs(config: Config, inputs: Vec<Input>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let catalog = open_catalog(&dir.path().join("catalog"));
-        Self::serving(dir, catalog, config, inputs).await
+        Self::serving(dir, catalog, config, inputs, Options::default()).await
+    }
+
+    /// Serves a new store without a database that is run with these options.
+    pub(crate) async fn with_options(config: Config, options: Options) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = open_catalog(&dir.path().join("catalog"));
+        Self::serving(dir, catalog, config, Vec::new(), options).await
     }
 
     /// Serves the store in `dir` with this catalog.
@@ -62,7 +69,7 @@ impl Running {
         catalog: Arc<Catalog>,
         config: Config,
     ) -> Self {
-        Self::serving(dir, catalog, config, Vec::new()).await
+        Self::serving(dir, catalog, config, Vec::new(), Options::default()).await
     }
 
     async fn serving(
@@ -70,9 +77,9 @@ impl Running {
         catalog: Arc<Catalog>,
         config: Config,
         inputs: Vec<Input>,
+        options: Options,
     ) -> Self {
-        let store =
-            Arc::new(Store::open(Arc::new(RealFs), dir.path(), Options::default()).unwrap());
+        let store = Arc::new(Store::open(Arc::new(RealFs), dir.path(), options).unwrap());
         let listeners = Listeners {
             api: bind("127.0.0.1:0").await.unwrap().into(),
             page: Some(bind("127.0.0.1:0").await.unwrap().into()),

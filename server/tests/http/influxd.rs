@@ -28,10 +28,18 @@ impl Influxd {
             println!("SKIPPED: {INFLUXD} is not installed (Debian package influxdb)");
             return None;
         }
-        Some(Self::start(http_lines).await)
+        Some(Self::start(http_lines, "").await)
     }
 
-    async fn start(http_lines: &str) -> Self {
+    /// With further lines in the section `[data]`.
+    pub(crate) async fn with_data(data_lines: &str) -> Option<Self> {
+        match Path::new(INFLUXD).exists() {
+            true => Some(Self::start("", data_lines).await),
+            false => Self::installed("").await,
+        }
+    }
+
+    async fn start(http_lines: &str, data_lines: &str) -> Self {
         let body_max = match http_lines.contains("max-body-size") {
             true => "",
             false => "max-body-size = 2000\n",
@@ -49,7 +57,7 @@ impl Influxd {
         let at = dir.path().display();
         let config = format!(
             "reporting-disabled = true\nbind-address = \"127.0.0.1:{rpc}\"\n[meta]\ndir = \"{at}/meta\"\n[data]\n\
-             dir = \"{at}/data\"\nwal-dir = \"{at}/wal\"\n[monitor]\nstore-enabled = false\n[http]\n\
+             dir = \"{at}/data\"\nwal-dir = \"{at}/wal\"\n{data_lines}\n[monitor]\nstore-enabled = false\n[http]\n\
              bind-address = \"127.0.0.1:{http}\"\nlog-enabled = false\n{body_max}{http_lines}\n"
         );
         std::fs::write(dir.path().join("influxd.toml"), config).unwrap();

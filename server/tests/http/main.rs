@@ -14,6 +14,7 @@ mod headers;
 mod influxd;
 mod inputs;
 mod page;
+mod policies;
 mod prometheus;
 mod query_forms;
 mod query_results;

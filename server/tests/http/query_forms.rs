@@ -195,3 +195,14 @@ async fn a_query_may_be_uploaded_as_a_file() {
         assert_eq!(error(&got), missing);
     }
 }
+
+/// It was listed as it was sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_is_listed_as_it_was_read_and_without_passwords() {
+    let running = Running::start().await;
+    let query = "show  queries; select v from \"m\" ;set password for \"u\" = 'secret'";
+    let got = running.api().query(query, "").await.text();
+    let listed = "\"SHOW QUERIES;\\nSELECT v FROM m;\\nSET PASSWORD FOR u = [REDACTED]\"";
+    assert!(got.contains(listed), "{got}");
+    assert!(!got.contains("secret"), "{got}");
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tandem_http::{Method, percent_encode};
 use tandem_server::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 
 use crate::common::{Caller, Running};
 use crate::influxd::{Influxd, documented};
@@ -20,9 +20,13 @@ struct Side {
     is_ours: bool,
 }
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 11] = [
+    "bad-heads",
     "content-types",
+    "datagrams",
     "msgpack-size",
+    // Of which store/tests/precreation.rs shows ours: in InfluxDB it takes longer than a test.
+    "precreation",
     "prometheus-labels",
     "prometheus-regex",
     "semicolons",
@@ -37,6 +41,7 @@ impl Side {
         self.content_types().await;
         self.semicolons().await;
         self.zstd().await;
+        self.bad_heads().await;
         self.prometheus().await;
         self.version_2().await;
         self.slow_bodies().await;
@@ -82,6 +87,24 @@ impl Side {
             "{}",
             answer.escape_ascii()
         );
+    }
+
+    async fn bad_heads(&self) {
+        let unknown = if self.is_ours { "400" } else { "501" };
+        for (line, status) in [
+            ("Content-Length: x", "400"),
+            ("Content-Length: 1\r\nContent-Length: 2", "400"),
+            ("Transfer-Encoding: foo", unknown),
+        ] {
+            let head = format!("POST /write?db=db HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n");
+            let mut stream = TcpStream::connect(self.addr).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            let begin = format!("HTTP/1.1 {status} ");
+            assert!(answer.starts_with(&begin), "{line}: {answer}");
+            assert_eq!(answer.ends_with("\r\n\r\n"), self.is_ours, "{answer}");
+        }
     }
 
     async fn prometheus(&self) {
@@ -184,6 +207,35 @@ async fn in_influxdb() {
         is_ours: false,
     };
     side.play().await;
+}
+
+/// Here they are kept: `line_protocol_in_datagrams` shows it.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_influxdb_a_datagram_with_a_bad_line_is_dropped() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let taken = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let addr = taken.local_addr().unwrap();
+    drop(taken);
+    let udp = format!(
+        "[[udp]]\nenabled = true\nbind-address = \"{addr}\"\ndatabase = \"db\"\nbatch-timeout = \"50ms\""
+    );
+    let Some(real) = Influxd::installed(&udp).await else {
+        return;
+    };
+    let asked = "/query?db=db&q=SELECT%20v%20FROM%20m";
+    let mut found = String::new();
+    for _ in 0..500 {
+        for datagram in ["bad\nm v=1 1", "m v=2 2"] {
+            socket.send_to(datagram.as_bytes(), addr).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        found = real.caller.get(asked).await.text();
+        if found.contains("values") {
+            break;
+        }
+    }
+    let rows = "\"values\":[[\"1970-01-01T00:00:00.000000002Z\",2]]";
+    assert!(found.contains(rows), "{found}");
 }
 
 /// Every difference has its entry, and every entry its difference.

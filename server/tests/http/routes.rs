@@ -32,7 +32,9 @@ async fn unknown_paths_and_methods() {
         (Method::PUT, "/write", "OPTIONS, POST"),
         (Method::POST, "/ping", "GET, HEAD"),
         (Method::GET, "/api/v2/write", "OPTIONS, POST"),
-        (Method::GET, "/api/v1/prom/read", "OPTIONS, POST"),
+        (Method::GET, "/api/v1/prom/read", "POST"),
+        (Method::OPTIONS, "/api/v1/prom/write", "POST"),
+        (Method::HEAD, "/metrics", "GET"),
         (Method::PUT, "/api/v2/buckets", "OPTIONS, GET, POST"),
     ] {
         let got = api.call(method, path, &[], "").await;
@@ -41,7 +43,34 @@ async fn unknown_paths_and_methods() {
             (405, allow),
             "{path}"
         );
-        assert_eq!(got.text(), "Method Not Allowed\n");
+        if path != "/metrics" {
+            assert_eq!(got.text(), "Method Not Allowed\n");
+        }
+    }
+    for path in ["/debug/vars", "/debug/requests?seconds=1"] {
+        for method in [Method::POST, Method::DELETE, Method::OPTIONS] {
+            let got = api.call(method, path, &[], "").await;
+            assert_eq!(got.status, 200, "{path}");
+            assert!(got.text().starts_with('{'), "{path}: {}", got.text());
+        }
+    }
+}
+
+/// It was taken for nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_expects_more_than_to_be_told_to_go_on_is_refused() {
+    let running = Running::start().await;
+    let api = running.api();
+    for (expected, status) in [("foo", 417), ("100-continue", 204), ("100-Continue", 204)] {
+        let headers = [("Expect", expected)];
+        let got = api
+            .call(Method::POST, "/write?db=db", &headers, "m v=1")
+            .await;
+        assert_eq!(
+            (got.status, got.text().as_str()),
+            (status, ""),
+            "{expected}"
+        );
     }
 }
 

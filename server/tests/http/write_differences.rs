@@ -199,7 +199,7 @@ fn the_docs_name_them() {
 }
 
 /// What is told apart by more than lines.
-const OF_REQUESTS: [&str; 2] = ["precisions", "long-lines"];
+const OF_REQUESTS: [&str; 3] = ["precisions", "long-lines", "limits-within-a-batch"];
 
 /// Writes `body` into a new database, and gives the answer.
 async fn answer(caller: &Caller, database: &str, parameters: &str, body: &str) -> String {
@@ -239,4 +239,56 @@ async fn requests_in_influxdb() {
     let got = answer(&real.caller, "l", "", &"x".repeat(200_000)).await;
     let is_whole = got.ends_with("x': missing fields\"}\n") && got.len() > 200_000;
     assert!(is_whole, "{} {}", got.len(), &got[..got.len().min(300)]);
+}
+
+/// With two values of a tag and four series at most: what is answered and which series there are, after each batch.
+async fn limited(caller: &Caller) -> Vec<String> {
+    let mut told = Vec::new();
+    for (database, body) in [
+        ("v", "m,h=a v=1 1\nm,h=b v=1 1\nm,h=c v=1 1"),
+        ("s", "m,h=a v=1 1"),
+        ("s", "m,t=a v=1 1\nn,t=a v=1 1\no,t=a v=1 1\np,t=a v=1 1"),
+    ] {
+        let got = answer(caller, database, "", body).await;
+        let target = format!("/query?db={database}&q=SHOW%20SERIES");
+        let found = caller.get(&target).await.text();
+        told.push(format!("{got}{}", found.matches("[\"").count()));
+    }
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_here() {
+    let options = tandem_store::Options {
+        max_values_per_tag: 2,
+        max_series_per_database: 4,
+        ..tandem_store::Options::default()
+    };
+    let running = Running::with_options(tandem_server::Config::default(), options).await;
+    let told = limited(&running.api()).await;
+    assert_eq!(
+        told,
+        [
+            "400 {\"error\":\"partial write: max-values-per-tag limit exceeded (2/2): measurement=\\\"m\\\" tag=\\\"h\\\" value=\\\"c\\\" dropped=1\"}\n3",
+            "204 2",
+            "400 {\"error\":\"partial write: max-series-per-database limit exceeded: (4) dropped=1\"}\n5",
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_in_influxdb() {
+    let lines = "max-values-per-tag = 2\nmax-series-per-database = 4";
+    let Some(real) = Influxd::with_data(lines).await else {
+        return;
+    };
+    let told = limited(&real.caller).await;
+    assert_eq!(
+        told,
+        [
+            "204 4",
+            "204 2",
+            "400 {\"error\":\"partial write: max-series-per-database limit exceeded: (4) dropped=4\"}\n2",
+        ]
+    );
 }
