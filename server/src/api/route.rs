@@ -62,10 +62,9 @@ impl Route {
     pub(super) fn methods(&self) -> &'static [Method] {
         match self {
             Self::Query => &[Method::OPTIONS, Method::GET, Method::POST],
-            Self::Write
-            | Self::WriteV2
-            | Self::DeleteV2
-            | Self::QueryV2 => &[Method::OPTIONS, Method::POST],
+            Self::Write | Self::WriteV2 | Self::DeleteV2 | Self::QueryV2 => {
+                &[Method::OPTIONS, Method::POST]
+            }
             Self::PrometheusWrite | Self::PrometheusRead => &[Method::POST],
             Self::Metrics => &[Method::GET],
             // InfluxDB looks at no method here.
