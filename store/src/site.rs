@@ -10,7 +10,7 @@ use std::path::Path;
 use tandem_vfs::Vfs;
 
 use crate::error::StoreError;
-use crate::snapshot::LIST_FILE;
+use crate::snapshot::{LIST_FILE, RESTORING_FILE};
 use crate::unknown::holds_files;
 
 /// What the system puts into the root of a disk.
@@ -21,10 +21,15 @@ const OF_DATABASES: [&str; 2] = ["_series", "autogen"];
 /// Refuses a directory in which no store may be opened or made. Changes nothing.
 ///
 /// # Errors
-/// [`StoreError::IsBackup`], [`StoreError::IsInfluxDb`]; [`StoreError::Corrupt`] for data without a manifest.
+/// [`StoreError::IsBackup`], [`StoreError::Restoring`], [`StoreError::IsInfluxDb`]; [`StoreError::Corrupt`] for data
+/// without a manifest.
 pub(crate) fn check_site(vfs: &dyn Vfs, dir: &Path) -> Result<(), StoreError> {
     if vfs.exists(&dir.join(LIST_FILE)) {
         return Err(StoreError::IsBackup(dir.into()));
+    }
+    // What it lacks of a store, the next restore brings.
+    if vfs.exists(&dir.join(RESTORING_FILE)) {
+        return Err(StoreError::Restoring(dir.into()));
     }
     let manifest = dir.join("manifest");
     if names(vfs, &manifest).iter().any(|n| n.ends_with(".seg")) {
@@ -151,6 +156,12 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn a_restore_that_was_cut_short_is_told_as_that() {
+        let error = check(&["RESTORING", "data/0/1/1.blk"]).unwrap_err();
+        assert!(matches!(error, StoreError::Restoring(_)), "{error}");
     }
 
     #[test]

@@ -123,6 +123,9 @@ impl View {
 
     /// How many of the files among `paths` would hold rows or series of what is seen here.
     pub(crate) fn count_files(&self, paths: &[PathBuf]) -> usize {
+        if paths.is_empty() {
+            return 0;
+        }
         let index = self.database.index_dir();
         let is_here = |path: &&PathBuf| {
             path.starts_with(&index) || self.shards.iter().any(|s| path.starts_with(&s.dir))
