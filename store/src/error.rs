@@ -65,15 +65,15 @@ pub enum StoreError {
     /// Another process uses the directory.
     #[error("{} is in use by another process; stop it, or choose another data directory", .0.display())]
     InUse(PathBuf),
+    /// A restore into the directory did not come to its end.
+    #[error("{} holds a restore that did not come to its end; run `tandem restore` again, or remove the directory", .0.display())]
+    Restoring(PathBuf),
     /// The directory is a backup, which a store would change.
     #[error("{dir} is a backup; make a store of it with `tandem restore {dir} --data-dir NEW`, and start that", dir = .0.display())]
     IsBackup(PathBuf),
     /// The directory is that of an InfluxDB.
     #[error("{} holds the data of an InfluxDB or of another program, which is left as it is; give another --data-dir, and bring the data with `influx_inspect export` and `tandem import` (docs/moving.md)", .0.display())]
     IsInfluxDb(PathBuf),
-    /// A restore into the directory did not come to its end.
-    #[error("{} holds a restore that did not come to its end; run `tandem restore` again, or remove the directory", .0.display())]
-    Restoring(PathBuf),
 }
 
 impl StoreError {
@@ -101,15 +101,15 @@ impl StoreError {
             }
             Self::Log { source, .. } => source.is_storage_full(),
             _ => false,
+        }
+    }
+
     /// The error for data files in `dir` of which no manifest tells.
     pub(crate) fn without_manifest(dir: &Path) -> Self {
         Self::Corrupt {
             file: dir.join("manifest"),
             offset: 0,
             what: "the manifest is empty and there are data files; restore it from a backup",
-        }
-    }
-
         }
     }
 

@@ -252,6 +252,7 @@ fn replay(core: &Core, state: &State, report: &mut OpenReport) -> Result<Log, St
     let wal_dir = core.dir.join("wal");
     let is_gone = *state != State::default() && !holds_segment(&*core.vfs, &wal_dir);
     let opened = Log::open(Arc::clone(&core.vfs), &wal_dir, options, &mut visit);
+    let (wal, recovery) = opened.map_err(StoreError::log("open WAL"))?;
     if is_gone {
         tracing::error!(
             dir = %wal_dir.display(),
@@ -260,7 +261,6 @@ fn replay(core: &Core, state: &State, report: &mut OpenReport) -> Result<Log, St
         report.quarantined.push(wal_dir);
     }
     places.keep_numbers(core);
-    let (wal, recovery) = opened.map_err(StoreError::log("open WAL"))?;
     marks.pass(Sequence::MAX);
     for corruption in &recovery.corruptions {
         tracing::error!(
@@ -272,6 +272,7 @@ fn replay(core: &Core, state: &State, report: &mut OpenReport) -> Result<Log, St
     }
     Ok(wal)
 }
+
 /// Whether there is a segment, of which a store has one from before its first manifest record on.
 fn holds_segment(vfs: &dyn Vfs, dir: &Path) -> bool {
     let names = vfs.read_dir(dir).unwrap_or_default();
@@ -283,15 +284,14 @@ fn holds_segment(vfs: &dyn Vfs, dir: &Path) -> bool {
     names.iter().filter(|n| n.ends_with(".seg")).any(holds)
 }
 
-
 /// Where rows go, by id.
 struct Places {
     databases: HashMap<DatabaseId, Arc<Database>, RandomState>,
+    shards: HashMap<(DatabaseId, ShardId), Arc<Shard>, RandomState>,
     /// The numbers that the manifest gives out next; those below have been given out.
     next: (DatabaseId, ShardId),
     /// Those that it has to give out next, by what is in the WAL.
     next_seen: (DatabaseId, ShardId),
-    shards: HashMap<(DatabaseId, ShardId), Arc<Shard>, RandomState>,
 }
 
 impl Places {

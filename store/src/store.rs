@@ -25,8 +25,8 @@ use crate::precreate::precreate;
 use crate::purge::purge;
 use crate::reclaim::reclaim;
 use crate::shard::ShardInfo;
-use crate::snapshot::RESTORING_FILE;
 use crate::site::check_site;
+use crate::snapshot::RESTORING_FILE;
 use crate::store_id::ensure_store_id;
 use crate::view::View;
 
@@ -53,8 +53,8 @@ impl Store {
     /// is damaged or gone; whatever the file system reports. A damaged data file is no error: see
     /// [`Store::report`].
     pub fn open(vfs: Arc<dyn Vfs>, dir: &Path, options: Options) -> Result<Self, StoreError> {
-        vfs.create_dir_all(dir)
         check_site(&*vfs, dir)?;
+        vfs.create_dir_all(dir)
             .map_err(StoreError::io("make data directory", dir))?;
         let lock = vfs.lock_dir(dir).map_err(|error| match error.kind() {
             std::io::ErrorKind::WouldBlock => StoreError::InUse(dir.into()),
