@@ -156,9 +156,8 @@ impl Prepared {
             && compiled.fill == Fill::Previous
             && compiled.ascending;
         // With a limit of windows, InfluxDB counts back from the end of time before it looks for anything.
-        let counts_back = context.limits.buckets_max > 0
-            && !compiled.is_raw
-            && compiled.bounds.min_ns.is_none();
+        let counts_back =
+            context.limits.buckets_max > 0 && !compiled.is_raw && compiled.bounds.min_ns.is_none();
         if let (true, Some(text)) = (counts_back, &compiled.bad_offset) {
             return Err(Error::refused(text));
         }
