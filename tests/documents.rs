@@ -118,6 +118,7 @@ fn filled(command: &str, ports: &[(u16, SocketAddr)]) -> String {
         .replace("health URL", "health http://127.0.0.1:8086")
         .replacen("--from …", "--from http://127.0.0.1:8086", 1)
         .replacen("--to …", "--to http://127.0.0.1:8087", 1)
+        .replace("http://OLD:", "http://127.0.0.1:")
         .replace("/backups/", "backups/")
         .replace("localhost:", "127.0.0.1:");
     for (port, address) in ports {
