@@ -8,7 +8,7 @@ use std::hint::black_box;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use tandem_benches::generate::{Numbers, START_NS, Shape};
-use tandem_benches::paths::{self, Question};
+use tandem_benches::paths::{self, Chunk, PAGES, Question, STEP_NS, write_numbers, write_times};
 use tandem_benches::random::Random;
 use tandem_codec::{Effort, boolean, number, string, time};
 use tandem_server::json_answer;
@@ -16,10 +16,7 @@ use tandem_server::json_answer;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Rows of a column: two pages, as block files have them.
-const PAGES: [usize; 2] = [2_160, 2_160];
 const ROWS: usize = PAGES[0] + PAGES[1];
-const STEP_NS: i64 = 10_000_000_000;
 const HOST_COUNT: u32 = 100;
 const MANY_HOSTS: Shape = Shape::Cpu {
     hosts: 4_000,
@@ -50,43 +47,17 @@ fn parse(bencher: Bencher<'_, '_>, shape: Shape) {
         .bench_local(|| paths::parse(&body, &mut pattern).expect("the load is line protocol"));
 }
 
-/// A walk in hundredths, as gauges do.
-fn walk() -> Vec<i64> {
-    let mut random = Random::new(7);
-    let mut at = 5_000;
-    let step = |_| {
-        at += random.below(201) as i64 - 100;
-        at
-    };
-    (0..ROWS).map(step).collect()
-}
-
 fn integers() -> Vec<i64> {
-    walk().iter().map(|at| at / 100).collect()
+    paths::columns().1
 }
 
 fn decimals() -> Vec<f64> {
-    walk().iter().map(|at| *at as f64 / 100.0).collect()
+    paths::columns().2
 }
 
 fn full() -> Vec<f64> {
     let mut random = Random::new(7);
     (0..ROWS).map(|_| random.normal()).collect()
-}
-
-/// Metadata and pages.
-type Chunk = (Vec<u8>, Vec<Vec<u8>>);
-
-fn encoded<T: number::Number>(values: &[T], effort: Effort) -> Chunk {
-    let mut encoder = number::Encoder::new(values, &PAGES, effort);
-    let mut meta = Vec::new();
-    encoder.write_meta(&mut meta);
-    let page = |at| {
-        let mut page = Vec::new();
-        encoder.write_page(at, &mut page);
-        page
-    };
-    (meta, (0..PAGES.len()).map(page).collect())
 }
 
 fn decoded<T: number::Number>((meta, pages): &Chunk, scratch: &mut number::Scratch) -> Vec<T> {
@@ -111,7 +82,7 @@ const COLUMNS: [Column; 3] = [Column::Integers, Column::Decimals, Column::Full];
 fn encode<T: number::Number>(bencher: Bencher<'_, '_>, values: &[T], effort: Effort) {
     bencher
         .counter(ItemsCount::new(ROWS))
-        .bench_local(|| encoded(values, effort));
+        .bench_local(|| write_numbers(values, effort));
 }
 
 /// As at a flush.
@@ -135,7 +106,7 @@ fn encode_cold(bencher: Bencher<'_, '_>, column: Column) {
 }
 
 fn decode<T: number::Number>(bencher: Bencher<'_, '_>, values: &[T]) {
-    let chunk = encoded(values, Effort::Cold);
+    let chunk = write_numbers(values, Effort::Cold);
     let mut scratch = number::Scratch::default();
     bencher
         .counter(ItemsCount::new(ROWS))
@@ -154,21 +125,10 @@ fn decode_cold(bencher: Bencher<'_, '_>, column: Column) {
 
 /// Regular times, and such of which one in 97 is late.
 fn times_ns(is_regular: bool) -> Vec<i64> {
-    let late = |at: i64| i64::from(!is_regular && at % 97 == 0) * 3;
-    let time = |at| START_NS + at * STEP_NS + late(at);
-    (0..ROWS as i64).map(time).collect()
-}
-
-fn encoded_times(times_ns: &[i64]) -> Chunk {
-    let mut encoder = time::Encoder::new(times_ns, &PAGES, Effort::Hot);
-    let mut meta = Vec::new();
-    encoder.write_meta(&mut meta);
-    let page = |at| {
-        let mut page = Vec::new();
-        encoder.write_page(at, &mut page);
-        page
-    };
-    (meta, (0..PAGES.len()).map(page).collect())
+    match is_regular {
+        true => (0..ROWS as i64).map(|at| START_NS + at * STEP_NS).collect(),
+        false => paths::columns().0,
+    }
 }
 
 #[divan::bench(args = [true, false])]
@@ -176,12 +136,12 @@ fn encode_times(bencher: Bencher<'_, '_>, is_regular: bool) {
     let times_ns = times_ns(is_regular);
     bencher
         .counter(ItemsCount::new(ROWS))
-        .bench_local(|| encoded_times(&times_ns));
+        .bench_local(|| write_times(&times_ns));
 }
 
 #[divan::bench(args = [true, false])]
 fn decode_times(bencher: Bencher<'_, '_>, is_regular: bool) {
-    let (meta, pages) = encoded_times(&times_ns(is_regular));
+    let (meta, pages) = write_times(&times_ns(is_regular));
     let mut scratch = number::Scratch::default();
     bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
         let decoder = time::Decoder::new(&meta).expect("its own metadata");

@@ -40,8 +40,9 @@ pub type Work = Box<dyn FnMut() -> anyhow::Result<()>>;
 const DATABASE: &str = "telegraf";
 const HOUR_NS: i64 = 3_600_000_000_000;
 /// Rows of a chunk for the codecs: two pages as block files have them.
-const PAGES: [usize; 2] = [2_160, 2_160];
-const STEP_NS: i64 = 10_000_000_000;
+pub const PAGES: [usize; 2] = [2_160, 2_160];
+/// Between two rows of a column.
+pub const STEP_NS: i64 = 10_000_000_000;
 /// As many as 100 hosts send in about half an hour.
 const BODIES: usize = 4;
 
@@ -154,7 +155,7 @@ pub fn parse(body: &[u8], pattern: &mut Option<Pattern>) -> anyhow::Result<()> {
 }
 
 /// Regular times with some that are late, integers and floats of two decimals that walk.
-fn columns() -> (Vec<i64>, Vec<i64>, Vec<f64>) {
+pub fn columns() -> (Vec<i64>, Vec<i64>, Vec<f64>) {
     let mut random = Random::new(7);
     let rows = PAGES.iter().sum::<usize>() as i64;
     let mut walk = 5_000;
@@ -170,30 +171,31 @@ fn columns() -> (Vec<i64>, Vec<i64>, Vec<f64>) {
 }
 
 /// A chunk as it lies in a block file: metadata, then pages.
-type Chunk = (Vec<u8>, Vec<Vec<u8>>);
+pub type Chunk = (Vec<u8>, Vec<Vec<u8>>);
 
-fn write_numbers<T: number::Number>(values: &[T], effort: Effort) -> Chunk {
-    let mut encoder = number::Encoder::new(values, &PAGES, effort);
-    let mut meta = Vec::new();
-    encoder.write_meta(&mut meta);
+fn chunk(meta: Vec<u8>, mut write_page: impl FnMut(usize, &mut Vec<u8>)) -> Chunk {
     let page = |at| {
         let mut page = Vec::new();
-        encoder.write_page(at, &mut page);
+        write_page(at, &mut page);
         page
     };
     (meta, (0..PAGES.len()).map(page).collect())
 }
 
-fn write_times(times_ns: &[i64]) -> Chunk {
+/// A column of [`PAGES`] numbers as a chunk.
+pub fn write_numbers<T: number::Number>(values: &[T], effort: Effort) -> Chunk {
+    let mut encoder = number::Encoder::new(values, &PAGES, effort);
+    let mut meta = Vec::new();
+    encoder.write_meta(&mut meta);
+    chunk(meta, |at, page| encoder.write_page(at, page))
+}
+
+/// A column of [`PAGES`] times as a chunk.
+pub fn write_times(times_ns: &[i64]) -> Chunk {
     let mut encoder = time::Encoder::new(times_ns, &PAGES, Effort::Hot);
     let mut meta = Vec::new();
     encoder.write_meta(&mut meta);
-    let page = |at| {
-        let mut page = Vec::new();
-        encoder.write_page(at, &mut page);
-        page
-    };
-    (meta, (0..PAGES.len()).map(page).collect())
+    chunk(meta, |at, page| encoder.write_page(at, page))
 }
 
 fn codec_write() -> Work {
