@@ -193,6 +193,31 @@ impl Predicate {
         is_settled(&self.node)
     }
 
+    /// The candidates that fit whatever is in their rows, and those of whose rows `is_true` says that they fit what is
+    /// left to check there.
+    ///
+    /// # Errors
+    /// When the statement is not wanted any more.
+    pub(crate) fn fitting(
+        mut self,
+        meter: &Meter<'_>,
+        is_true: impl Fn(&Scalar) -> bool,
+    ) -> Result<RoaringBitmap, Error> {
+        let mut fitting = RoaringBitmap::new();
+        for id in self.candidates(meter)? {
+            meter.check()?;
+            let fits = match self.residual(SeriesId(id)) {
+                Residual::Never => false,
+                Residual::Always => true,
+                Residual::When(condition) => is_true(&condition),
+            };
+            if fits {
+                fitting.insert(id);
+            }
+        }
+        Ok(fitting)
+    }
+
     /// What is left to check in the rows of this series.
     pub(crate) fn residual(&mut self, id: SeriesId) -> Residual {
         let truth: Vec<bool> = self.sets.iter().map(|set| set.contains(id.0)).collect();

@@ -19,7 +19,7 @@ use super::{EPOCH_NS, check_databases, cut, database, found, table};
 use crate::context::Context;
 use crate::error::Error;
 use crate::meter::Meter;
-use crate::predicate::{Predicate, Residual};
+use crate::predicate::Predicate;
 use crate::result::{Series, Sink, Value};
 use crate::select::check_condition;
 
@@ -211,15 +211,8 @@ fn series_of(
 }
 
 /// The series whose tags alone fit.
-fn certain(mut predicate: Predicate, meter: &Meter<'_>) -> Result<RoaringBitmap, Error> {
-    let mut series = RoaringBitmap::new();
-    for id in predicate.candidates(meter)? {
-        meter.check()?;
-        if matches!(predicate.residual(SeriesId(id)), Residual::Always) {
-            series.insert(id);
-        }
-    }
-    Ok(series)
+fn certain(predicate: Predicate, meter: &Meter<'_>) -> Result<RoaringBitmap, Error> {
+    predicate.fitting(meter, |_| false)
 }
 
 /// Those of `series` that belong to a group, if there are groups.

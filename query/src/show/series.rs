@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::executor::warn_of_missing;
 use crate::meter::Meter;
-use crate::predicate::{Predicate, Residual};
+use crate::predicate::Predicate;
 use crate::result::{Sink, Value};
 use crate::select::check_condition;
 
@@ -90,21 +90,9 @@ fn without_fields(
     meter: &Meter<'_>,
 ) -> Result<RoaringBitmap, Error> {
     let fields = view.fields(name);
-    let mut predicate = Predicate::new(condition, view, name, &fields, meter)?;
+    let predicate = Predicate::new(condition, view, name, &fields, meter)?;
     let nothing = vec![Value::Null; predicate.references().len()];
-    let mut fitting = RoaringBitmap::new();
-    for id in predicate.candidates(meter)? {
-        meter.check()?;
-        let fits = match predicate.residual(SeriesId(id)) {
-            Residual::Never => false,
-            Residual::Always => true,
-            Residual::When(condition) => condition.is_true(&nothing),
-        };
-        if fits {
-            fitting.insert(id);
-        }
-    }
-    Ok(fitting)
+    predicate.fitting(meter, |condition| condition.is_true(&nothing))
 }
 
 /// A key with its tags in the order of their keys' escaped bytes: InfluxDB sorts them as they are written, so that
