@@ -298,6 +298,7 @@ impl Schemas {
         if let Some(known) = tables.template(measurement, &fields) {
             return Arc::clone(known);
         }
+        let has_strings = fields.iter().any(|(_, t)| *t == FieldType::String);
         let fields = fields
             .into_iter()
             .map(|(name, field_type)| (tables.name(&self.room, name), field_type));
@@ -305,11 +306,9 @@ impl Schemas {
             id: self.next_template.fetch_add(1, Ordering::Relaxed),
             shared: false,
             measurement: measurement.into(),
-            has_strings: false,
+            has_strings,
             fields: fields.collect(),
         };
-        let types = template.fields.iter().map(|(_, field_type)| *field_type);
-        template.has_strings = types.into_iter().any(|t| t == FieldType::String);
         template.shared = tables.take(&self.room, template.heap_bytes());
         let template = Arc::new(template);
         if template.shared {

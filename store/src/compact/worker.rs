@@ -69,8 +69,8 @@ impl Watch {
 enum Mode {
     /// The thread: what is due now, at its pace.
     Background,
-    /// The thread where there is no space for that: one file of which much is deleted, which gives back more than it
-    /// takes for a time.
+    /// The thread where there is no space for that: one file of which much is deleted, and which is smaller
+    /// afterwards.
     Scarce,
     /// A caller that waits: everything, as fast as it goes.
     Settle,
