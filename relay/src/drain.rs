@@ -91,6 +91,8 @@ struct Drainer {
     window: Window,
     passed: Vec<Passed>,
     passed_since: Instant,
+    /// Where the cursor stands, once it has been stored.
+    stored: Option<Sequence>,
     flights: JoinSet<Landed>,
     stride: Stride,
     catch_up: CatchUp,
@@ -126,6 +128,7 @@ pub(crate) fn drain(
             window: Window::default(),
             passed: Vec::new(),
             passed_since: Instant::now(),
+            stored: None,
             flights: JoinSet::new(),
             stride: Stride::new(manner.request_bytes_max),
             catch_up: CatchUp::default(),
@@ -214,8 +217,13 @@ impl Drainer {
         }
     }
 
-    /// Reads what the window has room for.
+    /// Reads what the window has room for. While nothing is sent there is no need for more than the oldest, but where
+    /// room is asked for.
     async fn fill(&mut self) {
+        let is_paused = self.paused_until.is_some_and(|at| at > Instant::now());
+        if is_paused && self.window.front().is_some() && self.backlog.bytes_to_drop() == 0 {
+            return;
+        }
         while self.window.has_room() && !self.backlog.is_drained(self.read_to) {
             let Some(reader) = self.reader.take() else {
                 return;
@@ -337,6 +345,7 @@ impl Drainer {
         self.probing = true;
         self.stride.failed();
         self.catch_up.is_flowing = false;
+        self.pace.failed();
         self.give_up_catching_up();
         self.rest(retry_after);
         if self.held.is_none() {
@@ -407,12 +416,15 @@ impl Drainer {
         has_moved_on && (self.window.has_room() && !self.backlog.is_drained(self.read_to))
     }
 
-    /// Stores the cursor. What could not be stored counts as not passed, and is stored next time.
+    /// Stores the cursor, if it has moved. What could not be stored counts as not passed, and is stored next time.
     async fn store(&mut self) {
         let next = self
             .window
             .front()
             .map_or(self.read_to, |item| item.sequence);
+        if self.passed.is_empty() && self.stored == Some(next) {
+            return;
+        }
         let (backend, backlog) = (self.backend.clone(), self.backlog.clone());
         let passed = std::mem::take(&mut self.passed);
         let storing = off_loop(move || match backlog.advance(next, &passed) {
@@ -424,6 +436,7 @@ impl Drainer {
         if !self.passed.is_empty() {
             self.rest(None);
         }
+        self.stored = outcome.is_ok().then_some(next);
         if let Err(error) = outcome {
             // At worst it is delivered again after a restart, in order: harmless.
             let what = "cannot store the position in the queue";

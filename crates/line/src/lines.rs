@@ -20,6 +20,15 @@ pub fn lines(body: &[u8]) -> Lines<'_> {
     }
 }
 
+/// As [`lines()`], of a body in which no quote is.
+pub(crate) fn unquoted_lines(body: &[u8]) -> Lines<'_> {
+    Lines {
+        body,
+        at: 0,
+        quote: body.len(),
+    }
+}
+
 /// Iterator of [`lines()`].
 #[derive(Clone, Debug)]
 pub struct Lines<'a> {

@@ -69,7 +69,10 @@ impl Drainer {
         let now = Instant::now();
         self.paused_until = self.paused_until.filter(|until| *until > now);
         let arrivals = self.backend.arrivals.load(Ordering::Relaxed);
-        self.pace.look(now, arrivals, self.backlog.pending().1);
+        self.pace.hear(now, arrivals);
+        if !self.probing && self.paused_until.is_none() {
+            self.pace.look(now, self.backlog.pending().1);
+        }
         let (flights_max, stride) = if self.probing {
             (1, Stride::new(0))
         } else if self.pace.is_gentle(now) && !self.catch_up.is_on() {

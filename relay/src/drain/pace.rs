@@ -38,12 +38,25 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Takes note of how many batches have ever come in, and how many bytes of the backlog are left.
-    pub(super) fn look(&mut self, now: Instant, arrivals: u64, left: u64) {
+    /// Takes note of how many batches have ever come in.
+    pub(super) fn hear(&mut self, now: Instant, arrivals: u64) {
         if arrivals != self.arrivals {
             self.arrivals = arrivals;
             self.arrived_at = Some(now);
         }
+    }
+
+    /// The backend takes nothing for now.
+    pub(super) fn failed(&mut self) {
+        *self = Self {
+            arrivals: self.arrivals,
+            arrived_at: self.arrived_at,
+            ..Self::default()
+        };
+    }
+
+    /// Takes note of how many bytes of the backlog are left, while the backend takes them.
+    pub(super) fn look(&mut self, now: Instant, left: u64) {
         let (since, before) = *self.looked.get_or_insert((now, left));
         let passed = now.duration_since(since);
         if passed < LOOK {
@@ -107,18 +120,20 @@ mod tests {
         for _ in 0..20 {
             *now += LOOK;
             left = left.saturating_add_signed(-gone);
-            pace.look(*now, pace.arrivals + 1, left);
+            pace.hear(*now, pace.arrivals + 1);
+            pace.look(*now, left);
         }
     }
 
     #[test]
     fn it_rests_in_proportion_while_batches_come_and_not_at_all_when_none_do() {
         let (mut pace, begun) = (Pace::default(), Instant::now());
-        pace.look(begun, 0, 1 << 30);
+        pace.hear(begun, 0);
+        pace.look(begun, 1 << 30);
         pace.sent(begun);
         pace.answered(begun + MS * 2);
         assert_eq!(pace.rests_until(begun + MS * 2), None, "nobody is there");
-        pace.look(begun + MS * 3, 1, 1 << 30);
+        pace.hear(begun + MS * 3, 1);
         pace.sent(begun + MS * 3);
         pace.answered(begun + MS * 5);
         assert_eq!(pace.rests_until(begun + MS * 5), Some(begun + MS * 13));
@@ -145,6 +160,23 @@ mod tests {
             assert!(pace.is_gentle(now), "{gone} bytes at a time");
             assert_eq!(pace.bytes_max(), BYTES_FIRST);
         }
+    }
+
+    /// It counted the time in which the backend was away as slow draining, and drained at full speed when it came back.
+    #[test]
+    fn it_begins_gently_after_a_failure() {
+        let (mut pace, mut now) = (Pace::default(), Instant::now());
+        after(&mut pace, &mut now, 1 << 30, -1_000_000);
+        assert!(!pace.is_gentle(now));
+        pace.failed();
+        assert!(pace.is_gentle(now) && pace.step == 0);
+        now += LOOK * 3;
+        pace.hear(now, pace.arrivals + 1);
+        pace.look(now, 1 << 30);
+        assert!(
+            pace.is_gentle(now) && pace.step == 0,
+            "nothing is known yet"
+        );
     }
 
     #[test]
