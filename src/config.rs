@@ -86,6 +86,8 @@ pub(crate) struct StoreSection {
     pub(crate) max_series_per_database: Option<usize>,
     /// 0 for no limit.
     pub(crate) max_values_per_tag: Option<usize>,
+    /// 0 for no limit.
+    pub(crate) max_fields_per_measurement: Option<usize>,
     pub(crate) unsigned: Option<bool>,
     pub(crate) body_bytes_max: Option<SizeText>,
     pub(crate) inflated_bytes_max: Option<SizeText>,

@@ -10,6 +10,7 @@ mod bind_params;
 mod buckets;
 mod delete;
 mod encoding;
+mod go_json;
 mod health;
 mod multipart;
 mod prometheus;

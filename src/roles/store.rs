@@ -208,6 +208,9 @@ fn options(section: &StoreSection, stores: u64) -> Options {
         max_values_per_tag: section
             .max_values_per_tag
             .unwrap_or(shares.max_values_per_tag),
+        max_fields_per_measurement: section
+            .max_fields_per_measurement
+            .unwrap_or(shares.max_fields_per_measurement),
         unsigned: section.unsigned.unwrap_or(shares.unsigned),
         ..shares
     }

@@ -58,9 +58,8 @@ impl Batch {
     pub(crate) fn bytes(&self) -> usize {
         let unknown = self.unknown.iter();
         let aliases = self.aliases.iter();
-        // The others are the schemas'.
-        let own = self.templates.iter().filter(|template| !template.shared);
-        own.map(|template| template.heap_bytes()).sum::<usize>()
+        let templates = self.templates.iter();
+        templates.map(|template| template.own_bytes).sum::<usize>()
             + self.rows.capacity() * size_of::<Row>()
             + self.values.capacity() * size_of::<u64>()
             + self.strings.capacity()

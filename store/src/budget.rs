@@ -121,6 +121,7 @@ impl Budget {
                 return Ok(HeldWrite {
                     budget: Arc::clone(self),
                     bytes,
+                    grown: 0,
                 });
             }
             let until = *deadline.get_or_insert_with(|| {
@@ -181,9 +182,43 @@ impl Budget {
 pub(crate) struct HeldWrite {
     budget: Arc<Budget>,
     bytes: usize,
+    /// By how much [`HeldWrite::grow`] has made it more.
+    grown: usize,
+}
+
+/// Why a write cannot hold more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    /// Others hold too much.
+    Now { used: usize, max: usize },
+    /// It is more than all writes may hold.
+    Ever { max: usize },
 }
 
 impl HeldWrite {
+    /// As much more room as that, beside `memtable_bytes` of rows; never waits. What a write grows by is never more
+    /// than the room, not even when it is alone.
+    pub(crate) fn grow(&mut self, bytes: usize, memtable_bytes: usize) -> Result<(), NoRoom> {
+        let budget = &*self.budget;
+        let mut writing = budget.writing();
+        let max = budget.writes_max();
+        let used = memtable_bytes.saturating_add(*writing);
+        let alone = *writing == self.bytes && memtable_bytes < max.div_ceil(2);
+        let grown = self.grown.saturating_add(bytes);
+        let refusal = if grown > max {
+            NoRoom::Ever { max }
+        } else if used.saturating_add(bytes) > max && !alone {
+            NoRoom::Now { used, max }
+        } else {
+            *writing += bytes;
+            self.bytes += bytes;
+            self.grown = grown;
+            return Ok(());
+        };
+        budget.refused.fetch_add(1, Ordering::Relaxed);
+        Err(refusal)
+    }
+
     /// Counts what the write turned out to hold. Never waits: it holds it already.
     pub(crate) fn set(&mut self, bytes: usize) {
         let mut writing = self.budget.writing();
@@ -321,6 +356,26 @@ mod tests {
         assert!(try_hold(&budget, 100, 0).is_none());
         write.set(10);
         assert!(try_hold(&budget, 100, 0).is_some());
+    }
+
+    #[test]
+    fn a_write_grows_while_there_is_room_or_it_is_alone() {
+        let budget = budget(1000, 0);
+        let (mut one, two) = (
+            try_hold(&budget, 100, 0).unwrap(),
+            try_hold(&budget, 100, 0),
+        );
+        one.grow(700, 100).unwrap();
+        let now = NoRoom::Now {
+            used: 1000,
+            max: 1000,
+        };
+        assert_eq!(one.grow(1, 100), Err(now));
+        drop(two);
+        one.grow(300, 400).unwrap();
+        assert_eq!(one.grow(1, 0), Err(NoRoom::Ever { max: 1000 }));
+        drop(one);
+        assert_eq!(budget.stats().writing_bytes, 0);
     }
 
     #[test]

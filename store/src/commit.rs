@@ -26,9 +26,9 @@ use crate::batch::{Batch, SeriesRef, Spares};
 use crate::database::Database;
 use crate::error::{StoreError, WriteError};
 use crate::frame::Frame;
-use crate::index::LimitExceeded;
+use crate::index::{LimitExceeded, Limits};
 use crate::refusal::Conflict;
-use crate::shard::Shard;
+use crate::shard::{NotAccepted, Shard};
 
 /// What a batch is told that another one's failure took down.
 const BUILT_ON_A_FAILURE: &str = "engine: a write before this one failed; try again";
@@ -105,12 +105,21 @@ impl Staged {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Refused {
     pub(crate) dropped: u64,
-    /// Those of them that are of series, or have tag values, beyond the limits.
+    /// Those of them that are of series, or have tag values or fields, beyond the limits.
     pub(crate) limited: u64,
     /// Why the first of these could not be made.
     pub(crate) limit: Option<String>,
     /// The first point with fields of another type.
     pub(crate) conflict: Option<Conflict>,
+}
+
+impl Refused {
+    /// Counts a row; says whether it stays.
+    fn count(&mut self, verdict: Verdict) -> bool {
+        self.dropped += u64::from(verdict != Verdict::Good);
+        self.limited += u64::from(verdict == Verdict::BeyondLimit);
+        verdict == Verdict::Good
+    }
 }
 
 impl Committer {
@@ -199,7 +208,7 @@ impl Committer {
             series_before: database.table().len(),
             fields: Vec::new(),
         };
-        let mut refused = check_types(&mut batch, shards, &mut effects);
+        let mut refused = check_fields(&mut batch, shards, database.limits, &mut effects);
         if batch.rows.is_empty() {
             return Ok((None, refused));
         }
@@ -355,26 +364,38 @@ pub(crate) fn apply(
     }
 }
 
-/// Drops the rows whose fields have another type already, and fixes the types of new fields.
-fn check_types(batch: &mut Batch, shards: &[Arc<Shard>], effects: &mut Effects) -> Refused {
-    let mut verdicts: HashMap<(u32, u32), bool, RandomState> = HashMap::default();
-    let mut last: Option<((u32, u32), bool)> = None;
+/// What becomes of the rows of a template in a shard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    OfAnotherType,
+    BeyondLimit,
+}
+
+/// Drops the rows whose fields have another type already or are beyond the limit, and fixes the types of new fields.
+fn check_fields(
+    batch: &mut Batch,
+    shards: &[Arc<Shard>],
+    limits: Limits,
+    effects: &mut Effects,
+) -> Refused {
+    let mut verdicts: HashMap<(u32, u32), Verdict, RandomState> = HashMap::default();
+    let mut last: Option<((u32, u32), Verdict)> = None;
     let mut refused = Refused::default();
     let templates_of = &batch.templates;
     let mut row_number = 0;
     batch.rows.retain(|row| {
         let place = (row.shard, row.template);
         row_number += 1;
-        if let Some((_, good)) = last.filter(|(at, _)| *at == place) {
-            refused.dropped += u64::from(!good);
-            return good;
+        if let Some((_, verdict)) = last.filter(|(at, _)| *at == place) {
+            return refused.count(verdict);
         }
-        let good = *verdicts.entry(place).or_insert_with(|| {
+        let verdict = *verdicts.entry(place).or_insert_with(|| {
             let (shard, template) = (
                 &shards[row.shard as usize],
                 &templates_of[row.template as usize],
             );
-            match shard.types().accept(template) {
+            match shard.types().accept(template, limits) {
                 Ok(fields) => {
                     if !fields.is_empty() {
                         effects.fields.push((
@@ -383,21 +404,25 @@ fn check_types(batch: &mut Batch, shards: &[Arc<Shard>], effects: &mut Effects) 
                             fields,
                         ));
                     }
-                    true
+                    Verdict::Good
                 }
-                Err(fields) => {
+                Err(NotAccepted::TooMany) => {
+                    let LimitExceeded(text) = limits.fields_exceeded(&template.measurement);
+                    refused.limit.get_or_insert(text);
+                    Verdict::BeyondLimit
+                }
+                Err(NotAccepted::Types(fields)) => {
                     refused.conflict.get_or_insert_with(|| Conflict {
                         row: row_number - 1,
                         template: Arc::clone(template),
                         fields,
                     });
-                    false
+                    Verdict::OfAnotherType
                 }
             }
         });
-        last = Some((place, good));
-        refused.dropped += u64::from(!good);
-        good
+        last = Some((place, verdict));
+        refused.count(verdict)
     });
     refused
 }
@@ -524,7 +549,7 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        let limits = crate::index::Limits::default();
+        let limits = Limits::default();
         let room = Arc::new(crate::schema::SchemaRoom::new(1 << 20));
         let database = Database::new(DatabaseId(0), "db".into(), PathBuf::new(), limits, room);
         let bed = Bed {

@@ -143,6 +143,9 @@ pub enum WriteError {
     /// Memory for writes is used up; nothing was stored; worth trying again.
     #[error("{0}")]
     Overloaded(String),
+    /// The request needs more memory than all writes may have; nothing was stored; worth splitting.
+    #[error("{0}")]
+    TooLarge(String),
     /// The disk is full; nothing was stored; worth trying again when there is space.
     #[error("{0}")]
     Full(String),

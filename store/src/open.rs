@@ -394,7 +394,7 @@ fn replay_record(
             .filter(|&at| {
                 shard
                     .types()
-                    .accept(&decoded.batch.templates[at as usize])
+                    .accept(&decoded.batch.templates[at as usize], Limits::default())
                     .is_err()
             })
             .collect();

@@ -62,6 +62,9 @@ pub struct Options {
     /// Values that a tag key of a measurement may have; points with further ones are dropped.
     /// 0 for no limit.
     pub max_values_per_tag: usize,
+    /// Fields that a measurement may have in one shard; points with further ones are dropped, as are those of a
+    /// request whose lines have more between them than is remembered of how lines look. 0 for no limit.
+    pub max_fields_per_measurement: usize,
     /// Whether `5u` is taken as an unsigned integer. InfluxDB 1.x as it is shipped refuses it.
     pub unsigned: bool,
 }
@@ -99,6 +102,8 @@ impl Options {
     pub const MAX_SERIES_PER_DATABASE: usize = 1_000_000;
     /// Default of `max_values_per_tag`, InfluxDB's.
     pub const MAX_VALUES_PER_TAG: usize = 100_000;
+    /// Default of `max_fields_per_measurement`; InfluxDB 1.x has no such limit.
+    pub const MAX_FIELDS_PER_MEASUREMENT: usize = 100_000;
     /// The least that [`Options::within`] splits; with less, no write of usual size would pass.
     pub const MEMORY_BYTES_MIN: usize = 32 << 20;
 
@@ -142,6 +147,7 @@ impl Default for Options {
             shard_advance: Self::SHARD_ADVANCE,
             max_series_per_database: Self::MAX_SERIES_PER_DATABASE,
             max_values_per_tag: Self::MAX_VALUES_PER_TAG,
+            max_fields_per_measurement: Self::MAX_FIELDS_PER_MEASUREMENT,
             unsigned: false,
         }
     }

@@ -4,6 +4,8 @@
 //! last line predicts names and types of this one. Only a key that was never seen in this form
 //! is validated and made canonical, and only a line of another shape is looked up by name.
 
+mod shapes;
+
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -12,10 +14,12 @@ use tandem_line::{Line, ParseOptions, Value, canonical_key, lines, unescape_fiel
 use tandem_model::{FieldType, SeriesId, SeriesKey, split_measurement};
 
 use crate::batch::{Batch, Row, SeriesRef, UnknownKey};
-use crate::index::SeriesTable;
+use crate::index::{LimitExceeded, Limits, SeriesTable};
 use crate::memtable::string_word;
 use crate::refusal::BadName;
 use crate::schema::{Layout, Schemas};
+
+pub(crate) use self::shapes::Shapes;
 
 /// Bytes of error text that one request collects; what comes after is only counted.
 const ERROR_TEXT_BYTES_MAX: usize = 1 << 20;
@@ -33,7 +37,11 @@ pub(crate) struct Parsed {
     pub(crate) errors: ErrorTexts,
     /// Points that parse and still cannot be stored.
     pub(crate) dropped: u64,
-    /// That of them which is told first.
+    /// Why those of them were dropped that have too many fields.
+    pub(crate) limit: Option<String>,
+    /// Parsing ended since there was no room for how the lines look; what is here is not all.
+    pub(crate) is_out_of_room: bool,
+    /// Of the other ones, that which is told first.
     pub(crate) bad_name: Option<BadName>,
 }
 
@@ -82,15 +90,19 @@ impl ErrorTexts {
     }
 }
 
+/// Fields of a line from which on it is worth looking whether the next one has the same.
+const WIDE_FIELDS: usize = 1024;
+
 /// Parses the lines of `body` into `batch`, which is empty. Lines without a time get `now_ns`, cut to
 /// the precision.
-pub(crate) fn parse_into(
+pub(crate) fn parse_into<'a>(
     batch: Batch,
-    table: &SeriesTable,
-    schemas: &Schemas,
+    table: &'a SeriesTable,
+    schemas: &'a Schemas,
     body: &[u8],
     options: ParseOptions,
-    now_ns: i64,
+    shapes: Shapes<'a>,
+    (limits, now_ns): (Limits, i64),
 ) -> Parsed {
     let default_ns = now_ns - now_ns.rem_euclid(options.precision.nanos());
     let mut parser = Parser {
@@ -106,6 +118,9 @@ pub(crate) fn parse_into(
         layouts: HashMap::default(),
         templates: HashMap::default(),
         last_layout: None,
+        last_wide: None,
+        shapes,
+        limits,
         names: Vec::new(),
         words: Vec::new(),
         buffer: Vec::new(),
@@ -113,6 +128,9 @@ pub(crate) fn parse_into(
     for raw in lines(body) {
         if let Err(text) = parser.line(raw, options) {
             parser.parsed.errors.push(&text);
+        }
+        if parser.parsed.is_out_of_room {
+            break;
         }
     }
     parser.parsed
@@ -127,8 +145,23 @@ pub(crate) fn parse(
     options: ParseOptions,
     now_ns: i64,
 ) -> Parsed {
-    parse_into(Batch::default(), table, schemas, body, options, now_ns)
+    let mut grow = |_| true;
+    parse_into(
+        Batch::default(),
+        table,
+        schemas,
+        body,
+        options,
+        Shapes::new(&mut grow),
+        (Limits::default(), now_ns),
+    )
 }
+
+/// Names as written and types.
+type Names<'b> = Vec<(&'b [u8], FieldType)>;
+
+/// The last line of very many fields: what it had, its layout, and the place of its template.
+struct WideLine<'b>(Names<'b>, Arc<Layout>, u32);
 
 struct Parser<'a, 'b> {
     table: &'a SeriesTable,
@@ -142,8 +175,11 @@ struct Parser<'a, 'b> {
     /// Templates met so far, by id, with their place in the batch.
     templates: HashMap<u64, u32, RandomState>,
     last_layout: Option<(Arc<Layout>, u32)>,
+    last_wide: Option<WideLine<'b>>,
+    shapes: Shapes<'a>,
+    limits: Limits,
     /// The line at hand: names as written and types, and a word each.
-    names: Vec<(&'b [u8], FieldType)>,
+    names: Names<'b>,
     words: Vec<u64>,
     buffer: Vec<u8>,
 }
@@ -162,6 +198,7 @@ impl<'b> Parser<'_, 'b> {
         let predicted = self.predict(known);
         self.names.clear();
         self.words.clear();
+        let mut has_too_many = false;
         loop {
             let guess = predicted
                 .as_ref()
@@ -173,6 +210,14 @@ impl<'b> Parser<'_, 'b> {
             let Some(field) = field.map_err(|e| e.to_string())? else {
                 break;
             };
+            if self.limits.forbids_fields(self.names.len() + 1) {
+                has_too_many = true;
+                continue;
+            }
+            if !self.shapes.admit_field(self.names.len()) {
+                self.parsed.is_out_of_room = true;
+                return Ok(());
+            }
             let word = word(
                 field.value,
                 &mut self.parsed.batch.strings,
@@ -185,6 +230,16 @@ impl<'b> Parser<'_, 'b> {
             .timestamp()
             .map_err(|e| e.to_string())?
             .unwrap_or(self.default_ns);
+        if has_too_many {
+            let measurement = match known {
+                Some(id) => self.table.measurement_of(id).to_vec(),
+                None => split_measurement(&canonical).0,
+            };
+            let LimitExceeded(text) = self.limits.fields_exceeded(&measurement);
+            self.parsed.limit.get_or_insert(text);
+            self.parsed.dropped += 1;
+            return Ok(());
+        }
         let series = match known {
             Some(id) => SeriesRef::Known(id),
             None => self.unknown_series(line.key(), canonical),
@@ -265,6 +320,7 @@ impl<'b> Parser<'_, 'b> {
     fn remember(&mut self, layout: Arc<Layout>) -> (Arc<Layout>, u32) {
         let templates = &mut self.parsed.batch.templates;
         let place = *self.templates.entry(layout.template.id).or_insert_with(|| {
+            self.parsed.is_out_of_room |= !self.shapes.keep(&layout.template);
             templates.push(Arc::clone(&layout.template));
             templates.len() as u32 - 1
         });
@@ -314,10 +370,10 @@ impl<'b> Parser<'_, 'b> {
                         split_measurement(key).0
                     }
                 };
-                let layout = self.schemas.layout_of(&measurement, &self.names, |name| {
-                    unescape_field_name(name).into_owned()
-                });
-                self.remember(layout)
+                match self.as_wide_as_last(&measurement) {
+                    Some(found) => found,
+                    None => self.layout_of_names(&measurement),
+                }
             }
         };
         if let Some(bad) = self.refusal(series, &layout) {
@@ -346,6 +402,26 @@ impl<'b> Parser<'_, 'b> {
             values,
             shard: 0,
         });
+    }
+
+    /// The layout of the line at hand and the place of its template.
+    fn layout_of_names(&mut self, measurement: &[u8]) -> (Arc<Layout>, u32) {
+        let unescape = |name: &[u8]| unescape_field_name(name).into_owned();
+        let layout = self.schemas.layout_of(measurement, &self.names, unescape);
+        let (layout, place) = self.remember(layout);
+        // Too large to be remembered, and yet the next line may look the same.
+        if layout.id == u32::MAX && self.names.len() >= WIDE_FIELDS {
+            let names = std::mem::take(&mut self.names);
+            self.last_wide = Some(WideLine(names, Arc::clone(&layout), place));
+        }
+        (layout, place)
+    }
+
+    /// The same, if the line looks as the last one did that had very many fields.
+    fn as_wide_as_last(&self, measurement: &[u8]) -> Option<(Arc<Layout>, u32)> {
+        let WideLine(names, layout, place) = self.last_wide.as_ref()?;
+        let is_same = *layout.template.measurement == *measurement && *names == self.names;
+        is_same.then(|| (Arc::clone(layout), *place))
     }
 
     /// Why a point that parses cannot be stored. A series the index knows has passed the check of

@@ -32,6 +32,8 @@ pub(crate) use self::room::SchemaRoom;
 const ONE_PART: usize = 16;
 /// About what a name takes beside its bytes.
 const NAME_BYTES: usize = 32;
+/// What a field of a template takes, but for its name.
+const FIELD_BYTES: usize = size_of::<(Arc<[u8]>, FieldType)>();
 
 /// A measurement with a set of typed fields.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub(crate) struct Template {
     /// Sorted by name, each name once, unescaped, none of them `time`.
     pub(crate) fields: Box<[(Arc<[u8]>, FieldType)]>,
     pub(crate) has_strings: bool,
+    /// About what it takes in memory with those names that were new when it was made.
+    pub(crate) own_bytes: usize,
 }
 
 impl Template {
@@ -87,7 +91,7 @@ pub(crate) struct Layout {
 impl Layout {
     /// About what it takes in memory, but for its template.
     fn heap_bytes(&self) -> usize {
-        let written = self.written.iter().map(|(name, _)| 2 * name.len() + 96);
+        let written = self.written.iter().map(|(name, _)| 2 * name.len() + 160);
         written.sum::<usize>() + 192
     }
 }
@@ -142,12 +146,13 @@ impl Tables {
         };
     }
 
-    /// The name, as the one that is remembered where there is one.
-    fn name(&mut self, room: &SchemaRoom, name: Arc<[u8]>) -> Arc<[u8]> {
+    /// The name, as the one that is remembered where there is one. What a new one takes is added to `new_bytes`.
+    fn name(&mut self, room: &SchemaRoom, name: Arc<[u8]>, new_bytes: &mut usize) -> Arc<[u8]> {
         if let Some(known) = self.names.get(&name) {
             return Arc::clone(known);
         }
         let bytes = name.len() + NAME_BYTES;
+        *new_bytes += bytes;
         if room.take(bytes) {
             self.bytes += bytes;
             self.names.insert(Arc::clone(&name));
@@ -299,15 +304,19 @@ impl Schemas {
             return Arc::clone(known);
         }
         let has_strings = fields.iter().any(|(_, t)| *t == FieldType::String);
-        let fields = fields
-            .into_iter()
-            .map(|(name, field_type)| (tables.name(&self.room, name), field_type));
+        let mut own_bytes = measurement.len() + 96 + fields.len() * FIELD_BYTES;
+        let fields = fields.into_iter().map(|(name, field_type)| {
+            let name = tables.name(&self.room, name, &mut own_bytes);
+            (name, field_type)
+        });
+        let fields = fields.collect();
         let mut template = Template {
             id: self.next_template.fetch_add(1, Ordering::Relaxed),
             shared: false,
             measurement: measurement.into(),
             has_strings,
-            fields: fields.collect(),
+            fields,
+            own_bytes,
         };
         template.shared = tables.take(&self.room, template.heap_bytes());
         let template = Arc::new(template);

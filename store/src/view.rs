@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use roaring::RoaringBitmap;
 use tandem_model::{FieldType, SeriesId, ShardId, TimeRange};
 
@@ -119,6 +119,43 @@ impl View {
         }
         fields.sort_unstable_by(|(a, s), (b, t)| a.cmp(b).then_with(|| s.name().cmp(t.name())));
         fields
+    }
+
+    /// The names of a measurement's fields in those shards that have one of `series`, sorted.
+    #[must_use]
+    pub fn fields_beside(&self, measurement: &[u8], series: &RoaringBitmap) -> Vec<Vec<u8>> {
+        let mut fields: HashSet<Vec<u8>, RandomState> = HashSet::default();
+        for shard in &self.shards {
+            if shard.data().series.is_disjoint(series) {
+                continue;
+            }
+            shard.visit_fields(measurement, |name, _| {
+                if !fields.contains(name) {
+                    fields.insert(name.to_vec());
+                }
+            });
+        }
+        let mut fields: Vec<_> = fields.into_iter().collect();
+        fields.sort_unstable();
+        fields
+    }
+
+    /// Whether one of the shards has both: a field of this name with a type that fits, and one of `series`.
+    #[must_use]
+    pub fn has_field_beside(
+        &self,
+        measurement: &[u8],
+        field: &[u8],
+        fits: impl Fn(FieldType) -> bool,
+        series: &RoaringBitmap,
+    ) -> bool {
+        self.shards.iter().any(|shard| {
+            let mut has_field = false;
+            shard.visit_fields(measurement, |name, field_type| {
+                has_field |= name == field && fits(field_type);
+            });
+            has_field && !shard.data().series.is_disjoint(series)
+        })
     }
 
     /// How many of the files among `paths` would hold rows or series of what is seen here.

@@ -7,10 +7,10 @@ use tandem_line::ParseOptions;
 use tandem_model::{Precision, TimeRange};
 
 use crate::batch::Row;
-use crate::budget::HeldWrite;
+use crate::budget::{HeldWrite, NoRoom};
 use crate::database::{Database, PolicyChoice};
 use crate::error::{StoreError, WriteError};
-use crate::parse::{ErrorTexts, Parsed, parse_into};
+use crate::parse::{ErrorTexts, Parsed, Shapes, parse_into};
 use crate::policy::{RetentionPolicy, shard_bounds};
 use crate::refusal::Drops;
 use crate::shard::Shard;
@@ -74,7 +74,7 @@ impl Store {
         counters.body(body.len());
         let reason = match &written {
             Ok(_) | Err(WriteError::Partial { .. } | WriteError::Unparsable(_)) => return written,
-            Err(WriteError::Overloaded(_)) => Refusal::Overloaded,
+            Err(WriteError::Overloaded(_) | WriteError::TooLarge(_)) => Refusal::Overloaded,
             Err(WriteError::Full(_)) => Refusal::Full,
             Err(WriteError::ReadOnly(_)) => Refusal::ReadOnly,
             Err(_) => Refusal::Error,
@@ -114,14 +114,33 @@ impl Store {
             precision: request.precision,
             unsigned: self.core.options.unsigned,
         };
+        let mut no_room = None;
+        let mut grow = |bytes| {
+            let grown = room.grow(bytes, self.core.memtable_bytes());
+            no_room = grown.err();
+            no_room.is_none()
+        };
         let mut parsed = parse_into(
             self.committer.spares().take(),
             &database.table(),
             &database.schemas,
             body,
             options,
-            request.now_ns,
+            Shapes::new(&mut grow),
+            (database.limits, request.now_ns),
         );
+        match no_room {
+            None => {}
+            Some(NoRoom::Now { used, max }) => {
+                self.wake();
+                return Err(overloaded(used, max));
+            }
+            Some(NoRoom::Ever { max }) => {
+                return Err(WriteError::TooLarge(format!(
+                    "engine: the shapes of the lines of this request take more than the memory for writes ({max}): split it"
+                )));
+            }
+        }
         room.set(body.len() + parsed.batch.bytes());
         counters.refused(Refusal::Unparsable, parsed.errors.count());
         counters.refused(Refusal::Limit, parsed.dropped);
@@ -142,10 +161,13 @@ impl Store {
             generation,
             errors,
             dropped,
+            limit,
+            is_out_of_room: _,
             bad_name,
         } = parsed;
         let mut drops = Drops {
             dropped,
+            limit,
             bad_name,
             expired,
             ..Drops::default()
@@ -162,7 +184,7 @@ impl Store {
             counters.refused(Refusal::FieldType, by_store.dropped - by_store.limited);
             counters.refused(Refusal::Limit, by_store.limited);
             drops.dropped += by_store.dropped;
-            drops.limit = by_store.limit;
+            drops.limit = drops.limit.or(by_store.limit);
             drops.conflict = by_store.conflict;
             if let Some(staged) = staged {
                 points = staged.rows();
@@ -204,11 +226,7 @@ impl Store {
             &|| self.core.memtable_bytes(),
             &make_room,
         );
-        held.map_err(|(used, max)| {
-            WriteError::Overloaded(format!(
-                "engine: cache-max-memory-size exceeded: ({used}/{max})"
-            ))
-        })
+        held.map_err(|(used, max)| overloaded(used, max))
     }
 
     /// Drops the rows that the policy would not keep; returns how many. A clock that retention does not
@@ -281,6 +299,13 @@ impl Store {
         }
         Ok(shards)
     }
+}
+
+/// In InfluxDB's words.
+fn overloaded(used: usize, max: usize) -> WriteError {
+    WriteError::Overloaded(format!(
+        "engine: cache-max-memory-size exceeded: ({used}/{max})"
+    ))
 }
 
 /// InfluxDB's answer: what the store refused, for this reason, is told before what did not parse.

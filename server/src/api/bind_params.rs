@@ -1,7 +1,10 @@
 //! The `params` of a query: a JSON object of what `$name` stands for.
 
-use serde_json::{Number, Value};
+use serde::Deserialize;
+use serde_json::{Deserializer, Number, Value};
 use tandem_influxql::{ParamValue, Params, Scalar};
+
+use super::go_json;
 
 /// Reads the parameter's text.
 ///
@@ -9,12 +12,10 @@ use tandem_influxql::{ParamValue, Params, Scalar};
 /// InfluxDB's text, which is Go's.
 pub(super) fn parse(text: &str) -> Result<Params, String> {
     let mut params = Params::new();
-    let value: Value = serde_json::from_str(text).map_err(|error| {
+    let value = first_value(text).map_err(|error| {
         large_number(text, &error).unwrap_or_else(|| {
-            format!(
-                "error parsing query parameters: {}",
-                syntax_error(text, &error)
-            )
+            let refusal = go_json::refusal(text).unwrap_or_else(|| error.to_string());
+            format!("error parsing query parameters: {refusal}")
         })
     })?;
     let entries = match value {
@@ -42,6 +43,11 @@ pub(super) fn parse(text: &str) -> Result<Params, String> {
         params.insert(name, bound);
     }
     Ok(params)
+}
+
+/// The first value of a text; what comes after it does not matter, as in InfluxDB.
+fn first_value(text: &str) -> serde_json::Result<Value> {
+    Value::deserialize(&mut Deserializer::from_str(text))
 }
 
 fn object_value(object: serde_json::Map<String, Value>) -> ParamValue {
@@ -117,27 +123,6 @@ fn large_number(text: &str, error: &serde_json::Error) -> Option<String> {
     })
 }
 
-fn syntax_error(text: &str, error: &serde_json::Error) -> String {
-    if error.is_eof() {
-        return if text.trim().is_empty() {
-            "EOF".to_owned()
-        } else {
-            "unexpected EOF".to_owned()
-        };
-    }
-    let line = text
-        .lines()
-        .nth(error.line().saturating_sub(1))
-        .unwrap_or_default();
-    let rest = line
-        .get(error.column().saturating_sub(1)..)
-        .unwrap_or_default();
-    match rest.chars().next() {
-        Some(found) => format!("invalid character '{found}' looking for beginning of value"),
-        None => error.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +149,10 @@ mod tests {
         refused(
             "x",
             "error parsing query parameters: invalid character 'x' looking for beginning of value",
+        );
+        refused(
+            "{\"h\":00}",
+            "error parsing query parameters: invalid character '0' after object key:value pair",
         );
         refused(
             "{\"h\":18446744073709551615}",
@@ -197,6 +186,12 @@ mod tests {
             parsed.statements[0].to_string(),
             "SELECT f FROM m WHERE h = 'a\\'b' AND i = 3 AND f = 1.5 AND b = true AND h =~ /^x/ GROUP BY time(5m)"
         );
+    }
+
+    #[test]
+    fn what_comes_after_the_object_does_not_matter() {
+        let params = parse(r#"{"i":3} x"#).unwrap();
+        assert!(tandem_influxql::parse_query("SELECT f FROM m LIMIT $i", &params).is_ok());
     }
 
     #[test]

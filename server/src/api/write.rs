@@ -240,10 +240,11 @@ impl Api {
                 self.counters.points_dropped.add(*dropped);
                 StatusCode::BAD_REQUEST
             }
-            // Never 4xx: agents drop a batch that is answered so.
+            // Never 4xx: agents drop a batch that is answered so, but for 413, upon which they halve it.
             WriteError::Overloaded(_) | WriteError::Full(_) | WriteError::ReadOnly(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            WriteError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             WriteError::PolicyNotFound(_) | WriteError::Store(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

@@ -199,7 +199,12 @@ fn the_docs_name_them() {
 }
 
 /// What is told apart by more than lines.
-const OF_REQUESTS: [&str; 3] = ["precisions", "long-lines", "limits-within-a-batch"];
+const OF_REQUESTS: [&str; 4] = [
+    "precisions",
+    "long-lines",
+    "limits-within-a-batch",
+    "fields-of-a-measurement",
+];
 
 /// Writes `body` into a new database, and gives the answer.
 async fn answer(caller: &Caller, database: &str, parameters: &str, body: &str) -> String {
@@ -291,4 +296,81 @@ async fn limits_in_influxdb() {
             "400 {\"error\":\"partial write: max-series-per-database limit exceeded: (4) dropped=4\"}\n2",
         ]
     );
+}
+
+/// A measurement gets three fields and then two more; then a line of four comes, and one of a field that is there.
+const OF_MANY_FIELDS: [(&str, &str); 4] = [
+    ("f", "m a=1,b=1,c=1 1"),
+    ("f", "m d=1 2\nn d=1 2\nm a=2,e=1 3"),
+    ("f", "o a=1,b=1,c=1,d=1 4"),
+    ("f", "m b=2 5"),
+];
+
+async fn many_fields(caller: &Caller) -> Vec<String> {
+    let mut told = Vec::new();
+    for (database, body) in OF_MANY_FIELDS {
+        told.push(answer(caller, database, "", body).await);
+    }
+    let found = caller.get("/query?db=f&q=SHOW%20FIELD%20KEYS").await.text();
+    told.push(found.matches("\"float\"").count().to_string());
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_here() {
+    let options = tandem_store::Options {
+        max_fields_per_measurement: 3,
+        ..tandem_store::Options::default()
+    };
+    let running = Running::with_options(tandem_server::Config::default(), options).await;
+    assert_eq!(
+        many_fields(&running.api()).await,
+        [
+            OK,
+            "400 {\"error\":\"partial write: max-fields-per-measurement limit exceeded (3): measurement=\\\"m\\\" dropped=2\"}\n",
+            "400 {\"error\":\"partial write: max-fields-per-measurement limit exceeded (3): measurement=\\\"o\\\" dropped=1\"}\n",
+            OK,
+            "4",
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_in_influxdb() {
+    let Some(real) = Influxd::installed("").await else {
+        return;
+    };
+    assert_eq!(many_fields(&real.caller).await, [OK, OK, OK, OK, "10"]);
+}
+
+/// Lines that look all different, in a store with little memory: 413, and less at once is taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn shapes_beyond_the_memory_for_writes_here() {
+    let options = tandem_store::Options {
+        memtable_bytes_max: 4 << 20,
+        ..tandem_store::Options::default()
+    };
+    let running = Running::with_options(tandem_server::Config::default(), options).await;
+    let api = running.api();
+    let body = |measurements: std::ops::Range<usize>| {
+        let fields = |m: usize| (0..5_000).map(move |f| format!("f{m}_{f}=1"));
+        let line = |m: usize| format!("m{m} {} 1\n", fields(m).collect::<Vec<_>>().join(","));
+        measurements.map(line).collect::<String>()
+    };
+    let got = answer(&api, "w", "", &body(0..30)).await;
+    assert!(got.starts_with("413 ") && got.contains("split it"), "{got}");
+    for ten in 0..3 {
+        let got = answer(&api, "w", "", &body(ten * 10..ten * 10 + 10)).await;
+        assert_eq!(got, OK);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shapes_beyond_the_memory_for_writes_in_influxdb() {
+    let Some(real) = Influxd::installed("max-body-size = 0").await else {
+        return;
+    };
+    let fields: Vec<String> = (0..150_000).map(|f| format!("f{f}=1")).collect();
+    let got = answer(&real.caller, "w", "", &format!("m {} 1", fields.join(","))).await;
+    assert_eq!(got, OK);
 }

@@ -1,6 +1,6 @@
-//! How many series and tag values a database may have.
+//! How many series and tag values a database, and how many fields a measurement of it may have.
 //!
-//! The texts are those of InfluxDB 1.x (`influxdata/influxdb tsdb/index/inmem/inmem.go`). It drops all
+//! The texts, but for that of fields, are those of InfluxDB 1.x (`influxdata/influxdb tsdb/index/inmem/inmem.go`). It drops all
 //! new series of a request when they do not all fit; here those that fit are taken.
 
 use tandem_model::split_escaped;
@@ -15,6 +15,8 @@ pub(crate) struct Limits {
     pub(crate) series_max: usize,
     /// Values of a tag key of a measurement.
     pub(crate) values_max: usize,
+    /// Fields of a measurement in a shard, and of the lines of one request that look like nothing known.
+    pub(crate) fields_max: usize,
 }
 
 /// Why a series was not made, in InfluxDB's words.
@@ -27,7 +29,22 @@ impl Limits {
         Self {
             series_max: options.max_series_per_database,
             values_max: options.max_values_per_tag,
+            fields_max: options.max_fields_per_measurement,
         }
+    }
+
+    /// Whether so many fields are too many.
+    pub(crate) const fn forbids_fields(self, fields: usize) -> bool {
+        self.fields_max > 0 && fields > self.fields_max
+    }
+
+    /// Why a point with too many was dropped.
+    pub(crate) fn fields_exceeded(self, measurement: &[u8]) -> LimitExceeded {
+        LimitExceeded(format!(
+            "max-fields-per-measurement limit exceeded ({}): measurement={}",
+            self.fields_max,
+            quoted(measurement)
+        ))
     }
 
     /// Whether the series with this canonical key, which there is not yet, may be made.
@@ -109,7 +126,7 @@ mod tests {
     fn only_what_exceeds_is_refused_and_room_comes_back() {
         let limits = Limits {
             series_max: 3,
-            values_max: 0,
+            ..Limits::default()
         };
         let mut table = SeriesTable::default();
         for n in 0..3 {
@@ -130,8 +147,8 @@ mod tests {
     #[test]
     fn values_are_counted_by_measurement_and_key() {
         let limits = Limits {
-            series_max: 0,
             values_max: 2,
+            ..Limits::default()
         };
         let mut table = SeriesTable::default();
         // Another measurement's values do not count.

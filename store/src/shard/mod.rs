@@ -28,7 +28,7 @@ use crate::tombstone::{Age, Tombstone, visible};
 
 pub(crate) use file::ShardFile;
 pub use info::ShardInfo;
-pub(crate) use types::{FieldTypes, TypeConflict};
+pub(crate) use types::{FieldTypes, NotAccepted, TypeConflict};
 
 /// See the module's head.
 #[derive(Debug)]

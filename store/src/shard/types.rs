@@ -9,6 +9,7 @@ use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 use tandem_model::FieldType;
 
+use crate::index::Limits;
 use crate::schema::Template;
 
 /// Templates of which it is remembered that they agree.
@@ -33,6 +34,15 @@ pub(crate) struct TypeConflict {
     pub(crate) field: Arc<[u8]>,
     pub(crate) given: FieldType,
     pub(crate) existing: FieldType,
+}
+
+/// Why a template does not go with the fields that there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NotAccepted {
+    /// All its fields that have another type, sorted by name.
+    Types(Vec<TypeConflict>),
+    /// With its fields there would be more than the limit.
+    TooMany,
 }
 
 impl FieldTypes {
@@ -64,12 +74,12 @@ impl FieldTypes {
     }
 
     /// Checks a template and fixes the types of fields that had none; those are returned, to be
-    /// given to [`FieldTypes::take_back`] when the write fails. An error has all fields of another type,
-    /// sorted by name.
+    /// given to [`FieldTypes::take_back`] when the write fails. A template that is not accepted fixes nothing.
     pub(crate) fn accept(
         &mut self,
         template: &Template,
-    ) -> Result<Vec<Arc<[u8]>>, Vec<TypeConflict>> {
+        limits: Limits,
+    ) -> Result<Vec<Arc<[u8]>>, NotAccepted> {
         if self.accepted.contains(&template.id) {
             return Ok(Vec::new());
         }
@@ -88,7 +98,14 @@ impl FieldTypes {
         });
         let conflicts: Vec<TypeConflict> = conflicts.collect();
         if !conflicts.is_empty() {
-            return Err(conflicts);
+            return Err(NotAccepted::Types(conflicts));
+        }
+        if limits.forbids_fields(known.len() + template.fields.len()) {
+            let new = template.fields.iter();
+            let new = new.filter(|(name, _)| !known.contains_key(&**name));
+            if limits.forbids_fields(known.len() + new.count()) {
+                return Err(NotAccepted::TooMany);
+            }
         }
         let mut new = Vec::new();
         for (name, given) in &template.fields {
@@ -125,6 +142,12 @@ mod tests {
     use super::*;
     use crate::schema::Schemas;
 
+    const NONE: Limits = Limits {
+        series_max: 0,
+        values_max: 0,
+        fields_max: 0,
+    };
+
     #[test]
     fn the_first_type_wins_and_can_be_taken_back() {
         let schemas = Schemas::default();
@@ -138,16 +161,20 @@ mod tests {
             )
         };
         let mut types = FieldTypes::default();
-        let new = types.accept(&template(&[("a", FieldType::Float)])).unwrap();
+        let new = types
+            .accept(&template(&[("a", FieldType::Float)]), NONE)
+            .unwrap();
         assert_eq!(new.len(), 1);
         let both = template(&[("a", FieldType::Integer), ("b", FieldType::Integer)]);
-        let conflicts = types.accept(&both).unwrap_err();
+        let Err(NotAccepted::Types(conflicts)) = types.accept(&both, NONE) else {
+            panic!("a has another type");
+        };
         let conflicts: Vec<_> = conflicts.iter().map(|c| (c.given, c.existing)).collect();
         assert_eq!(conflicts, [(FieldType::Integer, FieldType::Float)]);
         // The refused template fixed nothing.
         assert_eq!(
             types
-                .accept(&template(&[("b", FieldType::String)]))
+                .accept(&template(&[("b", FieldType::String)]), NONE)
                 .unwrap()
                 .len(),
             1
@@ -156,6 +183,37 @@ mod tests {
             b"m",
             &[Arc::from(b"a".as_slice()), Arc::from(b"b".as_slice())],
         );
-        assert_eq!(types.accept(&both).unwrap().len(), 2);
+        assert_eq!(types.accept(&both, NONE).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn fields_beyond_the_limit_are_not_made_and_those_that_are_there_stay() {
+        let schemas = Schemas::default();
+        let template = |names: &[&str]| {
+            let fields = names.iter();
+            let fields = fields.map(|name| (Arc::from(name.as_bytes()), FieldType::Float));
+            schemas.template(b"m", fields.collect())
+        };
+        let limits = Limits {
+            fields_max: 3,
+            ..NONE
+        };
+        let mut types = FieldTypes::default();
+        assert_eq!(
+            types.accept(&template(&["a", "b"]), limits).unwrap().len(),
+            2
+        );
+        let refused = types.accept(&template(&["a", "c", "d"]), limits);
+        assert_eq!(refused.unwrap_err(), NotAccepted::TooMany);
+        assert_eq!(
+            types
+                .accept(&template(&["a", "b", "c"]), limits)
+                .unwrap()
+                .len(),
+            1
+        );
+        types.accept(&template(&["a", "c"]), limits).unwrap();
+        types.accept(&template(&["d"]), limits).unwrap_err();
+        types.accept(&template(&["d"]), NONE).unwrap();
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tandem_model::{FieldValue, Precision, SeriesId, TimeRange};
+use tandem_model::{FieldType, FieldValue, Precision, SeriesId, TimeRange};
 use tandem_testkit::SimFs;
 
 use super::*;
@@ -108,6 +108,37 @@ fn places_of_values_are_those_of_their_order() {
     assert_eq!((count, places.is_sorted()), (500, true));
     let some = [ids[400], ids[3], ids[400], ids[77]];
     assert_eq!(view.tag_value_places(b"a", &some), (vec![3, 1, 3, 2], 3));
+}
+
+#[test]
+fn a_field_and_a_series_are_in_one_shard_or_not() {
+    let store = store();
+    // Two shards: a series without the field, and a field of two types.
+    write(
+        &store,
+        "m,h=a f=1 100\nm,h=b x=\"y\" 2000000\nm,h=c x=1 100",
+    );
+    for _ in 0..2 {
+        let view = view(&store);
+        let has = |field: &[u8], host: &[u8], wanted: FieldType| {
+            let series = view.series_with_value(b"m", b"h", host);
+            view.has_field_beside(b"m", field, |found| found == wanted, &series)
+        };
+        assert!(has(b"x", b"b", FieldType::String));
+        assert!(has(b"x", b"a", FieldType::Float));
+        assert!(!has(b"x", b"a", FieldType::String));
+        assert!(!has(b"x", b"b", FieldType::Float));
+        assert!(!has(b"f", b"b", FieldType::Float));
+        assert!(!has(b"gone", b"a", FieldType::Float));
+        let beside = |host: &[u8]| {
+            let series = view.series_with_value(b"m", b"h", host);
+            view.fields_beside(b"m", &series)
+        };
+        assert_eq!(beside(b"a"), [b"f", b"x"]);
+        assert_eq!(beside(b"b"), [b"x"]);
+        assert!(beside(b"gone").is_empty());
+        store.flush().unwrap();
+    }
 }
 
 #[test]

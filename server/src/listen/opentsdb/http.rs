@@ -164,6 +164,7 @@ fn refused(error: &WriteError) -> Response<Body> {
     let text = format!("write series error: {error}");
     match error {
         WriteError::Overloaded(_) | WriteError::Full(_) | WriteError::ReadOnly(_) => busy(&text),
+        WriteError::TooLarge(_) => plain(StatusCode::PAYLOAD_TOO_LARGE, &text),
         WriteError::Unparsable(_) => plain(StatusCode::BAD_REQUEST, &text),
         _ => plain(StatusCode::INTERNAL_SERVER_ERROR, &text),
     }
