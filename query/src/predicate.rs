@@ -197,11 +197,11 @@ impl Predicate {
     /// left to check there.
     ///
     /// # Errors
-    /// When the statement is not wanted any more.
+    /// What `is_true` reports; when the statement is not wanted any more.
     pub(crate) fn fitting(
         mut self,
         meter: &Meter<'_>,
-        is_true: impl Fn(&Scalar) -> bool,
+        mut is_true: impl FnMut(SeriesId, &Scalar) -> Result<bool, Error>,
     ) -> Result<RoaringBitmap, Error> {
         let mut fitting = RoaringBitmap::new();
         for id in self.candidates(meter)? {
@@ -209,7 +209,7 @@ impl Predicate {
             let fits = match self.residual(SeriesId(id)) {
                 Residual::Never => false,
                 Residual::Always => true,
-                Residual::When(condition) => is_true(&condition),
+                Residual::When(condition) => is_true(SeriesId(id), &condition)?,
             };
             if fits {
                 fitting.insert(id);

@@ -77,7 +77,7 @@ macro_rules! stories {
 
 stories! {
     raw aggregate where_ show functions forecast technical subquery zone into types bounds delete judged
-    found edges
+    found edges epoch
 }
 
 /// A story from elsewhere, such as one made at random and recorded by `record.py`.

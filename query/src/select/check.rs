@@ -4,10 +4,11 @@
 //! there is something to read: a field of a series that fits, or a column of a subquery. The
 //! texts name its own types, and clients have seen them for years.
 
+use roaring::RoaringBitmap;
 use tandem_influxql::ast::{Call, DataType, Expr, VarRef};
 
 use super::bind::BoundMeasurement;
-use super::plan::{Level, Plan, PlannedSource};
+use super::plan::{Leaf, Level, Plan, PlannedSource};
 use super::{subquery, types};
 use crate::error::Error;
 use crate::value::data_type_of;
@@ -45,60 +46,89 @@ impl Checker {
         let Some(argument) = call.args.first() else {
             return Ok(());
         };
-        let is_there = match argument {
-            Expr::Call(inner) => {
-                self.call(level, inner)?;
-                self.reads(level, inner)
-            }
+        match argument {
+            Expr::Call(inner) => self.call(level, inner)?,
             Expr::VarRef(reference) => {
                 for inner in subqueries(level) {
                     if subquery::has_column(inner, reference) {
                         self.level(inner)?;
                     }
                 }
-                self.is_there(level, reference)
             }
-            _ => false,
-        };
-        if !is_there {
-            return Ok(());
+            _ => {}
         }
-        takes(call, argument, type_read(level, argument))
-    }
-
-    /// Whether there is anything that the innermost function of a call would read.
-    fn reads(&self, level: &Level, call: &Call) -> bool {
-        match call.args.first() {
-            Some(Expr::Call(inner)) => self.reads(level, inner),
-            Some(Expr::VarRef(reference)) => self.is_there(level, reference),
-            _ => false,
+        // What a function does not take is no matter where there is nothing to take.
+        let taken = takes(call, argument, type_read(level, call));
+        match taken.is_err() && reads(level, call) {
+            true => taken,
+            false => Ok(()),
         }
-    }
-
-    fn is_there(&self, level: &Level, reference: &VarRef) -> bool {
-        level.sources.iter().any(|source| match source {
-            PlannedSource::Leaf(leaf) => {
-                has_values(&leaf.measurement, reference) && !leaf.found.is_empty()
-            }
-            PlannedSource::Subquery(inner) => subquery::has_column(inner, reference),
-        })
     }
 }
 
+/// Whether there is anything that the innermost function of a call would read.
+fn reads(level: &Level, call: &Call) -> bool {
+    match call.args.first() {
+        Some(Expr::Call(inner)) => reads(level, inner),
+        Some(Expr::VarRef(reference)) => is_there(level, reference),
+        _ => false,
+    }
+}
+
+fn is_there(level: &Level, reference: &VarRef) -> bool {
+    level.sources.iter().any(|source| match source {
+        PlannedSource::Leaf(leaf) => has_values(leaf, reference),
+        PlannedSource::Subquery(inner) => subquery::has_column(inner, reference),
+    })
+}
+
 /// The type that a function reads: that of a subquery's tag is a tag, whatever it is cast to.
-fn type_read(level: &Level, argument: &Expr) -> Option<DataType> {
-    match argument {
-        Expr::VarRef(reference)
-            if subqueries(level).any(|inner| subquery::has_tag(inner, reference)) =>
-        {
-            Some(DataType::Tag)
-        }
-        Expr::Call(inner) => {
-            let read = inner.args.first().and_then(|first| type_read(level, first));
-            types::of_call(&inner.name, read, true)
-        }
+fn type_read(level: &Level, call: &Call) -> Option<DataType> {
+    match call.args.first()? {
+        Expr::VarRef(reference) if reads_tag(level, call, reference) => Some(DataType::Tag),
+        Expr::Call(inner) => types::of_call(&inner.name, type_read(level, inner), true),
         other => types::of_expr(other, &[]).unwrap_or(None),
     }
+}
+
+/// Whether a function gets the values of a subquery's tag: one that is computed source by source from any of them,
+/// others where the first one that has something by this name has a tag.
+fn reads_tag(level: &Level, call: &Call, reference: &VarRef) -> bool {
+    match is_by_source(&call.name) {
+        true => subqueries(level).any(|inner| subquery::has_tag(inner, reference)),
+        false => begins_with_tags(level, reference),
+    }
+}
+
+/// Whether a function is computed of each source for itself, and then of the results.
+pub(super) fn is_by_source(function: &str) -> bool {
+    matches!(
+        function,
+        "count" | "sum" | "mean" | "min" | "max" | "first" | "last"
+    )
+}
+
+/// Whether the first source that has something by this name is a subquery that has a tag.
+fn begins_with_tags(level: &Level, reference: &VarRef) -> bool {
+    let mut having = level.sources.iter().filter_map(|source| match source {
+        PlannedSource::Leaf(leaf) => has_values(leaf, reference).then_some(false),
+        PlannedSource::Subquery(inner) => subquery::has_typed_column(inner, reference)
+            .then(|| subquery::has_tag(inner, reference)),
+    });
+    having.next() == Some(true)
+}
+
+/// Whether what a source has falls away where sources are merged, since the first one has a tag and this one a number,
+/// or the other way round.
+pub(super) fn falls_away(level: &Level, source: &PlannedSource, reference: &VarRef) -> bool {
+    let is_tag = |source: &PlannedSource| match source {
+        PlannedSource::Leaf(_) => false,
+        PlannedSource::Subquery(inner) => subquery::has_tag(inner, reference),
+    };
+    level.sources.len() > 1
+        && !matches!(reference.data_type, Some(DataType::String | DataType::Tag))
+        && level.sources.iter().any(is_tag)
+        && is_tag(source) != begins_with_tags(level, reference)
 }
 
 fn subqueries(level: &Level) -> impl Iterator<Item = &Level> {
@@ -108,18 +138,12 @@ fn subqueries(level: &Level) -> impl Iterator<Item = &Level> {
     })
 }
 
-/// Whether a measurement has a field of this name with values of the type asked for, in whatever shard.
-fn has_values(measurement: &BoundMeasurement, reference: &VarRef) -> bool {
+/// Whether a shard has both: a field of this name with values of the type asked for, and one of the series.
+fn has_values(leaf: &Leaf, reference: &VarRef) -> bool {
+    let BoundMeasurement { view, name, .. } = &leaf.measurement;
+    let series: RoaringBitmap = leaf.found.ids().map(|id| id.0).collect();
     let fits = |found| is_read_as(data_type_of(found), reference.data_type);
-    measurement.field(&reference.name).is_some_and(|strongest| {
-        fits(strongest) || {
-            let types = measurement.view.field_types(&measurement.name);
-            let mut own = types
-                .into_iter()
-                .filter(|(name, _)| name == reference.name.as_bytes());
-            own.any(|(_, found)| fits(found))
-        }
-    })
+    view.has_field_beside(name, reference.name.as_bytes(), fits, &series)
 }
 
 /// Whether a field of one type has values of another: numbers are cast into one another, and nothing else is.

@@ -61,6 +61,7 @@ use crate::meter::{Held, Meter};
 use crate::result::{Series, Sink, Value};
 
 pub(crate) use self::explain::explain;
+pub(crate) use self::subquery::with_missing_as_false;
 
 /// Rows that are handed to the sink at once.
 const ROWS_PER_PIECE: usize = 1_000;

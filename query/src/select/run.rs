@@ -14,6 +14,7 @@ use tandem_influxql::ast::{Call, DataType, Expr, Fill, FillValue, VarRef};
 use tandem_model::{MAX_TIME_NS, MIN_TIME_NS, TimeRange};
 
 use super::aggregate::Aggregate;
+use super::check::{falls_away, is_by_source};
 use super::cursor::Cursor;
 use super::fast::Kernels;
 use super::fill::filled;
@@ -142,6 +143,11 @@ impl<'a> Run<'a> {
         };
         let mut inputs: Vec<Stream<'a>> = Vec::new();
         for source in &self.level.sources {
+            if let (Some(driver), Merge::ByTime) = (driver, merge)
+                && falls_away(self.level, source, driver)
+            {
+                continue;
+            }
             match source {
                 // Functions get the points of one source after those of another.
                 PlannedSource::Leaf(leaf) if driver.is_some() => {
@@ -339,9 +345,9 @@ impl<'a> Run<'a> {
                 if keeps_type && self.begins_with_floats(reference) {
                     return Ok(by_time(Vec::new(), options.ascending));
                 }
-                let merge = match call.name.as_str() {
-                    "count" | "sum" | "mean" | "min" | "max" | "first" | "last" => Merge::ByWindow,
-                    _ => Merge::ByTime,
+                let merge = match is_by_source(&call.name) {
+                    true => Merge::ByWindow,
+                    false => Merge::ByTime,
                 };
                 self.field(reference, options, merge)
             }

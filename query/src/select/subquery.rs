@@ -150,7 +150,7 @@ fn filter(outer: &Level, inner: &Level) -> Result<(Option<Scalar>, Vec<Option<Co
 
 /// The condition with what is compared with `true` or `false` made false where it is missing. Rows of
 /// measurements know no such rule: there, what is missing is equal to nothing.
-fn with_missing_as_false(condition: &Expr) -> Expr {
+pub(crate) fn with_missing_as_false(condition: &Expr) -> Expr {
     let or_false = |expr: &Expr| {
         let expr = Box::new(expr.clone());
         Expr::binary(BinaryOp::Or, Expr::Paren(expr), Expr::Boolean(false))

@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use roaring::RoaringBitmap;
 use tandem_influxql::ast::{Expr, ShowCardinality, ShowTagValuesCardinality, Source};
 use tandem_influxql::condition::{TimeContext, split_condition};
-use tandem_model::{SeriesId, TimeRange};
+use tandem_model::{SeriesId, SeriesKey, TimeRange};
 use tandem_store::{PolicyChoice, Store, StoreError, View};
 
+use super::epoch::Fitting;
 use super::grouping::{Grouping, Tags};
 use super::tags::Keys;
 use super::{EPOCH_NS, check_databases, cut, database, found, table};
@@ -21,7 +22,7 @@ use crate::error::Error;
 use crate::meter::Meter;
 use crate::predicate::Predicate;
 use crate::result::{Series, Sink, Value};
-use crate::select::check_condition;
+use crate::select::{check_condition, with_missing_as_false};
 
 /// `SHOW SERIES [EXACT] CARDINALITY …`
 pub(crate) fn series_cardinality(
@@ -49,7 +50,7 @@ pub(crate) fn series_cardinality(
         context,
         Some("SHOW SERIES EXACT CARDINALITY"),
         |view, name, condition, within| {
-            let series = chosen(series_of(condition, view, name, &meter)?, within);
+            let series = fitting(condition, view, name, within, &meter)?.series;
             if one_database {
                 return Ok(Distinct::Series(series));
             }
@@ -80,7 +81,7 @@ pub(crate) fn measurement_cardinality(
         context,
         name,
         |view, name, condition, within| {
-            let series = chosen(series_of(condition, view, name, &meter)?, within);
+            let series = fitting(condition, view, name, within, &meter)?.series;
             Ok(names((!series.is_empty()).then(|| name.to_vec())))
         },
     )?;
@@ -112,8 +113,14 @@ pub(crate) fn tag_key_cardinality(
         |view, name, condition, within| {
             let mut keys = view.tag_keys(name);
             if condition.is_some() || within.is_some() {
-                let series = chosen(series_of(condition, view, name, &meter)?, within);
-                let carried = view.tag_keys_of(name, &series);
+                let fitting = fitting(condition, view, name, within, &meter)?;
+                let mut carried = view.tag_keys_of(name, &fitting.whole());
+                for id in &fitting.by_row {
+                    meter.check()?;
+                    let key = view.series_key(SeriesId(id));
+                    let first = SeriesKey::split(&key).1.next();
+                    carried.extend(first.map(|(tag, _)| tag.to_vec()));
+                }
                 keys.retain(|key| carried.contains(key));
             }
             Ok(names(keys))
@@ -136,22 +143,23 @@ pub(crate) fn field_key_cardinality(
         context,
         Some("SHOW FIELD KEY CARDINALITY"),
         |view, name, condition, within| {
-            let series = chosen(series_of(condition, view, name, &meter)?, within);
-            let fields = if series.is_empty() {
-                Vec::new()
-            } else {
-                view.fields(name)
-            };
-            Ok(names(fields.into_iter().map(|(field, _)| field)))
+            // Those of the shards that have one of the series.
+            let fitting = fitting(condition, view, name, within, &meter)?;
+            let mut fields = view.fields_beside(name, &fitting.whole());
+            if fields.is_empty() && !fitting.by_row.is_empty() {
+                fields = view.fields_beside(name, &fitting.by_row);
+                fields.truncate(1);
+            }
+            Ok(names(fields))
         },
     )?;
     emit(counts, statement, sink)
 }
 
 /// `SHOW TAG VALUES [EXACT] CARDINALITY … WITH KEY …`: a value counts once, whatever keys have it. Here,
-/// and nowhere else, a missing tag is not the empty string: InfluxDB looks at the tags of each series. And
-/// nowhere else may a condition speak of time: values count in the shards of its range, as things of the
-/// epoch, so that a range without the epoch has none.
+/// and nowhere else, a missing tag is not the empty string: InfluxDB looks at the tags of each series, where a field
+/// is missing too, and then at rows. And nowhere else may a condition speak of time: values count in the shards of
+/// its range, as things of the epoch, so that a range without the epoch has none.
 pub(crate) fn tag_values_cardinality(
     store: &Store,
     statement: &ShowTagValuesCardinality,
@@ -175,52 +183,53 @@ pub(crate) fn tag_values_cardinality(
         context,
         None,
         |view, name, condition, within| {
-            let series = match condition {
-                Some(_) => certain(Predicate::present(condition, view, name, &meter)?, &meter)?,
-                None => view.series(name),
-            };
-            let series = chosen(series, within);
-            let keys = view
-                .tag_keys(name)
-                .into_iter()
-                .filter(|key| wanted.contains(key));
-            Ok(names(keys.flat_map(|key| {
-                view.tag_values_of(name, &key, Some(&series))
-            })))
+            let keys = view.tag_keys(name).into_iter();
+            let keys: Vec<Vec<u8>> = keys.filter(|key| wanted.contains(key)).collect();
+            let mut fitting = fitting(condition, view, name, within, &meter)?;
+            if let Some(condition) = condition {
+                let by_tags = by_tags_alone(condition, view, name, &meter)?;
+                fitting = fitting.within(Some(&by_tags));
+            }
+            let whole = fitting.whole();
+            let values = |key: &Vec<u8>| view.tag_values_of(name, key, Some(&whole));
+            let mut values: BTreeSet<Vec<u8>> = keys.iter().flat_map(values).collect();
+            for id in &fitting.by_row {
+                meter.check()?;
+                let key = view.series_key(SeriesId(id));
+                let mut tags = SeriesKey::split(&key).1;
+                let first = tags.find(|(tag, _)| wanted.contains(tag));
+                values.extend(first.map(|(_, value)| value.to_vec()));
+            }
+            Ok(Distinct::Names(values))
         },
     )?;
     emit(counts, &general, sink)
 }
 
-/// The series of a measurement that fit a condition. What it asks of fields fits nothing: there are no
-/// rows here to ask.
-fn series_of(
+/// The series of a measurement that fit a condition, in a group if there are groups.
+fn fitting(
     condition: Option<&Expr>,
+    view: &View,
+    measurement: &[u8],
+    within: Option<&RoaringBitmap>,
+    meter: &Meter<'_>,
+) -> Result<Fitting, Error> {
+    // Only values of tags know time, and they have the time of the epoch; without it nothing is counted.
+    let range = TimeRange::ALL;
+    Ok(Fitting::new(condition, view, measurement, range, meter)?.within(within))
+}
+
+/// The series whose tags fit where no field has a value, and a tag that is missing fits nothing.
+fn by_tags_alone(
+    condition: &Expr,
     view: &View,
     measurement: &[u8],
     meter: &Meter<'_>,
 ) -> Result<RoaringBitmap, Error> {
-    if condition.is_none() {
-        return Ok(view.series(measurement));
-    }
-    let fields = view.fields(measurement);
-    certain(
-        Predicate::new(condition, view, measurement, &fields, meter)?,
-        meter,
-    )
-}
-
-/// The series whose tags alone fit.
-fn certain(predicate: Predicate, meter: &Meter<'_>) -> Result<RoaringBitmap, Error> {
-    predicate.fitting(meter, |_| false)
-}
-
-/// Those of `series` that belong to a group, if there are groups.
-fn chosen(series: RoaringBitmap, within: Option<&RoaringBitmap>) -> RoaringBitmap {
-    match within {
-        Some(group) => series & group,
-        None => series,
-    }
+    let condition = with_missing_as_false(condition);
+    let predicate = Predicate::present(Some(&condition), view, measurement, meter)?;
+    let nothing = vec![Value::Null; predicate.references().len()];
+    predicate.fitting(meter, |_, condition| Ok(condition.is_true(&nothing)))
 }
 
 /// What is counted, by measurement and by the tags of a group.

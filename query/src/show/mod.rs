@@ -1,9 +1,10 @@
 //! `SHOW` statements about data: databases, policies, measurements, tags, fields, series.
 //!
-//! All answer from the index and the schema; rows are never read. Columns are those that clients
+//! All answer from the index and the schema; of rows, none but that of the epoch is read, for a condition. Columns are those that clients
 //! find by position (`influxdata/influxdb coordinator/statement_executor.go`).
 
 mod cardinality;
+mod epoch;
 mod fields;
 mod grouping;
 mod measurements;

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use roaring::RoaringBitmap;
 use tandem_influxql::ast::{Expr, ShowSeries, Source};
 use tandem_influxql::condition::{TimeContext, split_condition};
 use tandem_model::{EscapedTag, SeriesId, SeriesKey, TimeRange, split_escaped};
-use tandem_store::{Store, View};
+use tandem_store::Store;
 
+use super::epoch::Fitting;
 use super::{EPOCH_NS, check_databases, check_operators, found, found_together, in_pieces};
 use crate::context::Context;
 use crate::error::Error;
 use crate::executor::warn_of_missing;
 use crate::meter::Meter;
 use crate::predicate::Predicate;
-use crate::result::{Sink, Value};
+use crate::result::Sink;
 use crate::select::check_condition;
 
 /// Bytes of a key in the set beside its texts, about.
@@ -67,7 +67,7 @@ pub(crate) fn series(
         }
         for name in names {
             let series = match asks_shards {
-                true => without_fields(condition.as_ref(), &view, &name, &meter)?,
+                true => Fitting::new(condition.as_ref(), &view, &name, range, &meter)?.series,
                 false => Predicate::matching(condition.as_ref(), &view, &name, &meter)?,
             };
             for id in series {
@@ -80,19 +80,6 @@ pub(crate) fn series(
     let rows = keys.into_values().map(|key| vec![key]);
     let limits = (statement.limit, statement.offset);
     in_pieces(None, &["key"], rows, limits, &meter, sink)
-}
-
-/// The series that fit a condition of which no field has a value.
-fn without_fields(
-    condition: Option<&Expr>,
-    view: &View,
-    name: &[u8],
-    meter: &Meter<'_>,
-) -> Result<RoaringBitmap, Error> {
-    let fields = view.fields(name);
-    let predicate = Predicate::new(condition, view, name, &fields, meter)?;
-    let nothing = vec![Value::Null; predicate.references().len()];
-    predicate.fitting(meter, |condition| condition.is_true(&nothing))
 }
 
 /// A key with its tags in the order of their keys' escaped bytes: InfluxDB sorts them as they are written, so that

@@ -1,9 +1,10 @@
 //! How two answers differ that do not say the same: what is looked at to know a difference by its name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 
+use super::pieces::whole_series;
 use crate::compare::same;
 
 /// Whether of several statements the same one fails in both answers, those before it have the same results,
@@ -34,54 +35,17 @@ pub(super) fn fails_alike(judged: &str, ours: &str) -> bool {
     is_told && (is_early || judged.len() == at + 1 && before.all(|is_same| is_same))
 }
 
-/// Whether the judge shows some series in several pieces, or its series in another order, and all of them together
-/// say what ours says. Pieces come with rows of nothing, which ours has, or has not, and a row may be in pieces too.
-pub(super) fn is_split(judged: &str, ours: &str) -> bool {
-    let (Some(judged), Some(ours)) = (whole_series(judged), whole_series(ours)) else {
-        return false;
-    };
-    (judged.is_split || judged.order != ours.order)
-        && !ours.is_split
-        && judged.results.len() == ours.results.len()
-        && judged
-            .results
+/// Whether both refuse a statement with one text, but for the types of the fields in it.
+pub(super) fn refuses_alike_but_types(judged: &str, ours: &str) -> bool {
+    let without_types = |text: &str| {
+        let text = ["float", "integer", "string", "boolean"]
             .iter()
-            .zip(&ours.results)
-            .all(is_put_together)
-}
-
-/// As [`is_split`], for the result of one statement.
-fn is_put_together((judged, ours): (&Whole, &Whole)) -> bool {
-    judged.len() == ours.len()
-        && judged.iter().zip(ours).all(|((key, judged), (own, ours))| {
-            let judged_knows = |row: &Json| {
-                let time = row.get(0);
-                judged.iter().any(|other| other.get(0) == time)
-            };
-            key == own
-                && same(&something(judged).into(), &something(ours).into())
-                && ours.iter().all(judged_knows)
-        })
-}
-
-/// All that stands in rows beside their times, each with its time and column, in order. The tags of a row in
-/// pieces stand in each of them, and count once.
-fn something(rows: &[Json]) -> Vec<Json> {
-    let mut cells = Vec::new();
-    for row in rows.iter().filter_map(Json::as_array) {
-        let Some((time, values)) = row.split_first() else {
-            continue;
-        };
-        let values = values.iter().enumerate();
-        let values = values.filter(|(_, value)| !value.is_null());
-        cells.extend(values.map(|(at, value)| serde_json::json!([time, at, value])));
-    }
-    cells.sort_by_cached_key(|cell| {
-        let number = |at: usize| cell.get(at).and_then(Json::as_i64);
-        (number(0), number(1), cell.to_string())
-    });
-    cells.dedup();
-    cells
+            .fold(text.to_owned(), |text, name| {
+                text.replace(&format!("::{name}"), "")
+            });
+        text.contains("\"error\"").then_some(text)
+    };
+    without_types(judged).is_some() && without_types(judged) == without_types(ours)
 }
 
 /// Whether the judge's series are the first ones of ours, and not all of them.
@@ -120,6 +84,35 @@ pub(super) fn differs_in_large_numbers(judged: &str, ours: &str) -> bool {
     differs_only_where(judged, ours, |one, other| {
         one.abs().max(other.abs()) > LARGE
     })
+}
+
+/// Whether there stands a large number in `other` wherever two answers differ.
+pub(super) fn differs_where_large(judged: &str, ours: &str, other: &str) -> bool {
+    /// A last digit of it is some hundredths of a digit that is compared.
+    const LARGE: f64 = 1e4;
+    fn walk(one: &Json, own: &Json, other: Option<&Json>) -> bool {
+        match (one, own) {
+            (one, own) if same(one, own) => true,
+            (Json::Array(x), Json::Array(y)) if x.len() == y.len() => {
+                let mut pairs = x.iter().zip(y).enumerate();
+                pairs.all(|(at, (x, y))| walk(x, y, other.and_then(|other| other.get(at))))
+            }
+            (Json::Object(x), Json::Object(y)) if x.len() == y.len() => x.iter().all(|(key, x)| {
+                let other = other.and_then(|other| other.get(key));
+                y.get(key).is_some_and(|y| walk(x, y, other))
+            }),
+            (Json::Number(_), Json::Number(_)) => {
+                let number = other.and_then(Json::as_f64);
+                number.is_some_and(|number| number.abs() >= LARGE)
+            }
+            _ => false,
+        }
+    }
+    let json = |text: &str| serde_json::from_str::<Json>(text).ok();
+    match (json(judged), json(ours)) {
+        (Some(judged), Some(ours)) => walk(&judged, &ours, json(other).as_ref()),
+        _ => false,
+    }
 }
 
 fn differs_only_where(judged: &str, ours: &str, fits: impl Fn(f64, f64) -> bool) -> bool {
@@ -300,47 +293,6 @@ fn drop_empty(judged: &mut Json, ours: &Json) -> bool {
     true
 }
 
-/// The sorted rows of each series.
-type Whole = BTreeMap<String, Vec<Json>>;
-
-/// What a request answered, all rows of a series together.
-struct WholeSeries {
-    results: Vec<Whole>,
-    /// The series of each result as they came.
-    order: Vec<Vec<String>>,
-    /// Whether a series came in several pieces.
-    is_split: bool,
-}
-
-/// Puts series together; `None` where a statement has none.
-fn whole_series(text: &str) -> Option<WholeSeries> {
-    let json: Json = serde_json::from_str(text).ok()?;
-    let (mut results, mut order, mut is_split) = (Vec::new(), Vec::new(), false);
-    for result in json.get("results")?.as_array()? {
-        let mut whole = Whole::new();
-        let mut keys = Vec::new();
-        for series in result.get("series").and_then(Json::as_array)? {
-            let key = ["name", "tags", "columns"].map(|part| series.get(part));
-            let rows = series.get("values").and_then(Json::as_array)?;
-            let key = format!("{key:?}");
-            keys.push(key.clone());
-            let known = whole.entry(key).or_default();
-            is_split |= !known.is_empty();
-            known.extend(rows.iter().cloned());
-        }
-        for rows in whole.values_mut() {
-            rows.sort_by_key(|row| (row.get(0).and_then(Json::as_i64), row.to_string()));
-        }
-        results.push(whole);
-        order.push(keys);
-    }
-    Some(WholeSeries {
-        results,
-        order,
-        is_split,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::known::DONE;
@@ -361,6 +313,30 @@ mod tests {
         check(&judged.replace("3,null,null", "3,\"eu\",null"), ours, false);
         check(&judged.replace("\"a\":\"\"", "\"a\":\"y\""), ours, false);
         check(judged, &ours.replace("[1,2", "[1,3"), false);
+    }
+
+    #[test]
+    fn types_in_a_refusal() {
+        let error = |text: &str| format!(r#"{{"results":[{{"error":"{text}"}}]}}"#);
+        let (one, other) = (error("f(x::float) ^ 1"), error("f(x::string) ^ 1"));
+        assert!(refuses_alike_but_types(&one, &other));
+        assert!(!refuses_alike_but_types(&one, &error("f(y::float) ^ 1")));
+        assert!(!refuses_alike_but_types(DONE, DONE));
+    }
+
+    #[test]
+    fn what_differs_has_to_be_large_elsewhere() {
+        let rows =
+            |value: &str| format!(r#"{{"results":[{{"series":[{{"values":[[0,{value},2]]}}]}}]}}"#);
+        let check = |one: &str, own: &str, other: &str, expected| {
+            let found = differs_where_large(&rows(one), &rows(own), &rows(other));
+            assert_eq!(found, expected, "{one} {own} {other}");
+        };
+        check("0.25", "0.75", "-1e15", true);
+        check("0.25", "0.75", "3", false);
+        check("0.25", "0.75", "null", false);
+        check("0.25", "null", "1e15", false);
+        assert!(!differs_where_large(&rows("1"), &rows("2"), "no"));
     }
 
     #[test]

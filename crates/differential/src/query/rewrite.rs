@@ -3,6 +3,8 @@
 //! Each function gives the statement with one cause taken out, and `None` where it does not have it. What
 //! comes out has to be a statement that both servers understand alike; whether it asks the same does not matter.
 
+use std::collections::BTreeMap;
+
 use super::known::is;
 use super::tokens::split;
 
@@ -189,93 +191,35 @@ pub(super) fn with_marked_fields(statement: &str) -> Option<String> {
     })
 }
 
-/// Functions whose last digit is not settled: they add floats up, so that what comes first decides about it, or come
-/// from a library, which rounds in its own way.
-const ROUNDED: [&str; 22] = [
-    "SUM",
-    "MEAN",
-    "STDDEV",
-    "INTEGRAL",
-    "CUMULATIVE_SUM",
-    "MOVING_AVERAGE",
-    "MEDIAN",
-    "EXPONENTIAL_MOVING_AVERAGE",
-    "SIN",
-    "COS",
-    "TAN",
-    "ASIN",
-    "ACOS",
-    "ATAN",
-    "ATAN2",
-    "EXP",
-    "LN",
-    "LOG",
-    "LOG2",
-    "LOG10",
-    "POW",
-    "HOLT_WINTERS",
-];
-
-/// Functions that divide small differences by one another.
-const DIVIDING: [&str; 4] = [
-    "KAUFMANS_ADAPTIVE_MOVING_AVERAGE",
-    "KAUFMANS_EFFICIENCY_RATIO",
-    "CHANDE_MOMENTUM_OSCILLATOR",
-    "RELATIVE_STRENGTH_INDEX",
-];
-
-/// With `*` for `%`, which makes the last digit of what it divides the first one of its result, and with plain
-/// averages for those that do so too; `None` where no function is called whose last digit is not settled.
-pub(super) fn without_remainders(statement: &str) -> Option<String> {
-    let tokens = split(statement);
-    let is_one = |token: &String, names: &[&str]| names.iter().any(|name| is(token, name));
-    let is_rounded = |token: &String| is_one(token, &ROUNDED) && !is_one(token, &DIVIDING);
-    if !tokens.iter().any(is_rounded) {
-        return None;
-    }
-    with(statement, |tokens, at| {
-        if is(&tokens[at], "%") {
-            return Some(" *".to_owned());
-        }
-        // A plain average takes two arguments.
-        let is_average = is_one(&tokens[at], &DIVIDING) && arguments(tokens, at + 1) == 2;
-        is_average.then(|| " moving_average".to_owned())
-    })
-}
-
-/// How many arguments there are between the parenthesis at `start` and its end.
-fn arguments(tokens: &[String], start: usize) -> usize {
-    let (mut depth, mut count) = (0_usize, 1);
-    for token in tokens.iter().skip(start) {
-        match token.trim() {
-            "(" => depth += 1,
-            ")" if depth <= 1 => break,
-            ")" => depth -= 1,
-            "," if depth == 1 => count += 1,
-            _ => {}
-        }
-    }
-    count
-}
-
-/// Without the condition of a statement around a subquery.
+/// Without the conditions of statements around a subquery.
 pub(super) fn without_outer_condition(statement: &str) -> Option<String> {
-    let (mut depth, mut has_subquery, mut dropping) = (0_usize, false, false);
+    let ends = [
+        "GROUP", "FILL", "ORDER", "LIMIT", "OFFSET", "SLIMIT", "SOFFSET", "TZ",
+    ];
+    // Of each open parenthesis, and of the whole, whether there is a subquery in it.
+    let mut open = vec![false];
+    let mut dropping: Option<usize> = None;
     without(statement, |tokens, at| {
         match tokens[at].trim() {
-            "(" => depth += 1,
-            ")" => depth = depth.saturating_sub(1),
+            "(" => open.push(false),
+            ")" if open.len() > 1 => drop(open.pop()),
             _ => {}
         }
-        has_subquery |= depth > 0 && is(&tokens[at], "SELECT");
-        if depth == 0 {
-            let ends = [
-                "GROUP", "FILL", "ORDER", "LIMIT", "OFFSET", "SLIMIT", "SOFFSET", "TZ",
-            ];
-            dropping |= has_subquery && is(&tokens[at], "WHERE");
-            dropping &= !ends.iter().any(|word| is(&tokens[at], word));
+        let depth = open.len();
+        if let [.., around, _] = open.as_mut_slice()
+            && is(&tokens[at], "SELECT")
+        {
+            *around = true;
         }
-        usize::from(dropping)
+        if dropping.is_some_and(|own| {
+            depth < own || depth == own && ends.iter().any(|word| is(&tokens[at], word))
+        }) {
+            dropping = None;
+        }
+        if dropping.is_none() && open.last() == Some(&true) && is(&tokens[at], "WHERE") {
+            dropping = Some(depth);
+        }
+        usize::from(dropping.is_some())
     })
 }
 
@@ -309,6 +253,46 @@ pub(super) fn without_groups(statement: &str) -> Option<String> {
         dropping |= is_one(&["GROUP"]);
         dropping &= !is_one(&["LIMIT", "OFFSET"]);
         usize::from(dropping)
+    })
+}
+
+/// With subqueries that have no groups of their own but for windows, so that theirs are those of the statement
+/// around them.
+pub(super) fn without_inner_groups(statement: &str) -> Option<String> {
+    let ends = [
+        "FILL", "ORDER", "LIMIT", "OFFSET", "SLIMIT", "SOFFSET", "TZ",
+    ];
+    let tokens = split(statement);
+    let (mut depth, mut own) = (0_usize, None);
+    let mut dropped = vec![false; tokens.len()];
+    let mut windows = BTreeMap::new();
+    for (at, token) in tokens.iter().enumerate() {
+        match token.trim() {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        let is_over = own.is_some_and(|(own, _)| {
+            depth < own || depth == own && ends.iter().any(|word| is(token, word))
+        });
+        if is_over {
+            own = None;
+        }
+        if own.is_none() && depth > 0 && is(token, "GROUP") {
+            own = Some((depth, at));
+        }
+        let Some((own, start)) = own else { continue };
+        dropped[at] = true;
+        let next = tokens.get(at + 1).map_or("", |next| next.trim());
+        if depth == own && is(token, "TIME") && next == "(" {
+            let open = tokens.get(at + 1..).unwrap_or_default();
+            let length = open.iter().position(|token| token.trim() == ")")?;
+            let window = open.get(..=length)?.concat();
+            windows.insert(start, format!(" GROUP BY time{window}"));
+        }
+    }
+    with(statement, |_, at| {
+        dropped[at].then(|| windows.remove(&at).unwrap_or_default())
     })
 }
 
@@ -354,7 +338,7 @@ fn without(statement: &str, mut count: impl FnMut(&[String], usize) -> usize) ->
 }
 
 /// The statement with what `change` tells for each of its tokens; `None` where it changes nothing.
-fn with(
+pub(super) fn with(
     statement: &str,
     mut change: impl FnMut(&[String], usize) -> Option<String>,
 ) -> Option<String> {
@@ -415,32 +399,21 @@ mod tests {
     }
 
     #[test]
-    fn remainders_of_sums() {
+    fn inner_groups_are_those_around() {
         check(
-            without_remainders,
-            "SELECT mean(f) % stddev(x) FROM m",
-            Some("SELECT mean(f) * stddev(x) FROM m"),
+            without_inner_groups,
+            "SELECT max(a) FROM (SELECT sum(f) AS a FROM m WHERE (i > 1) GROUP BY host, time(1h, 5m), \"b\" fill(0)), \
+             (SELECT g FROM (SELECT g FROM m GROUP BY *)) GROUP BY region, time(1d)",
+            Some(
+                "SELECT max(a) FROM (SELECT sum(f) AS a FROM m WHERE (i > 1) GROUP BY time(1h, 5m) fill(0)), \
+                 (SELECT g FROM (SELECT g FROM m)) GROUP BY region, time(1d)",
+            ),
         );
         check(
-            without_remainders,
-            "SELECT i % atan(f) FROM m",
-            Some("SELECT i * atan(f) FROM m"),
-        );
-        check(
-            without_remainders,
-            "SELECT kaufmans_efficiency_ratio(mean(i), 2) FROM m",
-            Some("SELECT moving_average(mean(i), 2) FROM m"),
-        );
-        let own = "SELECT kaufmans_efficiency_ratio(f, 2), mean(i) FROM m";
-        check(without_remainders, &own.replace(", 2", ", 2, 5"), None);
-        check(
-            without_remainders,
-            "SELECT kaufmans_efficiency_ratio(f, 2) FROM m",
+            without_inner_groups,
+            "SELECT f FROM (SELECT f FROM m LIMIT 2) GROUP BY host",
             None,
         );
-        // Of all else, the last digit is known.
-        check(without_remainders, "SELECT max(f) % 2 FROM m", None);
-        check(without_remainders, "SELECT mean(f) / 2 FROM m", None);
     }
 
     #[test]
@@ -451,6 +424,11 @@ mod tests {
             Some("SELECT sum(a) FROM (SELECT f AS a FROM m WHERE f > 1) GROUP BY host"),
         );
         let inner = "SELECT sum(a) FROM (SELECT f AS a FROM m WHERE f > 1)";
+        check(
+            without_outer_condition,
+            &format!("SELECT b FROM ({inner} WHERE (a > 1) AND time > 2) GROUP BY host"),
+            Some(&format!("SELECT b FROM ({inner}) GROUP BY host")),
+        );
         check(without_outer_condition, inner, None);
         check(without_outer_condition, "SELECT f FROM m WHERE f > 1", None);
     }

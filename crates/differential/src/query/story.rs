@@ -3,7 +3,9 @@
 use anyhow::ensure;
 use serde_json::Value as Json;
 
-use super::answers::{names_no_more, shows_more_fields};
+use super::answers::{
+    differs_where_large, is_alike, names_no_more, refuses_alike_but_types, shows_more_fields,
+};
 use super::data::{DataSet, Step};
 use super::deletion::{Deletion, key_of};
 use super::known::{self, Proof};
@@ -164,6 +166,9 @@ impl Story {
             if ways[1].0 == SERVED && self.is_served_alike(judge, asked)? {
                 return Ok(Outcome::Known(known::DELETIONS));
             }
+            if self.is_rounding(judge, asked, &ways)? {
+                return Ok(Outcome::Known(known::ROUNDING));
+            }
             return Ok(Outcome::WaysDiffer(ways));
         }
         if same_answer(&judged, &ours) {
@@ -207,7 +212,7 @@ impl Story {
             if !(rule.fits)(&asked.statement, &judged, &ours_text) {
                 continue;
             }
-            if self.is_proved(judge, asked, ours, rule.proof)? {
+            if self.is_proved(judge, asked, (&judged, &ours_text), rule.proof)? {
                 return Ok(Some(rule.name));
             }
         }
@@ -221,18 +226,52 @@ impl Story {
         Ok(None)
     }
 
-    /// Whether what a rule has to prove holds.
+    /// Whether two ways here differ by no more than the last digit of a float, as the judge may.
+    fn is_rounding(
+        &self,
+        judge: &mut Judge,
+        asked: &Asked,
+        [(_, plain), (_, other)]: &[(&'static str, String); 2],
+    ) -> anyhow::Result<bool> {
+        if judge.depth >= DEPTH_MAX {
+            return Ok(false);
+        }
+        let rules = known::RULES
+            .iter()
+            .filter(|rule| rule.name == known::ROUNDING);
+        for rule in rules {
+            if !(rule.fits)(&asked.statement, plain, other) {
+                continue;
+            }
+            judge.depth += 1;
+            let proved = self.is_proved(judge, asked, (plain, other), rule.proof);
+            judge.depth -= 1;
+            if proved? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether what a rule has to prove of two answers holds.
     fn is_proved(
         &self,
         judge: &mut Judge,
         asked: &Asked,
-        ours: &Answer,
+        (judged, ours): (&str, &str),
         proof: Proof,
     ) -> anyhow::Result<bool> {
         let statement = &asked.statement;
         Ok(match proof {
             Proof::Answers => true,
             Proof::Without(without) => self.are_explained(judge, asked, without(statement))?,
+            Proof::WithoutLarge(without) => match without(statement) {
+                Some(statement) => match self.ask(judge, &asked.with(statement))? {
+                    Outcome::Same(other) => differs_where_large(judged, ours, &other.text()),
+                    _ => false,
+                },
+                None => false,
+            },
             Proof::OneShard(without) => {
                 self.shard_duration != ONE_SHARD
                     && self.are_explained(judge, asked, without(statement))?
@@ -244,7 +283,7 @@ impl Story {
             Proof::OneByOne => self.are_explained(judge, asked, rewrite::one_by_one(statement))?,
             Proof::AskedAgain => {
                 for _ in 0..ASK_FOR_OURS {
-                    if same_answer(&asked.of(&mut judge.pair.judge)?, ours) {
+                    if is_alike(&asked.of(&mut judge.pair.judge)?.text(), ours) {
                         return Ok(true);
                     }
                 }
@@ -315,7 +354,8 @@ impl Story {
         let is_explained = kept.ask(judge, asked)?.is_explained();
         self.tell(judge)?;
         let shows_some = shows_more_fields(&ours.text(), &again.text());
-        let names_some = shows_some && names_no_more(&ours.text(), judged);
+        let names_some = shows_some && names_no_more(&ours.text(), judged)
+            || refuses_alike_but_types(judged, &ours.text());
         Ok(if !is_explained {
             None
         } else if same_answer(ours, &again) || names_some {

@@ -13,10 +13,27 @@ use crate::ast::{BinaryOp, Call, Expr};
 /// # Errors
 /// When a time is computed that is not one that a point can have.
 pub fn fold_constants(expr: Expr, context: Option<&TimeContext>) -> Result<Expr, TimeError> {
+    fold(expr, context).map_err(|OutOfRange(time_ns)| computed_out_of_range(time_ns))
+}
+
+/// A time, in nanoseconds, that is not one that a point can have.
+struct OutOfRange(i128);
+
+fn fold(expr: Expr, context: Option<&TimeContext>) -> Result<Expr, OutOfRange> {
     match expr {
         Expr::Binary { op, lhs, rhs } => {
-            let lhs = fold_constants(*lhs, context)?;
-            let rhs = fold_constants(*rhs, context)?;
+            let lhs = match fold(*lhs, context) {
+                Err(OutOfRange(time_ns)) => return fold_back(op, time_ns, *rhs, context),
+                Ok(lhs) => lhs,
+            };
+            let rhs = match (fold(*rhs, context), op, &lhs) {
+                (
+                    Err(OutOfRange(time_ns)),
+                    BinaryOp::Add,
+                    Expr::Duration(number) | Expr::Integer(number),
+                ) => return in_range(time_ns + i128::from(*number)).map(Expr::Time),
+                (rhs, ..) => rhs?,
+            };
             if op.is_logical() {
                 return Ok(join_logical(op, lhs, rhs));
             }
@@ -28,15 +45,35 @@ pub fn fold_constants(expr: Expr, context: Option<&TimeContext>) -> Result<Expr,
         Expr::Call(Call { name, args }) => match context {
             Some(context) if name == "now" && args.is_empty() => Ok(Expr::Time(context.now_ns)),
             _ => {
-                let args: Result<_, _> = args
-                    .into_iter()
-                    .map(|arg| fold_constants(arg, context))
-                    .collect();
+                let args: Result<_, _> = args.into_iter().map(|arg| fold(arg, context)).collect();
                 Ok(Expr::Call(Call { name, args: args? }))
             }
         },
-        Expr::Paren(inner) => fold_constants(*inner, context).map(parenthesize),
+        Expr::Paren(inner) => fold(*inner, context).map(parenthesize),
         leaf => Ok(leaf),
+    }
+}
+
+/// What a time out of range comes to with what is computed next: only the last of several may not be out of range.
+fn fold_back(
+    op: BinaryOp,
+    time_ns: i128,
+    rhs: Expr,
+    context: Option<&TimeContext>,
+) -> Result<Expr, OutOfRange> {
+    match (op, fold(rhs, context)) {
+        (BinaryOp::Add, Ok(Expr::Duration(number) | Expr::Integer(number))) => {
+            in_range(time_ns + i128::from(number)).map(Expr::Time)
+        }
+        (BinaryOp::Sub, Ok(Expr::Duration(number) | Expr::Integer(number))) => {
+            in_range(time_ns - i128::from(number)).map(Expr::Time)
+        }
+        (BinaryOp::Sub, Ok(Expr::Time(other_ns))) => {
+            let between_ns = time_ns - i128::from(other_ns);
+            let limit = if between_ns < 0 { i64::MIN } else { i64::MAX };
+            Ok(Expr::Duration(i64::try_from(between_ns).unwrap_or(limit)))
+        }
+        _ => Err(OutOfRange(time_ns)),
     }
 }
 
@@ -68,7 +105,7 @@ fn binary(
     lhs: &Expr,
     rhs: &Expr,
     context: Option<&TimeContext>,
-) -> Result<Option<Expr>, TimeError> {
+) -> Result<Option<Expr>, OutOfRange> {
     // Whatever is compared with nothing is false.
     if matches!(rhs, Expr::Nil) && is_constant(lhs) {
         let all = !matches!(lhs, Expr::String(_) | Expr::Nil);
@@ -203,7 +240,7 @@ fn duration_and(
     lhs_ns: i64,
     rhs: &Expr,
     context: Option<&TimeContext>,
-) -> Result<Option<Expr>, TimeError> {
+) -> Result<Option<Expr>, OutOfRange> {
     Ok(match rhs {
         Expr::Duration(rhs_ns) => match op {
             BinaryOp::Add => Some(Expr::Duration(lhs_ns.wrapping_add(*rhs_ns))),
@@ -237,7 +274,7 @@ fn time_and(
     lhs_ns: i64,
     rhs: &Expr,
     context: Option<&TimeContext>,
-) -> Result<Option<Expr>, TimeError> {
+) -> Result<Option<Expr>, OutOfRange> {
     Ok(match rhs {
         Expr::Duration(number) | Expr::Integer(number) => match op {
             BinaryOp::Add => Some(Expr::Time(add(lhs_ns, *number)?)),
@@ -261,7 +298,7 @@ fn string_and(
     lhs: &str,
     rhs: &Expr,
     context: Option<&TimeContext>,
-) -> Result<Option<Expr>, TimeError> {
+) -> Result<Option<Expr>, OutOfRange> {
     let lhs_time = || read_time(lhs, context);
     match (rhs, op) {
         (Expr::String(rhs), BinaryOp::Add) => Ok(Some(Expr::String(format!("{lhs}{rhs}")))),
@@ -288,16 +325,16 @@ fn read_time(text: &str, context: Option<&TimeContext>) -> Option<i64> {
     parse_time(text, &zone).ok()
 }
 
-fn add(time_ns: i64, duration_ns: i64) -> Result<i64, TimeError> {
+fn add(time_ns: i64, duration_ns: i64) -> Result<i64, OutOfRange> {
     in_range(i128::from(time_ns) + i128::from(duration_ns))
 }
 
-fn subtract(time_ns: i64, duration_ns: i64) -> Result<i64, TimeError> {
+fn subtract(time_ns: i64, duration_ns: i64) -> Result<i64, OutOfRange> {
     in_range(i128::from(time_ns) - i128::from(duration_ns))
 }
 
-fn in_range(time_ns: i128) -> Result<i64, TimeError> {
-    i64::try_from(time_ns).map_err(|_| computed_out_of_range(time_ns))
+fn in_range(time_ns: i128) -> Result<i64, OutOfRange> {
+    i64::try_from(time_ns).map_err(|_| OutOfRange(time_ns))
 }
 
 /// What InfluxDB's error messages call an expression.

@@ -161,6 +161,15 @@ fn senseless_comparisons_are_refused_in_the_words_of_influxdb() {
             "time >= '2200-01-01' + 5000w",
             "time 2295-10-30T00:00:00Z overflows time literal".into(),
         ),
+        // Only what several come to has to be in range.
+        (
+            "time >= '2200-01-01' + 5000w + 1w",
+            "time 2295-11-06T00:00:00Z overflows time literal".into(),
+        ),
+        (
+            "time >= 1h + ('1700-01-01' - 5000w)",
+            "time 1604-03-05T01:00:00Z underflows time literal".into(),
+        ),
         ("time >= 'abc'", incompatible("StringLiteral")),
         ("time >= \"abc\"", incompatible("VarRef")),
         ("time >= true", incompatible("BooleanLiteral")),

@@ -168,11 +168,6 @@ impl Found {
         self.ids.len()
     }
 
-    /// True when there is none.
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.ids.is_empty()
-    }
-
     /// How many groups there are.
     pub(super) fn len(&self) -> usize {
         self.starts.as_ref().map_or(self.ids.len(), Vec::len)

@@ -1,0 +1,190 @@
+//! Answers that show a series, or its rows, in several pieces.
+//!
+//! InfluxDB reads the groups of a subquery in their own order, so that those of the statement around it may come
+//! several times.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use crate::compare::same;
+
+/// Whether the judge shows some series in several pieces, or its series in another order, and all of them together
+/// say what ours says. Pieces come with rows of nothing, which ours has, or has not, and a row may be in pieces too.
+pub(super) fn is_split(judged: &str, ours: &str) -> bool {
+    let (Some(judged), Some(ours)) = (whole_series(judged), whole_series(ours)) else {
+        return false;
+    };
+    (judged.is_split || judged.order != ours.order)
+        && !ours.is_split
+        && judged.results.len() == ours.results.len()
+        && judged
+            .results
+            .iter()
+            .zip(&ours.results)
+            .all(is_put_together)
+}
+
+/// Whether both have the same series in the same order, and all rows of one, which may be in pieces in the judge's,
+/// say what those of the other say.
+pub(super) fn has_pieces_of_rows(judged: &str, ours: &str) -> bool {
+    let (Some(judged), Some(ours)) = (whole_series(judged), whole_series(ours)) else {
+        return false;
+    };
+    let rows = |whole: &WholeSeries| {
+        let series = whole.results.iter().flat_map(BTreeMap::values);
+        series.map(Vec::len).sum::<usize>()
+    };
+    judged.order == ours.order
+        && rows(&judged) > rows(&ours)
+        && judged
+            .results
+            .iter()
+            .zip(&ours.results)
+            .all(is_put_together)
+}
+
+/// Whether the judge shows some series in several pieces, and ours the same series, each once; what the judge shows
+/// whole is the same.
+pub(super) fn is_in_pieces(judged: &str, ours: &str) -> bool {
+    let (Some(judged), Some(ours)) = (whole_series(judged), whole_series(ours)) else {
+        return false;
+    };
+    let pieces = |at: usize, key: &String| {
+        let order = judged.order.get(at).into_iter().flatten();
+        order.filter(|known| *known == key).count()
+    };
+    let mut results = judged.results.iter().zip(&ours.results).enumerate();
+    judged.is_split
+        && !ours.is_split
+        && judged.results.len() == ours.results.len()
+        && results.all(|(at, (judged, ours))| {
+            let mut series = judged.iter().zip(ours);
+            judged.len() == ours.len()
+                && series.all(|((key, judged), (own, ours))| {
+                    let is_same = || same(&judged.clone().into(), &ours.clone().into());
+                    key == own && (pieces(at, key) > 1 || is_same())
+                })
+        })
+}
+
+/// As [`is_split`], for the result of one statement.
+fn is_put_together((judged, ours): (&Whole, &Whole)) -> bool {
+    judged.len() == ours.len()
+        && judged.iter().zip(ours).all(|((key, judged), (own, ours))| {
+            let judged_knows = |row: &Json| {
+                let time = row.get(0);
+                judged.iter().any(|other| other.get(0) == time)
+            };
+            key == own
+                && same(&something(judged).into(), &something(ours).into())
+                && ours.iter().all(judged_knows)
+        })
+}
+
+/// All that stands in rows beside their times, each with its time and column, in order. The tags of a row in
+/// pieces stand in each of them, and count once.
+fn something(rows: &[Json]) -> Vec<Json> {
+    let mut cells = Vec::new();
+    for row in rows.iter().filter_map(Json::as_array) {
+        let Some((time, values)) = row.split_first() else {
+            continue;
+        };
+        let values = values.iter().enumerate();
+        let values = values.filter(|(_, value)| !value.is_null());
+        cells.extend(values.map(|(at, value)| serde_json::json!([time, at, value])));
+    }
+    cells.sort_by_cached_key(|cell| {
+        let number = |at: usize| cell.get(at).and_then(Json::as_i64);
+        (number(0), number(1), cell.to_string())
+    });
+    cells.dedup();
+    cells
+}
+
+/// The sorted rows of each series.
+pub(super) type Whole = BTreeMap<String, Vec<Json>>;
+
+/// What a request answered, all rows of a series together.
+pub(super) struct WholeSeries {
+    pub(super) results: Vec<Whole>,
+    /// The series of each result as they came.
+    order: Vec<Vec<String>>,
+    /// Whether a series came in several pieces.
+    is_split: bool,
+}
+
+/// Puts series together; `None` where a statement has none.
+pub(super) fn whole_series(text: &str) -> Option<WholeSeries> {
+    let json: Json = serde_json::from_str(text).ok()?;
+    let (mut results, mut order, mut is_split) = (Vec::new(), Vec::new(), false);
+    for result in json.get("results")?.as_array()? {
+        let mut whole = Whole::new();
+        let mut keys = Vec::new();
+        for series in result.get("series").and_then(Json::as_array)? {
+            let key = ["name", "tags", "columns"].map(|part| series.get(part));
+            let rows = series.get("values").and_then(Json::as_array)?;
+            let key = format!("{key:?}");
+            keys.push(key.clone());
+            let known = whole.entry(key).or_default();
+            is_split |= !known.is_empty();
+            known.extend(rows.iter().cloned());
+        }
+        for rows in whole.values_mut() {
+            rows.sort_by_key(|row| (row.get(0).and_then(Json::as_i64), row.to_string()));
+        }
+        results.push(whole);
+        order.push(keys);
+    }
+    Some(WholeSeries {
+        results,
+        order,
+        is_split,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_pieces_only_the_names_are_compared() {
+        let row = |host: &str, value: &str| {
+            format!(
+                r#"{{"name":"m","tags":{{"h":"{host}"}},"columns":["time","f"],"values":[[0,{value}]]}}"#
+            )
+        };
+        let rows =
+            |series: &[String]| format!(r#"{{"results":[{{"series":[{}]}}]}}"#, series.join(","));
+        let judged = rows(&[row("a", "1"), row("b", "2"), row("a", "5")]);
+        let check = |judged: &str, ours: &[String], expected| {
+            assert_eq!(is_in_pieces(judged, &rows(ours)), expected, "{judged}");
+        };
+        check(&judged, &[row("a", "3"), row("b", "2")], true);
+        check(&judged, &[row("a", "3"), row("b", "4")], false);
+        check(&judged, &[row("a", "3")], false);
+        check(&judged, &[row("a", "3"), row("c", "2")], false);
+        check(
+            &judged,
+            &[row("a", "1"), row("b", "2"), row("a", "5")],
+            false,
+        );
+        check(&rows(&[row("a", "1")]), &[row("a", "3")], false);
+    }
+
+    #[test]
+    fn rows_in_pieces_say_the_same_together() {
+        let rows = |rows: &str| {
+            let columns = r#""columns":["time","h","f"]"#;
+            format!(r#"{{"results":[{{"series":[{{"name":"m",{columns},"values":[{rows}]}}]}}]}}"#)
+        };
+        let check = |judged: &str, ours: &str, expected| {
+            let found = has_pieces_of_rows(&rows(judged), &rows(ours));
+            assert_eq!(found, expected, "{judged} {ours}");
+        };
+        check("[0,\"b\",null],[0,\"b\",2]", "[0,\"b\",2]", true);
+        check("[0,\"b\",null],[0,\"b\",2]", "[0,\"b\",3]", false);
+        check("[0,\"b\",2],[1,\"b\",2]", "[0,\"b\",2]", false);
+        check("[0,\"b\",2]", "[0,\"b\",2]", false);
+    }
+}
