@@ -155,8 +155,14 @@ impl State {
             }
             Edit::AddShard { id, shard } => {
                 self.next_shard = self.next_shard.max(id.0.saturating_add(1));
-                if self.databases.contains_key(&shard.database) {
-                    self.shards.insert(*id, shard.clone());
+                // Ids are not given out twice; should a log say so, nothing of the old shard hides rows of the new one.
+                if self.databases.contains_key(&shard.database)
+                    && self.shards.insert(*id, shard.clone()).is_some()
+                {
+                    for record in self.tombstones.values_mut() {
+                        record.shards.remove(id);
+                    }
+                    self.forget_tombstones();
                 }
             }
             Edit::AddFile { shard, file } => {

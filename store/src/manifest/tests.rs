@@ -263,6 +263,20 @@ fn a_shard_takes_its_tombstones_along() {
     assert!(manifest.state().shards.is_empty() && manifest.state().tombstones.is_empty());
 }
 
+/// Ids are not given out twice, but bytes may say anything.
+#[test]
+fn a_shard_under_the_id_of_another_has_no_tombstones_of_that() {
+    let fs: Arc<dyn Vfs> = Arc::new(SimFs::new(1));
+    let mut manifest = Manifest::open(fs, Path::new("/m")).unwrap();
+    manifest.commit(&sample()).unwrap();
+    manifest.commit(&changes()).unwrap();
+    assert!(!manifest.state().tombstones.is_empty());
+    let id = ShardId(4);
+    let shard = manifest.state().shards[&id].clone();
+    manifest.commit(&[Edit::AddShard { id, shard }]).unwrap();
+    assert!(manifest.state().tombstones.is_empty());
+}
+
 /// The name went with the policy.
 #[test]
 fn the_name_of_a_default_policy_that_was_dropped_is_the_same_after_a_reopen() {
