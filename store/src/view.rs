@@ -52,6 +52,16 @@ impl View {
         }
     }
 
+    /// The same without the shards that do not hold all of `range`.
+    #[must_use]
+    pub fn around(self, range: TimeRange) -> Self {
+        let holds = |shard: &Arc<Shard>| {
+            shard.range.contains(range.min_ns) && shard.range.contains(range.max_ns)
+        };
+        let shards = self.shards.into_iter().filter(holds).collect();
+        Self::new(self.database, shards)
+    }
+
     /// The measurements that have rows here, sorted.
     #[must_use]
     pub fn measurements(&self) -> Vec<Vec<u8>> {

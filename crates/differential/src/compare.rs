@@ -60,9 +60,11 @@ fn are_integers(x: &serde_json::Number, y: &serde_json::Number) -> bool {
 
 /// Whether a number without a fraction may well be a float: it is large, and printed as floats are.
 fn is_large_float(number: &serde_json::Number) -> bool {
-    number.as_i64().is_some_and(|integer| {
+    let integer = number.as_i64().map(i128::from);
+    let integer = integer.or_else(|| number.as_u64().map(i128::from));
+    integer.is_some_and(|integer| {
         let as_float = || (integer as f64).to_string() == integer.to_string();
-        integer.unsigned_abs() > LARGE && as_float()
+        integer.unsigned_abs() > u128::from(LARGE) && as_float()
     })
 }
 
@@ -86,6 +88,8 @@ mod tests {
         check("-15372286728091288", "-15372286728091286", true);
         check("-92233720368547790", "-92233720368547780", true);
         check("-6516973460783181", "-6516973460783182", true);
+        check("16333996728810056000", "16333996728810113000", true);
+        check("16333996728810056001", "16333996728810113002", false);
         check("46116860184273879", "46116860184273880", false);
         check("4", "4.0", true);
         check("0", "1e-300", false);

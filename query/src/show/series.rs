@@ -50,7 +50,20 @@ pub(crate) fn series(
         found(store, &statement.sources, own, TimeRange::ALL, context)?;
         return Ok(());
     }
-    let found = found_together(store, &statement.sources, own, range, context)?;
+    // InfluxDB takes a range that ends before it begins for the shards that hold both ends.
+    let is_turned = range.is_empty();
+    let within = match is_turned {
+        true => TimeRange::new(range.max_ns, range.min_ns),
+        false => range,
+    };
+    let mut found = found_together(store, &statement.sources, own, within, context)?;
+    if is_turned {
+        for (view, names) in &mut found {
+            *view = view.clone().around(within);
+            let here = view.measurements();
+            names.retain(|name| here.contains(name));
+        }
+    }
     let missing = found.iter().map(|(view, _)| store.missing_files(view));
     warn_of_missing(missing.max().unwrap_or(0), sink);
     for (at, (view, names)) in found.into_iter().enumerate() {

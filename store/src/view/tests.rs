@@ -142,6 +142,19 @@ fn a_field_and_a_series_are_in_one_shard_or_not() {
 }
 
 #[test]
+fn shards_around_a_range_hold_all_of_it() {
+    let store = store();
+    write(&store, "m v=1 100\nn v=1 2000000");
+    let around = |min_s: i64, max_s: i64| {
+        let range = TimeRange::new(min_s * 1_000_000_000, max_s * 1_000_000_000);
+        view(&store).around(range).measurements()
+    };
+    assert_eq!(around(50, 100), [b"m"]);
+    assert_eq!(around(2_000_000, 2_000_000), [b"n"]);
+    assert!(around(100, 2_000_000).is_empty());
+}
+
+#[test]
 fn the_extent_is_that_of_files_or_of_a_whole_shard() {
     let store = store();
     assert!(view(&store).extent().is_empty());

@@ -77,12 +77,10 @@ pub(super) fn differs_in_numbers(judged: &str, ours: &str) -> bool {
     differs_only_where(judged, ours, |_, _| true)
 }
 
-/// Whether two answers differ in nothing but numbers, each of which has an integer's last digits beyond what a float
-/// holds in one of them.
-pub(super) fn differs_in_large_numbers(judged: &str, ours: &str) -> bool {
-    const LARGE: f64 = 9_007_199_254_740_992.0;
+/// Whether two answers differ in nothing but numbers, each of which is larger than this in one of them.
+pub(super) fn differs_in_numbers_above(judged: &str, ours: &str, large: f64) -> bool {
     differs_only_where(judged, ours, |one, other| {
-        one.abs().max(other.abs()) > LARGE
+        one.abs().max(other.abs()) > large
     })
 }
 
@@ -361,8 +359,8 @@ mod tests {
         let [large, negative] = ["2305843009213694000", "-2305843009213694000"].map(answer);
         assert!(differs_in_numbers(&small, &other));
         assert!(!differs_in_numbers(&small, &text));
-        assert!(differs_in_large_numbers(&large, &negative));
-        assert!(!differs_in_large_numbers(&small, &other));
+        assert!(differs_in_numbers_above(&large, &negative, 9e15));
+        assert!(!differs_in_numbers_above(&small, &other, 9e15));
     }
 
     #[test]

@@ -5,10 +5,10 @@
 //! as little as it can.
 
 use super::answers::{
-    counts_more, differs_in_large_numbers, differs_in_numbers, ends_early, fails_alike,
+    counts_more, differs_in_numbers, differs_in_numbers_above, ends_early, fails_alike,
     has_more_tags, is_alike,
 };
-use super::pieces::{has_pieces_of_rows, is_in_pieces, is_split};
+use super::pieces::{has_pieces_of_rows, is_in_pieces, is_split, without_inner_groups};
 use super::tokens::split;
 use super::{rewrite, rounding};
 
@@ -41,12 +41,16 @@ pub(super) enum Proof {
     Answers,
     /// Without the cause, both answer the statement alike.
     Without(fn(&str) -> Option<String>),
+    /// So they do, and nothing is asked behind it.
+    Plainly(fn(&str) -> Option<String>),
     /// So they do, and each number that differs is large then.
     WithoutLarge(fn(&str) -> Option<String>),
     /// So they do, and with the cause too where all data lies in one shard.
     OneShard(fn(&str) -> Option<String>),
     /// Both answer alike where all data lies in one shard.
     Together,
+    /// Both answer alike where another tag is the first one, and ours is the same with either.
+    Renamed,
     /// Both answer each of the statements alike, one request for each.
     OneByOne,
     /// Asked often enough, the judge says what we say.
@@ -73,7 +77,7 @@ impl Rule {
     }
 }
 
-pub(super) const RULES: [Rule; 38] = [
+pub(super) const RULES: [Rule; 42] = [
     Rule::plain("partial-series", |_, judged, ours| {
         judged.contains(PARTIAL) && is_alike(&judged.replace(PARTIAL, ""), ours)
     }),
@@ -101,14 +105,22 @@ pub(super) const RULES: [Rule; 38] = [
         fits: |statement, judged, ours| {
             statement.to_ascii_lowercase().contains("(select") && is_in_pieces(judged, ours)
         },
-        proof: Proof::Without(rewrite::without_inner_groups),
+        proof: Proof::Without(without_inner_groups),
     },
     Rule {
         name: "split-series",
         fits: |statement, judged, ours| {
             statement.to_ascii_lowercase().contains("(select") && has_pieces_of_rows(judged, ours)
         },
-        proof: Proof::Without(rewrite::without_inner_groups),
+        proof: Proof::Without(without_inner_groups),
+    },
+    Rule {
+        name: "split-series",
+        fits: |statement, judged, ours| {
+            let is_refused = judged.contains("\"error\"") || ours.contains("\"error\"");
+            statement.to_ascii_lowercase().contains("(select") && !is_refused
+        },
+        proof: Proof::Renamed,
     },
     Rule {
         name: "cardinality-by-tag",
@@ -180,6 +192,14 @@ pub(super) const RULES: [Rule; 38] = [
     Rule::plain("empty-forecast", |statement, judged, ours| {
         statement.to_ascii_lowercase().contains("holt_winters") && ends_early(judged, ours)
     }),
+    Rule {
+        name: "empty-forecast",
+        fits: |statement, _, _| {
+            let is_forecast = statement.to_ascii_lowercase().contains("holt_winters");
+            is_forecast && has_words(statement, &["INTO"])
+        },
+        proof: Proof::Plainly(rewrite::without_into),
+    },
     Rule {
         name: "integral",
         // Of one series, by itself and in rising order, it is the same each time.
@@ -253,8 +273,22 @@ pub(super) const RULES: [Rule; 38] = [
         proof: Proof::WithoutLarge(rounding::without_periods),
     },
     Rule {
+        name: ROUNDING,
+        fits: |_, judged, ours| differs_in_numbers(judged, ours),
+        proof: Proof::WithoutLarge(rounding::without_differences),
+    },
+    Rule {
+        name: ROUNDING,
+        fits: |statement, judged, ours| {
+            statement.to_ascii_lowercase().contains("holt_winters")
+                && differs_in_numbers_above(judged, ours, 1e15)
+        },
+        proof: Proof::Without(rounding::without_forecasts),
+    },
+    Rule {
         name: "overflowing-means",
-        fits: |_, judged, ours| differs_in_large_numbers(judged, ours),
+        // Beyond it, a float does not hold an integer's last digits.
+        fits: |_, judged, ours| differs_in_numbers_above(judged, ours, 9_007_199_254_740_992.0),
         proof: Proof::Without(rewrite::with_sums_for_means),
     },
     Rule {

@@ -24,6 +24,7 @@ mod show;
 mod shrink;
 mod story;
 mod tokens;
+mod variants;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -131,12 +132,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
     let deadline = Instant::now() + Duration::from_secs_f64(args.minutes * 60.0);
     let mut told = Instant::now();
     let mut tally = Tally::default();
-    let over = |tally: &Tally| {
-        Instant::now() > deadline
-            || tally.differences >= args.differences_max
-            || args.sets_max.is_some_and(|max| tally.sets >= max)
-    };
-    while !over(&tally) {
+    let over =
+        |tally: &Tally| Instant::now() > deadline || tally.differences >= args.differences_max;
+    while !over(&tally) && args.sets_max.is_none_or(|max| tally.sets < max) {
         let mut random = Random::new(seed.wrapping_add(tally.sets).wrapping_mul(0x9E37_79B9));
         let set = DataSet::random(&mut random);
         let story = Story::of(&set);

@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
+use super::known::is;
+use super::rewrite::with;
+use super::tokens::split;
 use crate::compare::same;
 
 /// Whether the judge shows some series in several pieces, or its series in another order, and all of them together
@@ -102,6 +105,46 @@ fn something(rows: &[Json]) -> Vec<Json> {
     cells
 }
 
+/// With subqueries that have no groups of their own but for windows, so that theirs are those of the statement
+/// around them.
+pub(super) fn without_inner_groups(statement: &str) -> Option<String> {
+    let ends = [
+        "FILL", "ORDER", "LIMIT", "OFFSET", "SLIMIT", "SOFFSET", "TZ",
+    ];
+    let tokens = split(statement);
+    let (mut depth, mut own) = (0_usize, None);
+    let mut dropped = vec![false; tokens.len()];
+    let mut windows = BTreeMap::new();
+    for (at, token) in tokens.iter().enumerate() {
+        match token.trim() {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        let is_over = own.is_some_and(|(own, _)| {
+            depth < own || depth == own && ends.iter().any(|word| is(token, word))
+        });
+        if is_over {
+            own = None;
+        }
+        if own.is_none() && depth > 0 && is(token, "GROUP") {
+            own = Some((depth, at));
+        }
+        let Some((own, start)) = own else { continue };
+        dropped[at] = true;
+        let next = tokens.get(at + 1).map_or("", |next| next.trim());
+        if depth == own && is(token, "TIME") && next == "(" {
+            let open = tokens.get(at + 1..).unwrap_or_default();
+            let length = open.iter().position(|token| token.trim() == ")")?;
+            let window = open.get(..=length)?.concat();
+            windows.insert(start, format!(" GROUP BY time{window}"));
+        }
+    }
+    with(statement, |_, at| {
+        dropped[at].then(|| windows.remove(&at).unwrap_or_default())
+    })
+}
+
 /// The sorted rows of each series.
 pub(super) type Whole = BTreeMap<String, Vec<Json>>;
 
@@ -186,5 +229,28 @@ mod tests {
         check("[0,\"b\",null],[0,\"b\",2]", "[0,\"b\",3]", false);
         check("[0,\"b\",2],[1,\"b\",2]", "[0,\"b\",2]", false);
         check("[0,\"b\",2]", "[0,\"b\",2]", false);
+    }
+
+    #[test]
+    fn inner_groups_are_those_around() {
+        let check = |statement: &str, expected: Option<&str>| {
+            assert_eq!(
+                without_inner_groups(statement).as_deref(),
+                expected,
+                "{statement}"
+            );
+        };
+        check(
+            "SELECT max(a) FROM (SELECT sum(f) AS a FROM m WHERE (i > 1) GROUP BY host, time(1h, 5m), \"b\" fill(0)), \
+             (SELECT g FROM (SELECT g FROM m GROUP BY *)) GROUP BY region, time(1d)",
+            Some(
+                "SELECT max(a) FROM (SELECT sum(f) AS a FROM m WHERE (i > 1) GROUP BY time(1h, 5m) fill(0)), \
+                 (SELECT g FROM (SELECT g FROM m)) GROUP BY region, time(1d)",
+            ),
+        );
+        check(
+            "SELECT f FROM (SELECT f FROM m LIMIT 2) GROUP BY host",
+            None,
+        );
     }
 }

@@ -3,8 +3,6 @@
 //! Each function gives the statement with one cause taken out, and `None` where it does not have it. What
 //! comes out has to be a statement that both servers understand alike; whether it asks the same does not matter.
 
-use std::collections::BTreeMap;
-
 use super::known::is;
 use super::tokens::split;
 
@@ -157,7 +155,14 @@ pub(super) fn with_tags_of_all_time(statement: &str) -> Option<String> {
         return None;
     }
     let mut left = 0;
+    // Whether this is one of several statements that speaks of tags.
+    let mut within = false;
     with(statement, |tokens, at| {
+        within |= is(&tokens[at], "SHOW") && tokens.get(at + 1).is_some_and(|next| is(next, "TAG"));
+        within &= tokens[at].trim() != ";";
+        if !within {
+            return None;
+        }
         let is_comparison = is(&tokens[at], "TIME")
             && tokens
                 .get(at + 1)
@@ -256,43 +261,13 @@ pub(super) fn without_groups(statement: &str) -> Option<String> {
     })
 }
 
-/// With subqueries that have no groups of their own but for windows, so that theirs are those of the statement
-/// around them.
-pub(super) fn without_inner_groups(statement: &str) -> Option<String> {
-    let ends = [
-        "FILL", "ORDER", "LIMIT", "OFFSET", "SLIMIT", "SOFFSET", "TZ",
-    ];
-    let tokens = split(statement);
-    let (mut depth, mut own) = (0_usize, None);
-    let mut dropped = vec![false; tokens.len()];
-    let mut windows = BTreeMap::new();
-    for (at, token) in tokens.iter().enumerate() {
-        match token.trim() {
-            "(" => depth += 1,
-            ")" => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        let is_over = own.is_some_and(|(own, _)| {
-            depth < own || depth == own && ends.iter().any(|word| is(token, word))
-        });
-        if is_over {
-            own = None;
-        }
-        if own.is_none() && depth > 0 && is(token, "GROUP") {
-            own = Some((depth, at));
-        }
-        let Some((own, start)) = own else { continue };
-        dropped[at] = true;
-        let next = tokens.get(at + 1).map_or("", |next| next.trim());
-        if depth == own && is(token, "TIME") && next == "(" {
-            let open = tokens.get(at + 1..).unwrap_or_default();
-            let length = open.iter().position(|token| token.trim() == ")")?;
-            let window = open.get(..=length)?.concat();
-            windows.insert(start, format!(" GROUP BY time{window}"));
-        }
-    }
-    with(statement, |_, at| {
-        dropped[at].then(|| windows.remove(&at).unwrap_or_default())
+/// Without `INTO`.
+pub(super) fn without_into(statement: &str) -> Option<String> {
+    let mut dropping = false;
+    without(statement, |tokens, at| {
+        dropping |= is(&tokens[at], "INTO");
+        dropping &= !is(&tokens[at], "FROM");
+        usize::from(dropping)
     })
 }
 
@@ -399,21 +374,26 @@ mod tests {
     }
 
     #[test]
-    fn inner_groups_are_those_around() {
+    fn tags_of_all_time_are_those_of_their_own_statement() {
+        let bounded = "SELECT max(f) FROM m WHERE time > 5 GROUP BY time(5s)";
         check(
-            without_inner_groups,
-            "SELECT max(a) FROM (SELECT sum(f) AS a FROM m WHERE (i > 1) GROUP BY host, time(1h, 5m), \"b\" fill(0)), \
-             (SELECT g FROM (SELECT g FROM m GROUP BY *)) GROUP BY region, time(1d)",
-            Some(
-                "SELECT max(a) FROM (SELECT sum(f) AS a FROM m WHERE (i > 1) GROUP BY time(1h, 5m) fill(0)), \
-                 (SELECT g FROM (SELECT g FROM m)) GROUP BY region, time(1d)",
-            ),
+            with_tags_of_all_time,
+            &format!("{bounded}; SHOW TAG KEYS WHERE time > -5 AND b = 1; {bounded}"),
+            Some(&format!(
+                "{bounded}; SHOW TAG KEYS WHERE host =~ /.*/ AND b = 1; {bounded}"
+            )),
         );
+        check(with_tags_of_all_time, bounded, None);
+    }
+
+    #[test]
+    fn nothing_is_written() {
         check(
-            without_inner_groups,
-            "SELECT f FROM (SELECT f FROM m LIMIT 2) GROUP BY host",
-            None,
+            without_into,
+            "SELECT f INTO copy.autogen.:MEASUREMENT FROM m",
+            Some("SELECT f FROM m"),
         );
+        check(without_into, "SELECT f FROM m GROUP BY *", None);
     }
 
     #[test]

@@ -94,6 +94,64 @@ pub(super) fn without_periods(statement: &str) -> Option<String> {
     })
 }
 
+/// With `moving_average(…, 2)` for what takes one value from the next: of two large ones that are nearly the same, all
+/// that is left is their last digits. `None` where none of them is settled.
+pub(super) fn without_differences(statement: &str) -> Option<String> {
+    let names = [
+        "DERIVATIVE",
+        "NON_NEGATIVE_DERIVATIVE",
+        "DIFFERENCE",
+        "NON_NEGATIVE_DIFFERENCE",
+    ];
+    let is_rounded = |token: &String| ROUNDED.iter().any(|name| is(token, name));
+    if !split(statement).iter().any(is_rounded) {
+        return None;
+    }
+    let is_one = |token: &String| names.iter().any(|name| is(token, name));
+    let mut open: Vec<bool> = Vec::new();
+    // Within a unit, whose end is at this depth.
+    let mut unit: Option<usize> = None;
+    with(statement, |tokens, at| {
+        match tokens[at].trim() {
+            "(" => open.push(at > 0 && is_one(&tokens[at - 1])),
+            ")" => {
+                if unit == Some(open.len()) {
+                    unit = None;
+                }
+                return open.pop()?.then(|| ", 2)".to_owned());
+            }
+            "," if open.last() == Some(&true) => unit = Some(open.len()),
+            _ if is_one(&tokens[at]) => return Some(" moving_average".to_owned()),
+            _ => {}
+        }
+        unit.is_some().then(String::new)
+    })
+}
+
+/// With what a forecast is made of for the forecast, which is looked for by steps that depend on each digit.
+pub(super) fn without_forecasts(statement: &str) -> Option<String> {
+    let names = ["HOLT_WINTERS", "HOLT_WINTERS_WITH_FIT"];
+    let mut open: Vec<bool> = Vec::new();
+    // Behind the first argument of a forecast, whose end is at this depth.
+    let mut behind: Option<usize> = None;
+    with(statement, |tokens, at| {
+        let is_forecast = |token: &String| names.iter().any(|name| is(token, name));
+        match tokens[at].trim() {
+            "(" => open.push(at > 0 && is_forecast(&tokens[at - 1])),
+            ")" => {
+                if behind == Some(open.len()) {
+                    behind = None;
+                }
+                open.pop();
+            }
+            "," if open.last() == Some(&true) => behind = Some(open.len()),
+            _ if is_forecast(&tokens[at]) => return Some(" ".to_owned()),
+            _ => {}
+        }
+        behind.is_some().then(String::new)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,5 +198,29 @@ mod tests {
             Some("SELECT 2 * pow((sum(f) + pow(1, 1)), 1), sin FROM m WHERE (f > pow(i, 1))"),
         );
         check(without_periods, "SELECT atan(f), (cos) FROM m", None);
+    }
+
+    #[test]
+    fn differences() {
+        check(
+            without_differences,
+            "SELECT derivative(mean(f), 1s), 1 + difference(max(i)) FROM m",
+            Some("SELECT moving_average(mean(f), 2), 1 + moving_average(max(i), 2) FROM m"),
+        );
+        check(
+            without_differences,
+            "SELECT difference(max(i)) FROM m",
+            None,
+        );
+    }
+
+    #[test]
+    fn forecasts() {
+        check(
+            without_forecasts,
+            "SELECT 1 + holt_winters(mean(f), 3, 0) AS a, holt_winters_with_fit(max(i), 1, 2) FROM m GROUP BY time(1h)",
+            Some("SELECT 1 + (mean(f)) AS a, (max(i)) FROM m GROUP BY time(1h)"),
+        );
+        check(without_forecasts, "SELECT max(f) FROM m", None);
     }
 }

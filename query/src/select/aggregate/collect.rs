@@ -147,11 +147,15 @@ pub(super) struct Distinct {
 enum Key {
     Bits(u64),
     Bytes(Vec<u8>),
+    /// By its place.
+    Nan(usize),
 }
 
 impl Reducer for Distinct {
     fn add(&mut self, point: &Point) {
         let key = match &point.value {
+            // What is no number is equal to nothing, not even to itself.
+            Value::Float(v) if v.is_nan() => Key::Nan(self.points.len()),
             Value::Float(v) if *v == 0.0 => Key::Bits(0),
             Value::Float(v) => Key::Bits(v.to_bits()),
             Value::Integer(v) | Value::Time(v) => Key::Bits(v.cast_unsigned()),

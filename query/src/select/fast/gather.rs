@@ -18,18 +18,22 @@ use crate::select::window::Options;
 
 /// Rows that are handed on at once.
 const BLOCK_ROWS: usize = 8_192;
+/// About what an allocation takes beside its bytes.
+const ALLOCATION_BYTES: usize = 16;
 
 /// Rows of one series, in the order of time of the statement.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Gathered {
     times_ns: Vec<i64>,
-    /// One for each column; nothing for tags.
+    /// One for each column, from the first row on; nothing for tags.
     columns: Vec<Owned>,
 }
 
 #[derive(Debug)]
 enum Owned {
     Nothing,
+    /// A field of which there is no value yet, in however many rows.
+    Absent(DataType),
     Float(Vec<f64>, Option<Bitmap>),
     Integer(Vec<i64>, Option<Bitmap>),
     Unsigned(Vec<u64>, Option<Bitmap>),
@@ -41,23 +45,45 @@ impl Owned {
     fn new(source: Source) -> Self {
         match source {
             Source::Tag(_) | Source::Nothing => Self::Nothing,
-            Source::Field(_, data_type) => Self::of(data_type),
+            Source::Field(_, data_type) => Self::Absent(data_type),
         }
     }
 
-    fn of(data_type: DataType) -> Self {
+    /// So many nulls of a type, with room for as many values more.
+    fn nulls(data_type: DataType, count: usize, more: usize) -> Self {
+        fn typed<T: Typed + Default + Clone>(
+            count: usize,
+            more: usize,
+        ) -> (Vec<T>, Option<Bitmap>) {
+            let mut values = Vec::with_capacity(count + more);
+            values.resize(count, T::default());
+            (values, (count > 0).then(|| Bitmap::filled(count, false)))
+        }
+        macro_rules! of {
+            ($variant:ident) => {{
+                let (values, written) = typed(count, more);
+                Self::$variant(values, written)
+            }};
+        }
         match data_type {
-            DataType::Float => Self::Float(Vec::new(), None),
-            DataType::Integer => Self::Integer(Vec::new(), None),
-            DataType::Unsigned => Self::Unsigned(Vec::new(), None),
-            DataType::Boolean => Self::Boolean(Vec::new(), None),
-            _ => Self::Values(Vec::new()),
+            DataType::Float => of!(Float),
+            DataType::Integer => of!(Integer),
+            DataType::Unsigned => of!(Unsigned),
+            DataType::Boolean => of!(Boolean),
+            _ => Self::Values(vec![Value::Null; count]),
         }
     }
 
-    fn append(&mut self, column: Option<&ColumnSlice<'_>>, rows: &[u32]) -> usize {
+    /// Appends rows behind as many as `before`.
+    fn append(&mut self, before: usize, column: Option<&ColumnSlice<'_>>, rows: &[u32]) -> usize {
+        if let (Self::Absent(data_type), Some(_)) = (&*self, column) {
+            *self = Self::nulls(*data_type, before, rows.len());
+            return before * size_of::<u64>()
+                + ALLOCATION_BYTES
+                + self.append(before, column, rows);
+        }
         match self {
-            Self::Nothing => 0,
+            Self::Nothing | Self::Absent(_) => 0,
             Self::Float(values, written) => push(values, written, column, rows),
             Self::Integer(values, written) => push(values, written, column, rows),
             Self::Unsigned(values, written) => push(values, written, column, rows),
@@ -74,8 +100,16 @@ impl Owned {
         }
     }
 
-    /// Appends one value; null where it is of another type.
-    fn push(&mut self, value: Value) {
+    /// Appends one value behind as many as `before`; null where it is of another type. Returns about how many bytes it takes.
+    fn push(&mut self, before: usize, value: Value) -> usize {
+        if let Self::Absent(data_type) = self {
+            if value == Value::Null {
+                return 0;
+            }
+            *self = Self::nulls(*data_type, before, 1);
+            return before * size_of::<u64>() + ALLOCATION_BYTES + self.push(before, value);
+        }
+        let bytes = size_of::<u64>() + value.bytes();
         fn one<T: Typed + Default>(
             values: &mut Vec<T>,
             written: &mut Option<Bitmap>,
@@ -88,45 +122,59 @@ impl Owned {
             values.push(value.unwrap_or_default());
         }
         match self {
-            Self::Nothing => {}
+            Self::Nothing | Self::Absent(_) => return 0,
             Self::Float(values, written) => one(values, written, f64::of(&value)),
             Self::Integer(values, written) => one(values, written, i64::of(&value)),
             Self::Unsigned(values, written) => one(values, written, u64::of(&value)),
             Self::Boolean(values, written) => one(values, written, bool::of(&value)),
             Self::Values(values) => values.push(value),
         }
+        bytes
     }
 
-    /// Appends the rows at `places`, series and row, of the columns that `of` gives, which are of the same type.
-    fn push_all<'o>(&mut self, places: &[(u32, u32)], of: impl Fn(u32) -> &'o Self) {
+    /// The rows at `places`, series and row, of the columns that `of` gives, which are of the same type or have no value.
+    fn merged<'o>(
+        source: Source,
+        places: &[(u32, u32)],
+        of: impl Fn(u32) -> Option<&'o Self>,
+    ) -> Self {
         macro_rules! copy_all {
             ($variant:ident, $to:expr, $bits:expr) => {
                 for (series, row) in places {
-                    if let Self::$variant(from, written) = of(*series) {
-                        copy($to, $bits, from, written, *row as usize);
+                    match of(*series) {
+                        Some(Self::$variant(from, written)) => {
+                            copy($to, $bits, from, written, *row as usize);
+                        }
+                        _ => null($to, $bits),
                     }
                 }
             };
         }
-        match self {
-            Self::Nothing => {}
+        let Source::Field(_, data_type) = source else {
+            return Self::Nothing;
+        };
+        let mut merged = Self::nulls(data_type, 0, places.len());
+        match &mut merged {
+            Self::Nothing | Self::Absent(_) => {}
             Self::Float(to, bits) => copy_all!(Float, to, bits),
             Self::Integer(to, bits) => copy_all!(Integer, to, bits),
             Self::Unsigned(to, bits) => copy_all!(Unsigned, to, bits),
             Self::Boolean(to, bits) => copy_all!(Boolean, to, bits),
             Self::Values(to) => {
                 for (series, row) in places {
-                    if let Self::Values(from) = of(*series) {
-                        to.push(from[*row as usize].clone());
-                    }
+                    to.push(match of(*series) {
+                        Some(Self::Values(from)) => from[*row as usize].clone(),
+                        _ => Value::Null,
+                    });
                 }
             }
         }
+        merged
     }
 
     fn cells(&self) -> Cells<'_> {
         match self {
-            Self::Nothing => Cells::Constant(&Value::Null),
+            Self::Nothing | Self::Absent(_) => Cells::Constant(&Value::Null),
             Self::Float(v, written) => Cells::Float(v, written.as_ref()),
             Self::Integer(v, written) => Cells::Integer(v, written.as_ref()),
             Self::Unsigned(v, written) => Cells::Unsigned(v, written.as_ref()),
@@ -192,12 +240,20 @@ fn copy<T: Copy>(
     to.push(from[row]);
 }
 
+fn null<T: Default>(to: &mut Vec<T>, bits: &mut Option<Bitmap>) {
+    bits.get_or_insert_with(|| Bitmap::filled(to.len(), true))
+        .push(false);
+    to.push(T::default());
+}
+
 impl Gathered {
-    pub(super) fn new(columns: &[Source]) -> Self {
-        Self {
-            times_ns: Vec::new(),
-            columns: columns.iter().map(|source| Owned::new(*source)).collect(),
+    /// Makes the columns; returns the bytes that they take.
+    fn begin(&mut self, columns: &[Source]) -> usize {
+        if !self.columns.is_empty() {
+            return 0;
         }
+        self.columns = columns.iter().map(|source| Owned::new(*source)).collect();
+        columns.len() * size_of::<Owned>() + 2 * ALLOCATION_BYTES
     }
 
     pub(super) fn len(&self) -> usize {
@@ -205,12 +261,18 @@ impl Gathered {
     }
 
     /// Appends one row, with a value for each column, null for those of tags; returns about how many bytes it takes.
-    pub(super) fn push(&mut self, time_ns: i64, values: impl Iterator<Item = Value>) -> usize {
-        self.times_ns.push(time_ns);
+    pub(super) fn push(
+        &mut self,
+        time_ns: i64,
+        values: impl Iterator<Item = Value>,
+        columns: &[Source],
+    ) -> usize {
+        let mut bytes = self.begin(columns) + size_of::<i64>();
         for (owned, value) in self.columns.iter_mut().zip(values) {
-            owned.push(value);
+            bytes += owned.push(self.times_ns.len(), value);
         }
-        8 * (1 + self.columns.len())
+        self.times_ns.push(time_ns);
+        bytes
     }
 
     /// Appends rows of a batch, in this order; returns about how many bytes they take.
@@ -220,16 +282,16 @@ impl Gathered {
         rows: &[u32],
         columns: &[Source],
     ) -> usize {
-        let times_ns = batch.times_ns();
-        self.times_ns
-            .extend(rows.iter().map(|row| times_ns[*row as usize]));
-        let mut bytes = 8 * rows.len();
+        let mut bytes = self.begin(columns) + size_of::<i64>() * rows.len();
         for (owned, source) in self.columns.iter_mut().zip(columns) {
             if let Source::Field(field, _) = source {
                 let column = batch.column(*field);
-                bytes += owned.append(column.as_ref(), rows);
+                bytes += owned.append(self.times_ns.len(), column.as_ref(), rows);
             }
         }
+        let times_ns = batch.times_ns();
+        self.times_ns
+            .extend(rows.iter().map(|row| times_ns[*row as usize]));
         bytes
     }
 }
@@ -303,9 +365,9 @@ pub(super) fn merged(
             .iter()
             .enumerate()
             .map(|(at, source)| {
-                let mut owned = Owned::new(*source);
-                owned.push_all(&places, |number| &series[number as usize].0.columns[at]);
-                owned
+                Owned::merged(*source, &places, |number| {
+                    series[number as usize].0.columns.get(at)
+                })
             })
             .collect();
         let cells: Vec<Cells<'_>> = columns
@@ -412,7 +474,7 @@ impl<'s> Merge<'s> {
                         Value::String(text) => Some(text),
                         _ => None,
                     },
-                    _ => gathered.columns[*column].string(self.rows[series]),
+                    _ => gathered.columns.get(*column)?.string(self.rows[series]),
                 }
             };
             let (Some(x), Some(y)) = (text(a), text(b)) else {

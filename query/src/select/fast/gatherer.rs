@@ -143,10 +143,15 @@ impl Gatherer<'_, '_> {
             return Ok(false);
         };
         self.meter.check()?;
-        let bytes = self.found[series].push(time_ns, values.into_iter());
+        let columns = &self.selection.columns;
+        let bytes = self.found[series].push(time_ns, values.into_iter(), columns);
+        self.meter.grow(bytes)?;
         self.bytes += bytes;
         self.points += 1;
-        self.meter.grow(bytes)?;
+        if self.bytes > GATHERED_BYTES_MAX {
+            self.failed = Some(Failure::TooMuch);
+            self.flow = Flow::Stop;
+        }
         Ok(true)
     }
 }
@@ -164,7 +169,9 @@ impl Visitor for Gatherer<'_, '_> {
         match self.take_end(series, segment) {
             Ok(true) => {
                 self.paths.took(Path::Statistics);
-                self.flow = Flow::SeriesDone;
+                if self.failed.is_none() {
+                    self.flow = Flow::SeriesDone;
+                }
                 true
             }
             Ok(false) => false,

@@ -292,10 +292,7 @@ impl<'p> Selection<'p> {
         let mut gatherer = Gatherer {
             selection: this,
             members: &members,
-            found: members
-                .iter()
-                .map(|_| Gathered::new(&this.columns))
-                .collect(),
+            found: members.iter().map(|_| Gathered::default()).collect(),
             ascending: prepared.options.ascending,
             limit: limit.unwrap_or(usize::MAX),
             ends: limit == Some(1) && members.iter().all(|member| member.filter.is_none()),
