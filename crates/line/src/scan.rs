@@ -28,12 +28,12 @@ pub struct Scan {
     pub missing_time: Vec<usize>,
 }
 
-/// Scans a body, plain or already inflated. Allocates only for lines without time.
+/// Scans a body, plain or already inflated. Allocates for lines without time, and a little for large bodies.
 #[must_use]
 pub fn scan(body: &[u8]) -> Scan {
     let plain = memchr2(b'"', b'\\', body).is_none();
     let mut found = Scan::default();
-    let mut hosts = Hosts::new();
+    let mut hosts = Hosts::new(body.len());
     let mut lines = if plain {
         unquoted_lines(body)
     } else {
@@ -71,13 +71,13 @@ struct Hosts<'a> {
 }
 
 impl<'a> Hosts<'a> {
-    fn new() -> Self {
+    fn new(body_bytes: usize) -> Self {
         Self {
             finder: Finder::new(HOST),
             at: 0,
             last: &[],
             last_bit: 0,
-            recent: Recent::default(),
+            recent: Recent::new(body_bytes),
         }
     }
 
@@ -88,7 +88,7 @@ impl<'a> Hosts<'a> {
         if plain && guess.starts_with(HOST) {
             return self.bit_at(key, self.at);
         }
-        let place = Recent::place(key);
+        let place = self.recent.place(key);
         if let Some(bit) = self.recent.bit(place, key) {
             return bit;
         }
@@ -116,26 +116,35 @@ impl<'a> Hosts<'a> {
 }
 
 /// Keys that came lately, each in the one place that its bytes give it: in a large body the same series come again and
-/// again, and comparing a key costs a small part of looking through it.
+/// again, and comparing a key costs a small part of looking through it. Small bodies have none.
 #[derive(Debug)]
 struct Recent<'a> {
-    keys: [(&'a [u8], u64); RECENT],
+    /// A power of two of them, or none.
+    keys: Vec<(&'a [u8], u64)>,
 }
 
-/// Keys that are remembered; a power of two.
-const RECENT: usize = 128;
-
-impl Default for Recent<'_> {
-    fn default() -> Self {
-        Self {
-            keys: [(&[], 0); RECENT],
-        }
-    }
-}
+/// Shorter bodies have each series once, mostly.
+const RECENT_BODY_BYTES_MIN: usize = 128 << 10;
+/// Several times the hosts that one body is likely to speak of, so that few share a place.
+const RECENT: usize = 1024;
 
 impl<'a> Recent<'a> {
+    fn new(body_bytes: usize) -> Self {
+        let count = if body_bytes < RECENT_BODY_BYTES_MIN {
+            0
+        } else {
+            RECENT
+        };
+        Self {
+            keys: vec![(&[], 0); count],
+        }
+    }
+
     /// Where a key is, if it is remembered. Keys that differ in other bytes than these alone share a place.
-    fn place(key: &[u8]) -> usize {
+    fn place(&self, key: &[u8]) -> usize {
+        if self.keys.is_empty() {
+            return 0;
+        }
         let word = |at: usize| {
             let bytes = key.get(at..).and_then(<[u8]>::first_chunk);
             bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
@@ -202,12 +211,22 @@ fn lane_of_host(value: &[u8]) -> u32 {
 /// backslash adds nothing. That they take anagrams for equal costs nothing but some concurrency. The compiler makes
 /// vector instructions of them, which every processor has.
 fn lane(key: &[u8]) -> u32 {
-    let (mut sum, mut squares) = (0_u32, 0_u32);
-    for &byte in key {
-        let x = u32::from(byte ^ b'\\');
-        sum = sum.wrapping_add(x);
-        squares = squares.wrapping_add(x * x);
-    }
+    let (chunks, rest) = key.as_chunks::<16>();
+    let (mut sums, mut squares) = ([0_u16; 16], [0_u16; 16]);
+    let mut add = |chunk: &[u8; 16]| {
+        for ((byte, sum), square) in chunk.iter().zip(&mut sums).zip(&mut squares) {
+            let x = u16::from(byte ^ b'\\');
+            *sum = sum.wrapping_add(x);
+            *square = square.wrapping_add(x * x);
+        }
+    };
+    chunks.iter().for_each(&mut add);
+    // What adds nothing fills the last one up.
+    let mut last = [b'\\'; 16];
+    last[..rest.len()].copy_from_slice(rest);
+    add(&last);
+    let all = |lanes: [u16; 16]| lanes.into_iter().fold(0, u16::wrapping_add);
+    let (sum, squares) = (all(sums), all(squares));
     let mixed = (u64::from(sum) << 32 | u64::from(squares)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     ((mixed ^ mixed >> 32).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - LANES.ilog2()))
         as u32
@@ -358,7 +377,7 @@ mod tests {
         let alone: Vec<u64> = alone.collect();
         let mut body = lines.concat();
         body.push_str(&lines.concat());
-        let mut hosts = Hosts::new();
+        let mut hosts = Hosts::new(RECENT_BODY_BYTES_MIN);
         for (line, want) in body.lines().zip(alone.iter().cycle()) {
             let key = &line.as_bytes()[..key_end(line.as_bytes()).unwrap()];
             assert_eq!(hosts.lane_bit(key, true), *want, "{line}");
