@@ -10,6 +10,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { chartsShowWhatIsThere } from './charts.mjs';
 import { inBrowser, Query, rowsOf } from './harness.mjs';
 
 const [binary, folder] = process.argv.slice(2);
@@ -136,6 +137,8 @@ try {
     await page.getByText('No query runs at the moment.').waitFor();
     await page.getByRole('table', { name: 'Slow queries' }).getByText(/^SELECT count\(load1\)/).waitFor();
     checks.say('a query that runs is ended by its button, and is listed as slow then');
+
+    await chartsShowWhatIsThere(page, checks, `http://${relay}`);
 
     start(['store', '--http', guarded, '--admin', guarded_page, '--data-dir', 'guarded'], {
       TANDEM_STORE_AUTH_ENABLED: 'true',

@@ -15,7 +15,7 @@ export const HISTORY_PANELS: readonly Panel[] = [
     unit: 'per second',
     low: 0,
     statement: (range_s) =>
-      `SELECT non_negative_derivative(max("pointsWrittenOK"), 1s) AS "written", non_negative_derivative(max("pointsWrittenDropped"), 1s) AS "dropped" FROM "httpd" WHERE ${since(range_s)} ${wide(range_s)}`,
+      `SELECT non_negative_derivative(max("pointsWrittenOK"), 1s) AS "written", non_negative_derivative(max("pointsWrittenDropped"), 1s) AS "dropped" FROM "httpd" WHERE ${since(range_s)} ${windows(range_s)}`,
     label: column,
   },
   {
@@ -23,14 +23,14 @@ export const HISTORY_PANELS: readonly Panel[] = [
     unit: 'per second',
     low: 0,
     statement: (range_s) =>
-      `SELECT non_negative_derivative(max("writeReq"), 1s) AS "writes", non_negative_derivative(max("queryReq"), 1s) AS "queries", non_negative_derivative(max("clientError"), 1s) AS "refused", non_negative_derivative(max("serverError"), 1s) AS "failed" FROM "httpd" WHERE ${since(range_s)} ${wide(range_s)}`,
+      `SELECT non_negative_derivative(max("writeReq"), 1s) AS "writes", non_negative_derivative(max("queryReq"), 1s) AS "queries", non_negative_derivative(max("clientError"), 1s) AS "refused", non_negative_derivative(max("serverError"), 1s) AS "failed" FROM "httpd" WHERE ${since(range_s)} ${windows(range_s)}`,
     label: column,
   },
   {
     title: 'Memory',
     unit: 'bytes',
     low: 0,
-    statement: (range_s) => `SELECT max("Sys") AS "process", max("HeapInUse") AS "accounted for" FROM "runtime" WHERE ${since(range_s)} ${wide(range_s)} fill(none)`,
+    statement: (range_s) => `SELECT max("Sys") AS "process", max("HeapInUse") AS "accounted for" FROM "runtime" WHERE ${since(range_s)} ${windows(range_s)} fill(none)`,
     label: column,
   },
   {
@@ -38,12 +38,7 @@ export const HISTORY_PANELS: readonly Panel[] = [
     unit: 'bytes',
     low: 0,
     statement: (range_s) =>
-      `SELECT sum("bytes") FROM (SELECT max("diskBytes") AS "bytes" FROM "shard" WHERE ${since(range_s)} ${wide(range_s, '"database"', '"id"')} fill(none)) WHERE ${since(range_s)} ${wide(range_s, '"database"')} fill(none)`,
+      `SELECT sum("bytes") FROM (SELECT max("diskBytes") AS "bytes" FROM "shard" WHERE ${since(range_s)} ${windows(range_s, '"database"', '"id"')} fill(none)) WHERE ${since(range_s)} ${windows(range_s, '"database"')} fill(none)`,
     label: (series) => series.tags['database'] ?? '',
   },
 ];
-
-/** Statistics come every ten seconds: narrower windows would be empty. */
-function wide(range_s: number, ...tags: string[]): string {
-  return windows(range_s, ...tags).replace(/time\((\d+)s\)/, (_, width: string) => `time(${Math.max(Number(width), 10)}s)`);
-}

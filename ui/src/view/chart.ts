@@ -3,7 +3,7 @@
 
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
-import type { Points } from '../boards/points';
+import { lonely, type Points } from '../boards/points';
 import { inUnit, type Unit } from '../boards/units';
 import { make } from './dom';
 
@@ -90,7 +90,7 @@ export class Chart {
 
   private words(): string {
     const lines = this.points.lines.slice(0, LEGEND_MAX).map((line) => {
-      const last = line.values.findLast((value) => value !== null);
+      const last = line.values.findLast((value) => typeof value === 'number');
       return `${line.label} ${inUnit(last, this.options.unit)}`;
     });
     return lines.length === 0 ? `${this.options.title}: nothing` : `${this.options.title}, last: ${lines.join(', ')}`;
@@ -105,18 +105,17 @@ export class Chart {
     this.plot = undefined;
     const width = this.place.clientWidth;
     if (this.points.lines.length === 0 || width === 0) return;
-    const style = getComputedStyle(document.documentElement);
     const { from_s, to_s } = this.options.span?.() ?? {};
-    const colour = (name: string): string => style.getPropertyValue(name).trim();
+    const colour = (name: string): string => this.colour(name);
     const axis = { stroke: colour('--dim'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false } };
     const { unit, low, high } = this.options;
-    const shown = (value: number | null): string => inUnit(value, unit);
+    const shown = (value: number | null | undefined): string => inUnit(value, unit);
     const series: uPlot.Series[] = this.points.lines.map((line, at) => ({
       label: line.label,
       stroke: colour(`--line-${(at % COLOURS) + 1}`),
       width: 1.5,
-      points: { show: this.points.times.length === 1 },
-      value: (_: uPlot, value: number | null) => shown(value),
+      points: { show: false, size: 4, filter: (_plot: uPlot, series_at: number) => lonely(this.points.lines[series_at - 1]?.values ?? []) },
+      value: (_: uPlot, value: number | null | undefined) => shown(value),
     }));
     this.plot = new uPlot(
       {
@@ -138,6 +137,14 @@ export class Chart {
       this.data(),
       this.place,
     );
+  }
+
+  /** A colour of tokens.css as a canvas understands it: the value of a name alone may be one for each theme. */
+  private colour(name: string): string {
+    this.place.style.color = `var(${name})`;
+    const { color } = getComputedStyle(this.place);
+    this.place.style.color = '';
+    return color;
   }
 
   private fit(): void {
