@@ -101,6 +101,17 @@ try {
     await page.getByText(/^The same [1-9][\d,]* values on both sides/).waitFor({ timeout: PATIENCE_MS });
     checks.say('and the stores hold the same');
 
+    // Behind the relay's back, older than what is left to settle.
+    const alone = (method, text) => fetch(`http://${primary}/${method}`, { method: 'POST', body: text });
+    await alone('write?db=telegraf', `foo v=1 ${Date.now() - 60_000}000000`);
+    await troubles.getByText('1 measurement differs in telegraf (foo)').waitFor({ timeout: PATIENCE_MS });
+    await verdict.getByText('One thing needs a look').waitFor();
+    await page.getByText(/^1 measurement differs, in telegraf/).waitFor();
+    await checks.shot(page, 'different-light', { fullPage: true });
+    await alone(`query?db=telegraf&q=${encodeURIComponent('DROP MEASUREMENT foo')}`, '');
+    await verdict.getByText('All is well').waitFor({ timeout: PATIENCE_MS });
+    checks.say('stores that differ are told, and are no appliance that is well');
+
     await fetch(`http://${relay}/write?db=telegraf`, {
       method: 'POST',
       body: `system,host=silent-one load1=1,n_cpus=2i ${Date.now() - 300_000}000000\n`,

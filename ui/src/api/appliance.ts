@@ -20,6 +20,8 @@ export interface Backend {
   dead_bytes: number;
   refused_batches: number;
   gap_points: number;
+  /** Windows in which the relay's comparer found that it differs from the first backend. */
+  divergences: number;
   held: { database: string; batches: number; bytes: number }[];
   last_answer: string;
 }
@@ -163,6 +165,7 @@ function readBackend(value: unknown): Backend {
     dead_bytes: number(json['dead_bytes']),
     refused_batches: number(json['refused_batches']),
     gap_points: number(json['gap_points']),
+    divergences: number(json['divergences']),
     held: list(json['held']).map((one) => {
       const held = object(one);
       return { database: text(held['database']), batches: number(held['batches']), bytes: number(held['bytes']) };

@@ -9,6 +9,18 @@ export interface Difference {
   there: number;
 }
 
+/** What the last comparison gave, with the range in words. */
+export type Compared =
+  | {
+      range: string;
+      database: string;
+      values: number;
+      differences: Difference[];
+      /** A relay held lines for a store at that time, which may be all that differs. */
+      is_catching_up: boolean;
+    }
+  | { range: string; database: string; failed: string };
+
 /** How far back the range goes, and how long before now it ends: batches may be under way, in milliseconds. */
 export const RANGE_MS = 300_000;
 export const SETTLED_MS = 20_000;
@@ -22,6 +34,11 @@ export function comparedRange(now_ms: number): { from_ms: number; to_ms: number 
 /** The statement whose answers are compared; the server asks the peer the same. */
 export function countsStatement(range: { from_ms: number; to_ms: number }): string {
   return `SELECT count(*) FROM /.*/ WHERE time >= ${range.from_ms}ms AND time < ${range.to_ms}ms`;
+}
+
+/** How many measurements differ, in words. */
+export function differWords(differences: readonly Difference[]): string {
+  return differences.length === 1 ? '1 measurement differs' : `${differences.length} measurements differ`;
 }
 
 /** Values by measurement. */

@@ -1,7 +1,8 @@
-// What is wrong with the appliance, in the order in which an operator walks: stores, then what the relays say of them, then what
-// may become wrong. Pure: one look in, sentences out, each with what to do next.
+// What is wrong with the appliance, in the order in which an operator walks: stores, then what the relays say of them, then whether
+// they hold the same and hosts report. Pure: one look in, sentences out, each with what to do next.
 
 import type { Backend, Look, Relay, Store } from '../api/appliance';
+import { type Compared, differWords } from './difference';
 import { age, inUnit } from './units';
 
 /** How many hosts of a database report. */
@@ -23,6 +24,8 @@ export interface Trouble {
 const QUEUE_SHARE_BAD = 0.8;
 /** Less free disk than this is told. */
 const DISK_FREE_MIN = 1 << 30;
+/** Measurements that differ and are named. */
+const NAMES_SHOWN = 3;
 
 export function troublesOf(look: Look): Trouble[] {
   const troubles: Trouble[] = [];
@@ -51,6 +54,34 @@ export function silentOf(reporting: Reporting | undefined): Trouble[] {
   return [{ level: 'bad', text, next: 'The view Hosts says which, and since when. Is the agent there running?' }];
 }
 
+/** Whether the stores held the same when they were last compared; nothing while that cannot be known. */
+export function differenceOf(look: Look, compared: Compared | undefined): Trouble[] {
+  // A store that is away is told as such.
+  if (compared === undefined || look.peers.length === 0 || look.peers.some((peer) => peer.error !== undefined)) return [];
+  if ('failed' in compared) {
+    return [{ level: 'note', text: `The stores could not be compared: ${compared.failed}`, next: 'Does the other one have this database?' }];
+  }
+  const { differences, database, is_catching_up } = compared;
+  if (differences.length === 0) return [];
+  const names = differences.slice(0, NAMES_SHOWN).map(({ name }) => name).join(', ') + (differences.length > NAMES_SHOWN ? ' …' : '');
+  const text = `The stores do not hold the same: ${differWords(differences)} in ${database} (${names})`;
+  if (is_catching_up || isCatchingUp(look)) return [{ level: 'note', text, next: 'Nothing: what a relay holds for a store is still on its way.' }];
+  return [{ level: 'bad', text, next: 'tandem repair copies what one lacks from the other; which values differ is said below.' }];
+}
+
+/** Whether a relay still holds lines for a store. */
+export function isCatchingUp(look: Look): boolean {
+  return look.relays.some((relay) => relay.backends.some((backend) => backend.queued_bytes > 0 || backend.condition !== 'live'));
+}
+
+/** The one sentence above all. */
+export function verdictOf(troubles: readonly Trouble[]): { level: 'good' | 'bad'; text: string } {
+  const bad = troubles.filter(({ level }) => level === 'bad').length;
+  const notes = troubles.length - bad;
+  if (bad > 0) return { level: 'bad', text: bad === 1 ? 'One thing needs a look' : `${bad} things need a look` };
+  return { level: 'good', text: notes === 0 ? 'All is well' : `All is well, with ${notes === 1 ? 'a note' : `${notes} notes`}` };
+}
+
 type Tell = (text: string, next: string) => void;
 
 function ofBackend(relay: Relay, backend: Backend, bad: Tell, note: Tell): void {
@@ -77,6 +108,10 @@ function ofBackend(relay: Relay, backend: Backend, bad: Tell, note: Tell): void 
   }
   if (backend.gap_points > 0) {
     bad(`${name} lacks ${inUnit(backend.gap_points, 'plain')} points for good`, 'tandem repair --gaps-of copies them from the other store.');
+  }
+  if (backend.divergences > 0) {
+    const windows = backend.divergences === 1 ? 'in one window' : `in ${inUnit(backend.divergences, 'plain')} windows`;
+    bad(`${name} differs from the first store ${windows}, as the relay found`, `${relay.url}/differences says where; tandem repair mends it. Counted since the start of the relay.`);
   }
   if (backend.dead_bytes > 0) {
     bad(`${name} refused batches for good; they are kept`, `tandem relay queue dump ${name} --dead says why; then requeue.`);

@@ -8,12 +8,12 @@ import { type Outcome, runQuery } from '../api/query';
 import { endpoint } from '../api/root';
 import { send } from '../api/session';
 import { askBoard } from '../boards/ask';
-import { compare, comparedRange, countsOf, countsStatement } from '../boards/difference';
+import { type Compared, compare, comparedRange, countsOf, countsStatement } from '../boards/difference';
 import { HISTORY_PANELS, INTERNAL } from '../boards/history';
 import { HOST_STATEMENTS, hostsOf, SILENT_AFTER_S } from '../boards/hosts';
 import { pointsOf } from '../boards/points';
 import { Rates } from '../boards/rates';
-import { type Reporting, silentOf, type Trouble, troublesOf } from '../boards/troubles';
+import { differenceOf, isCatchingUp, type Reporting, silentOf, type Trouble, troublesOf, verdictOf } from '../boards/troubles';
 import { age } from '../boards/units';
 import { backendKey, chainView } from './chain';
 import { Chart } from './chart';
@@ -22,7 +22,7 @@ import { failureView } from './notice';
 import { redraw } from './redraw';
 import { runningOf, runningTable, slowTable } from './running';
 import type { Source } from './source';
-import { type Compared, differenceView, shardsTable, storeKey, storesOf, storesTable } from './stores';
+import { differenceView, shardsTable, storeKey, storesOf, storesTable } from './stores';
 import type { View } from './views';
 
 /** Between two looks, in milliseconds. */
@@ -137,11 +137,9 @@ export class ApplianceView implements View {
   }
 
   private draw(look: Look): void {
-    const troubles = [...troublesOf(look), ...silentOf(this.reporting)];
-    const bad = troubles.filter(({ level }) => level === 'bad').length;
-    const notes = troubles.length - bad;
-    if (bad > 0) this.say('bad', bad === 1 ? 'One thing needs a look' : `${bad} things need a look`);
-    else this.say('good', notes === 0 ? 'All is well' : `All is well, with ${notes === 1 ? 'a note' : `${notes} notes`}`);
+    const troubles = [...troublesOf(look), ...differenceOf(look, this.compared), ...silentOf(this.reporting)];
+    const { level, text } = verdictOf(troubles);
+    this.say(level, text);
     redraw(this.troubles, ...troubles.map((trouble) => this.troubleView(trouble, look.now_ms)));
     this.forget(troubles);
     redraw(this.chain, chainView(look, this.reporting, this.rates));
@@ -205,12 +203,13 @@ export class ApplianceView implements View {
         }),
         this.peerCounts(source.value, range, signal),
       ]);
-      this.compared = { ...told, ...compare(countsOf(here), countsOf(there)) };
+      const is_catching_up = isCatchingUp(look) || (this.look !== undefined && isCatchingUp(this.look));
+      this.compared = { ...told, ...compare(countsOf(here), countsOf(there)), is_catching_up };
     } catch (error) {
       if (signal.aborted) return;
       this.compared = { ...told, failed: error instanceof Error ? error.message : 'no answer' };
     }
-    redraw(this.difference, differenceView(this.compared));
+    if (this.look !== undefined) this.draw(this.look);
   }
 
   private async peerCounts(db: string, range: { from_ms: number; to_ms: number }, signal: AbortSignal): Promise<Series[]> {

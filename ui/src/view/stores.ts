@@ -1,15 +1,10 @@
 // The stores side by side, a figure a row, and where they differ; then the shards of this one.
 
 import type { Look, Shard, Store } from '../api/appliance';
-import type { Difference } from '../boards/difference';
+import { type Compared, differWords } from '../boards/difference';
 import type { Rates } from '../boards/rates';
 import { age, inUnit, type Unit } from '../boards/units';
 import { make } from './dom';
-
-/** What the last comparison gave, with the range in words. */
-export type Compared =
-  | { range: string; database: string; values: number; differences: Difference[] }
-  | { range: string; database: string; failed: string };
 
 /** Differences that are named. */
 const DIFFERENCES_SHOWN = 20;
@@ -79,7 +74,7 @@ export function differenceView(compared: Compared | undefined): HTMLElement {
       make('tr', {}, make('td', {}, name), ...[here, there].map((count) => make('td', { class: 'number' }, count.toLocaleString('en-US')))),
     );
   const heads = ['Measurement', 'Values here', 'There'].map((text) => make('th', { scope: 'col' }, text));
-  const words = `${differences.length} measurements differ, ${where}. While a queue drains this is as it should be; else: tandem repair.`;
+  const words = `${differWords(differences)}, ${where}. While a queue drains this is as it should be; else: tandem repair.`;
   return make('div', { 'data-difference': String(differences.length) }, make('p', { class: 'note' }, words), table('Differences', make('tr', {}, ...heads), rows));
 }
 
