@@ -176,6 +176,14 @@ try {
     await page.getByRole('link', { name: 'Appliance', exact: true }).click();
     await page.getByRole('table', { name: 'Stores' }).waitFor();
     checks.say('a store that wants to know who asks is signed in to, in the second attempt');
+    for (const width of [1_440, 1_280, 1_024, 760, 390, 320]) {
+      await page.setViewportSize({ width, height: 844 });
+      await checks.strip(page, `the strip at the top, ${width} px wide`);
+      if (width === 1_280 || width === 390) await checks.shot(page, `signed-in-${width}-light`);
+    }
+    await checks.audit(page, 'signed in, on a phone');
+    await page.setViewportSize({ width: 1_280, height: 860 });
+    checks.say('with somebody signed in, nothing at the top is over another, on a phone neither');
     await page.getByRole('button', { name: 'Sign out root' }).click();
     await login.waitFor();
     const kept = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]));

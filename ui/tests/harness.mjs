@@ -88,6 +88,30 @@ class Checks {
     this.audited.push(what);
   }
 
+  /** That the parts of the strip at the top stand apart from one another and inside the page, with the data source in the first row. */
+  async strip(page, what) {
+    const wrong = await page.evaluate(() => {
+      const seen = (element) => element.checkVisibility() && element.textContent.trim() + element.id !== '';
+      const leaves = [...document.querySelectorAll('.top :is(h1, a, .standing span:last-child, button, label, select)')].filter(seen);
+      const boxes = leaves.map((element) => {
+        const { left, top, right, bottom } = element.getBoundingClientRect();
+        return { name: element.id || element.textContent.trim(), left, top, right, bottom };
+      });
+      const wrong = boxes.filter((box) => box.left < 0 || box.right > document.documentElement.clientWidth).map(({ name }) => `${name} stands out`);
+      for (const [at, a] of boxes.entries()) {
+        for (const b of boxes.slice(at + 1)) {
+          const is_over = a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+          if (is_over) wrong.push(`${a.name} is over ${b.name}`);
+        }
+      }
+      const [brand, source] = ['.brand', '#source'].map((name) => document.querySelector(name).getBoundingClientRect());
+      if (source.top >= brand.bottom) wrong.push('the data source is below the first row');
+      if (source.right < document.documentElement.clientWidth - 24) wrong.push('the data source is not at the right');
+      return wrong;
+    });
+    assert.deepEqual(wrong, [], what);
+  }
+
   /** Walks the page by Tab, and says which controls were not reached. A control is known by its words: views draw themselves again. */
   async walk(page, what) {
     const wanted = await page.evaluate(() => {
