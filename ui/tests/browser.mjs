@@ -198,8 +198,9 @@ await inBrowser(folder, WHOLE_MS, async (browser, checks) => {
   const first = (await rowsOf(hosts)).find((row) => /^\d+ s ago$/.test(row.at(-1)));
   assert.ok(first !== undefined, 'no host was heard within a minute');
   assert.match(first[1], /%$/);
-  await page.getByRole('img', { name: /^CPU by state, last: user \d/ }).waitFor();
+  await page.getByRole('img', { name: /^CPU by state, last: in all \d.*user \d.*nice \d.*interrupts \d/ }).waitFor();
   await page.getByRole('img', { name: /^Memory, last: used .*B/ }).waitFor();
+  await page.getByRole('list', { name: 'Sums of all hosts' }).getByText(/\d hosts?.*, CPU \d.* of \d+ cores \(.* %\), memory \d.* of \d.*B \(.* %\)$/).waitFor();
   say(`the board of hosts lists ${first[0]}, heard ${first.at(-1)}, with charts`);
   await shot('hosts-light');
   await audit('the hosts');

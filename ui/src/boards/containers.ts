@@ -2,7 +2,7 @@
 
 import type { Series } from '../api/answer';
 import { literal } from '../language/quote';
-import { cell, type Panel, timeOf } from './hosts';
+import { cell, type Panel, SILENT_AFTER_S, sum, timeOf } from './hosts';
 import { since, windows } from './range';
 
 /** How far back it is looked for containers that are silent now, in seconds. */
@@ -54,17 +54,34 @@ function key(series: Series): string {
   return JSON.stringify([series.tags['host'], series.tags['container_name'], series.tags['container_image']]);
 }
 
-/** Sums over all containers of each host. */
-export function clusterSums(containers: readonly Container[]): { host: string; count: number; cpu: number; memory_bytes: number }[] {
-  const hosts = new Map<string, { host: string; count: number; cpu: number; memory_bytes: number }>();
-  for (const one of containers) {
-    const sum = hosts.get(one.host) ?? { host: one.host, count: 0, cpu: 0, memory_bytes: 0 };
-    sum.count += 1;
-    sum.cpu += one.cpu ?? 0;
-    sum.memory_bytes += one.memory_bytes ?? 0;
-    hosts.set(one.host, sum);
-  }
-  return [...hosts.values()].sort((a, b) => a.host.localeCompare(b.host, 'en', { numeric: true }));
+/** What the containers of a host, or of all hosts, use. */
+export interface ContainerSum {
+  /** Empty for all hosts. */
+  host: string;
+  live: number;
+  silent: number;
+  /** Percent of one core; null when none tells. */
+  cpu: number | null;
+  memory_bytes: number | null;
+}
+
+/** Sums over the containers that report, all of them first and then each host's: what a silent one said last is in use no more. */
+export function clusterSums(containers: readonly Container[]): ContainerSum[] {
+  const hosts = [...new Set(containers.map((one) => one.host))].sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+  const each = hosts.map((host) => sumOf(host, containers.filter((one) => one.host === host)));
+  return [sumOf('', containers), ...each];
+}
+
+function sumOf(host: string, containers: readonly Container[]): ContainerSum {
+  const live = containers.filter((one) => one.age_s <= SILENT_AFTER_S);
+  const known = (values: readonly (number | null)[]): number | null => sum(values.filter((value) => value !== null));
+  return {
+    host,
+    live: live.length,
+    silent: containers.length - live.length,
+    cpu: known(live.map((one) => one.cpu)),
+    memory_bytes: known(live.map((one) => one.memory_bytes)),
+  };
 }
 
 /** The charts of one container. */

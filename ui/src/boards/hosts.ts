@@ -18,6 +18,8 @@ export interface Host {
   age_s: number;
   cpu: number | null;
   memory: number | null;
+  memory_bytes: number | null;
+  memory_bytes_max: number | null;
   disk: number | null;
   load: number | null;
   cpus: number | null;
@@ -29,7 +31,7 @@ export const HOST_STATEMENTS: readonly string[] = [
   `SELECT last("load1"), "n_cpus" FROM "system" WHERE time > now() - ${KNOWN_FOR} GROUP BY "host"`,
   `SELECT last("uptime") FROM "system" WHERE time > now() - ${KNOWN_FOR} GROUP BY "host"`,
   `SELECT mean("usage_idle") FROM "cpu" WHERE "cpu" = 'cpu-total' AND time > now() - 1m GROUP BY "host"`,
-  `SELECT last("used_percent") FROM "mem" WHERE time > now() - ${KNOWN_FOR} GROUP BY "host"`,
+  `SELECT last("used_percent"), "used", "total" FROM "mem" WHERE time > now() - ${KNOWN_FOR} GROUP BY "host"`,
   `SELECT max("used_percent") FROM "disk" WHERE time > now() - 2m GROUP BY "host"`,
 ];
 
@@ -43,6 +45,8 @@ export function hostsOf(answers: readonly (readonly Series[])[], now_s: number):
       age_s: now_s - timeOf(series),
       cpu: busy === null ? null : 100 - busy,
       memory: cell(memory?.get(name), 1),
+      memory_bytes: cell(memory?.get(name), 2),
+      memory_bytes_max: cell(memory?.get(name), 3),
       disk: cell(disk?.get(name), 1),
       load: cell(series, 1),
       cpus: cell(series, 2),
@@ -51,6 +55,37 @@ export function hostsOf(answers: readonly (readonly Series[])[], now_s: number):
   });
   const silent = (host: Host): number => (host.age_s > SILENT_AFTER_S ? 0 : 1);
   return hosts.sort((a, b) => silent(a) - silent(b) || a.name.localeCompare(b.name, 'en', { numeric: true }));
+}
+
+/** What all hosts that report use and have; null where none of them tells. */
+export interface HostSum {
+  live: number;
+  silent: number;
+  /** Of those that tell how busy they are and how many they have. */
+  cpus_busy: number | null;
+  cpus: number | null;
+  memory_bytes: number | null;
+  memory_bytes_max: number | null;
+}
+
+/** Sums over the hosts that report: what a silent one said last is no use of today. */
+export function hostSum(hosts: readonly Host[]): HostSum {
+  const live = hosts.filter((host) => host.age_s <= SILENT_AFTER_S);
+  const counted = live.flatMap(({ cpu, cpus }) => (cpu === null || cpus === null ? [] : [{ busy: (cpu / 100) * cpus, cpus }]));
+  const filled = live.flatMap(({ memory_bytes: used, memory_bytes_max: all }) => (used === null || all === null ? [] : [{ used, all }]));
+  return {
+    live: live.length,
+    silent: hosts.length - live.length,
+    cpus_busy: sum(counted.map((one) => one.busy)),
+    cpus: sum(counted.map((one) => one.cpus)),
+    memory_bytes: sum(filled.map((one) => one.used)),
+    memory_bytes_max: sum(filled.map((one) => one.all)),
+  };
+}
+
+/** The sum; null of nothing. */
+export function sum(values: readonly number[]): number | null {
+  return values.length === 0 ? null : values.reduce((all, value) => all + value, 0);
 }
 
 /** Series by the value of a tag. */
@@ -79,6 +114,14 @@ export interface Panel extends ChartOptions {
   scale?: number;
 }
 
+/** All that a CPU does but idle, so that the lines add up to what the list says. What guests take is not in `user` and `nice`. */
+const CPU_STATES = [
+  '100 - mean("usage_idle") AS "in all"',
+  ...['user', 'nice', 'system', 'iowait', 'steal'].map((state) => `mean("usage_${state}") AS "${state}"`),
+  'mean("usage_irq") + mean("usage_softirq") AS "interrupts"',
+  'mean("usage_guest") + mean("usage_guest_nice") AS "guests"',
+].join(', ');
+
 /** The charts of one host. */
 export function hostPanels(host: string): Panel[] {
   const only = `"host" = ${literal(host)}`;
@@ -91,7 +134,7 @@ export function hostPanels(host: string): Panel[] {
       low: 0,
       high: 100,
       statement: (range_s) =>
-        `SELECT mean("usage_user") AS "user", mean("usage_system") AS "system", mean("usage_iowait") AS "iowait", mean("usage_steal") AS "steal" FROM "cpu" WHERE "cpu" = 'cpu-total' AND ${only} AND ${since(range_s)} ${windows(range_s)} fill(null)`,
+        `SELECT ${CPU_STATES} FROM "cpu" WHERE "cpu" = 'cpu-total' AND ${only} AND ${since(range_s)} ${windows(range_s)} fill(null)`,
       label: column,
     },
     {
