@@ -410,7 +410,7 @@ impl Backend {
                 let busy = self.busy.subscribe();
                 let (landed, landing) = oneshot::channel();
                 tokio::spawn(async move {
-                    let landing = joined(flight.await);
+                    let landing = joined(flight.await).await;
                     let confirmed = matches!(landing.verdict, Verdict::Stored | Verdict::Partial);
                     match spilled {
                         Spilled::Hint(sequence) => {
@@ -427,7 +427,7 @@ impl Backend {
                 hinted(spilled, Some(landing), result)
             }
             (Err(error), _) => {
-                let mut landing = joined(flight.await);
+                let mut landing = joined(flight.await).await;
                 landing.text = format!("{}; {error}", landing.text);
                 self.land(&batch, landing, false).await
             }
@@ -507,11 +507,13 @@ fn hinted(spilled: Spilled, landing: Option<oneshot::Receiver<bool>>, result: To
     })
 }
 
-/// The result of a task of ours. Tasks are not aborted, so what is left is a panic, which goes on.
-pub(crate) fn joined<T>(result: Result<T, tokio::task::JoinError>) -> T {
-    match result {
+/// The result of a task of ours. A panic of it goes on. Tasks are not aborted but with the whole runtime, and then who
+/// waits for one is about to be dropped as well.
+pub(crate) async fn joined<T>(result: Result<T, tokio::task::JoinError>) -> T {
+    match result.map_err(tokio::task::JoinError::try_into_panic) {
         Ok(value) => value,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_)) => std::future::pending().await,
     }
 }
 

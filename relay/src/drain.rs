@@ -158,7 +158,7 @@ pub(crate) fn drain(
         drainer.give_up_catching_up();
         drainer.store().await;
         while let Some(child) = drainer.children.join_next().await {
-            joined(child);
+            joined(child).await;
         }
     })
 }
@@ -174,7 +174,7 @@ impl Drainer {
             if *self.manner.stop.borrow() {
                 // What is under way ends; nothing new begins.
                 while let Some(landed) = self.flights.join_next().await {
-                    self.land(joined(landed)).await;
+                    self.land(joined(landed).await).await;
                 }
                 self.window.pass(&mut self.passed);
                 return;
@@ -208,7 +208,7 @@ impl Drainer {
             };
             tokio::select! {
                 biased;
-                Some(landed) = self.flights.join_next() => self.land(joined(landed)).await,
+                Some(landed) = self.flights.join_next() => self.land(joined(landed).await).await,
                 () = self.backlog.changed() => {}
                 () = landing, if waits_for_lanes => {}
                 () = timer => {}

@@ -10,5 +10,5 @@ pub(crate) async fn off_loop<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
         return work();
     }
-    joined(tokio::task::spawn_blocking(work).await)
+    joined(tokio::task::spawn_blocking(work).await).await
 }

@@ -325,7 +325,7 @@ impl Relay {
         };
         for drainer in gone {
             drainer.stop.send_replace(true);
-            joined(drainer.task.await);
+            joined(drainer.task.await).await;
         }
         for backend in before.iter().filter(|known| !names.contains(&known.name)) {
             let (name, backend) = (backend.name.clone(), backend.clone());
@@ -342,7 +342,7 @@ impl Relay {
     /// # Panics
     /// When a part of the relay has panicked.
     pub async fn stopped(mut self) {
-        let drained = joined((&mut self.serving).await);
+        let drained = joined((&mut self.serving).await).await;
         if drained.cut_off > 0 {
             warn!(cut_off = drained.cut_off, "requests were cut off");
         }
@@ -360,7 +360,7 @@ impl Relay {
             drainer.stop.send_replace(true);
         }
         for drainer in drainers.into_values() {
-            joined(drainer.task.await);
+            joined(drainer.task.await).await;
         }
         if all_ended && drained.cut_off == 0 {
             let mut backends = self.service.backends().to_vec();

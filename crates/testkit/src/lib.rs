@@ -9,4 +9,4 @@ mod simfs;
 
 pub use clock::ManualClock;
 pub use rng::Rng;
-pub use simfs::{Lie, SimFs};
+pub use simfs::{Lie, Op, SimFs};

@@ -20,9 +20,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tandem_vfs::{DirLock, File, Vfs};
 
 use tree::{Entry, NodeId};
-use world::{Verdict, World};
+use world::{FaultAt, Verdict, World};
 
-pub use world::Lie;
+pub use world::{Lie, Op};
 
 /// The simulated file system. Clones are the same one.
 #[derive(Clone)]
@@ -62,10 +62,16 @@ impl SimFs {
     /// has lost some of what it should have made durable.
     pub fn fail_after(&self, calls: u64, kind: io::ErrorKind) {
         let mut world = self.world();
-        world.fault = Some((world.calls + calls, kind));
+        world.fault = Some((FaultAt::Call(world.calls + calls), kind));
     }
 
-    /// Takes back what [`SimFs::fail_after`] and [`SimFs::power_off_after`] ordered and what has not come yet.
+    /// Lets the next call fail that does this to a file in `dir`, as [`SimFs::fail_after`] does: for where others make calls
+    /// at the same time, so that none can be told by its number.
+    pub fn fail_at(&self, op: Op, dir: &Path, kind: io::ErrorKind) {
+        self.world().fault = Some((FaultAt::File(op, dir.to_owned()), kind));
+    }
+
+    /// Takes back what [`SimFs::fail_after`], [`SimFs::fail_at`] and [`SimFs::power_off_after`] ordered and what has not come yet.
     pub fn calm(&self) {
         let mut world = self.world();
         world.fault = None;
@@ -83,7 +89,7 @@ impl SimFs {
         self.world().lie = Some(lie);
     }
 
-    /// Whether the fault that [`SimFs::fail_after`] ordered is still to come.
+    /// Whether the fault that [`SimFs::fail_after`] or [`SimFs::fail_at`] ordered is still to come.
     #[must_use]
     pub fn fault_is_pending(&self) -> bool {
         self.world().fault.is_some()
@@ -395,7 +401,7 @@ impl File for SimFile {
     fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
         self.check_writable()?;
         let mut world = self.fs.world();
-        let verdict = world.enter()?;
+        let verdict = world.enter(Some((Op::Write, self.node)))?;
         let part = world.rng.below(buf.len() + 1);
         if let Verdict::Fail(e) = verdict {
             world.file(self.node)?.write(&buf[..part], offset);
@@ -428,7 +434,7 @@ impl File for SimFile {
             world.syncs_held -= 1;
         }
         let world = &mut *world;
-        match world.enter()? {
+        match world.enter(Some((Op::Sync, self.node)))? {
             Verdict::Go => {
                 world.data_syncs += 1;
                 let lies = world.lies(Lie::Data);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tandem_vfs::{File, Vfs};
 
 use super::SimFs;
-use crate::Lie;
+use crate::{Lie, Op};
 
 fn fs() -> SimFs {
     let fs = SimFs::new(1);
@@ -142,6 +142,32 @@ fn a_failed_sync_leaves_data_that_no_later_sync_saves() {
         }
     }
     assert!((10..40).contains(&lost), "{lost} of 50 lost");
+}
+
+#[test]
+fn a_fault_can_wait_for_what_is_done_to_the_files_of_a_directory() {
+    for (op, other) in [(Op::Write, Op::Sync), (Op::Sync, Op::Write)] {
+        let fs = fs();
+        fs.create_dir_all(Path::new("/e")).unwrap();
+        let file = durable_file(&fs, "/d/f", b"x");
+        let elsewhere = durable_file(&fs, "/e/f", b"x");
+        let on = |file: &Arc<dyn File>, op| match op {
+            Op::Write => file.write_all_at(b"y", 0),
+            Op::Sync => file.sync_data(),
+        };
+        fs.fail_at(op, Path::new("/d"), ErrorKind::Other);
+        on(&elsewhere, op).unwrap();
+        on(&file, other).unwrap();
+        file.read_at(&mut [0], 0).unwrap();
+        fs.sync_dir(Path::new("/d")).unwrap();
+        assert!(fs.fault_is_pending());
+        on(&file, op).unwrap_err();
+        assert!(!fs.fault_is_pending());
+        on(&file, op).unwrap();
+        fs.fail_at(op, Path::new("/d"), ErrorKind::Other);
+        fs.calm();
+        on(&file, op).unwrap();
+    }
 }
 
 #[test]

@@ -72,6 +72,12 @@ impl Tree {
         Ok(at)
     }
 
+    /// Whether a directory has a name for this.
+    pub(super) fn holds(&self, dir: &Path, node: NodeId) -> bool {
+        let names = self.resolve(dir).and_then(|dir| self.names(dir));
+        names.is_ok_and(|names| names.values().any(|there| *there == node))
+    }
+
     /// The directory and the name that a path stands for, whether or not it is there.
     pub(super) fn place(&self, path: &Path) -> io::Result<(NodeId, String)> {
         let mut names = components(path)?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::PathBuf;
 
 use super::file::{Contents, Fate};
 use super::tree::{NodeId, ROOT, Tree};
@@ -17,8 +18,8 @@ pub(super) struct World {
     pub(super) rng: Rng,
     pub(super) calls: u64,
     pub(super) data_syncs: u64,
-    /// The call of this number fails, once.
-    pub(super) fault: Option<(u64, io::ErrorKind)>,
+    /// What fails, once.
+    pub(super) fault: Option<(FaultAt, io::ErrorKind)>,
     /// The power goes at the call of this number.
     pub(super) power_off_at: Option<u64>,
     pub(super) is_off: bool,
@@ -40,6 +41,24 @@ pub enum Lie {
     Directories,
     /// The one of this number among all, counted from zero.
     One(u64),
+}
+
+/// What a call does to the contents of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// It writes bytes.
+    Write,
+    /// It syncs the data.
+    Sync,
+}
+
+/// Which call fails.
+#[derive(Debug)]
+pub(super) enum FaultAt {
+    /// The one of this number.
+    Call(u64),
+    /// The next that does this to a file in this directory.
+    File(Op, PathBuf),
 }
 
 /// What becomes of a call.
@@ -70,11 +89,11 @@ impl World {
         }
     }
 
-    /// Counts a call and says what becomes of it.
+    /// Counts a call, which may be one on the contents of a file, and says what becomes of it.
     ///
     /// # Errors
     /// When the power is off.
-    pub(super) fn enter(&mut self) -> io::Result<Verdict> {
+    pub(super) fn enter(&mut self, on: Option<(Op, NodeId)>) -> io::Result<Verdict> {
         if self.power_off_at == Some(self.calls) {
             self.is_off = true;
         }
@@ -83,18 +102,22 @@ impl World {
         }
         let call = self.calls;
         self.calls += 1;
-        match self.fault {
-            Some((at, kind)) if at == call => {
-                self.fault = None;
-                Ok(Verdict::Fail(io::Error::new(kind, "simulated fault")))
+        let is_hit = |(at, _): &mut (FaultAt, io::ErrorKind)| match (at, on) {
+            (FaultAt::Call(number), _) => *number == call,
+            (FaultAt::File(op, dir), Some((done, node))) => {
+                *op == done && self.tree.holds(dir, node)
             }
-            _ => Ok(Verdict::Go),
-        }
+            (FaultAt::File(..), None) => false,
+        };
+        Ok(match self.fault.take_if(is_hit) {
+            Some((_, kind)) => Verdict::Fail(io::Error::new(kind, "simulated fault")),
+            None => Verdict::Go,
+        })
     }
 
     /// Counts a call that does nothing where it fails.
     pub(super) fn enter_whole(&mut self) -> io::Result<()> {
-        match self.enter()? {
+        match self.enter(None)? {
             Verdict::Go => Ok(()),
             Verdict::Fail(e) => Err(e),
         }

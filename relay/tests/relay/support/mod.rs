@@ -15,7 +15,7 @@ use tandem_http::{
 use tandem_relay::{BackendConfig, Config, Relay};
 use tandem_testkit::ManualClock;
 use tandem_vfs::{Clock, RealFs, SystemClock, Vfs};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{oneshot, watch};
 
 /// Nothing in these tests takes longer.
@@ -77,12 +77,14 @@ pub(crate) struct Fake {
     pub(crate) addr: SocketAddr,
     shared: Arc<Shared>,
     stop: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
+    /// Never listens: while the backend is down, nobody else is given its port.
+    _port: TcpSocket,
 }
 
 impl Fake {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
+        let port = shared_port("127.0.0.1:0".parse().unwrap());
+        let addr = port.local_addr().unwrap();
         let mut fake = Self {
             addr,
             shared: Arc::new(Shared {
@@ -91,8 +93,9 @@ impl Fake {
                 stored: Mutex::default(),
             }),
             stop: None,
+            _port: port,
         };
-        fake.serve(listener);
+        fake.up().await;
         fake
     }
 
@@ -121,8 +124,7 @@ impl Fake {
     }
 
     pub(crate) async fn up(&mut self) {
-        let listener = TcpListener::bind(self.addr).await.unwrap();
-        self.serve(listener);
+        self.serve(shared_port(self.addr).listen(1024).unwrap());
     }
 
     pub(crate) fn mode(&self, mode: Mode) {
@@ -170,6 +172,15 @@ impl Fake {
         })
         .await;
     }
+}
+
+/// A socket at this address, which another of these may have too.
+fn shared_port(addr: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.set_reuseport(true).unwrap();
+    socket.bind(addr).unwrap();
+    socket
 }
 
 async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
