@@ -1,6 +1,9 @@
-//! A store with little memory is written to by many at once, with large bodies of ever new series: it
-//! stays within what it was given and some slack, says 503 while there is no room, and every point that
-//! it acknowledged is there, also after a restart.
+//! A store with little memory stays within what it was given and some slack.
+//!
+//! It is written to by many at once, with large bodies of ever new series: it says 503 while there is no room, and every
+//! point that it acknowledged is there, also after a restart. It is asked for all of a table of thousands of fields,
+//! each of which one series has: that is answered, or refused by the name of the limit. And it gets as many
+//! measurements as others have series, which do not keep it from writing files and ending in time.
 
 mod common;
 
@@ -55,9 +58,8 @@ fn metric(text: &str, sample: &str) -> f64 {
     value.trim().parse().expect("a number")
 }
 
-#[test]
-fn a_store_with_little_memory_stays_within_it_and_loses_nothing() {
-    let home = tempfile::tempdir().expect("a directory");
+/// A store with little memory, what it was started with, and where it listens.
+fn start(home: &tempfile::TempDir) -> (Process, Vec<String>, SocketAddr) {
     let config = home.path().join("tandem.toml");
     let text = format!(
         "[store]\nname = \"small\"\nmemory-bytes-max = {MEMORY_BYTES_MAX}\noverload-wait = \"10ms\"\nfree-bytes-min = \"1MiB\"\n"
@@ -77,8 +79,21 @@ fn a_store_with_little_memory_stays_within_it_and_loses_nothing() {
         "--admin",
         "off",
     ];
+    let arguments = arguments.map(str::to_owned).to_vec();
+    (run(home, &arguments, address), arguments, address)
+}
+
+fn run(home: &tempfile::TempDir, arguments: &[String], address: SocketAddr) -> Process {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let mut process = Process::start(&arguments, home.path(), "store");
     process.await_ping(address);
+    process
+}
+
+#[test]
+fn a_store_with_little_memory_stays_within_it_and_loses_nothing() {
+    let home = tempfile::tempdir().expect("a directory");
+    let (mut process, arguments, address) = start(&home);
 
     let refused = AtomicU64::new(0);
     thread::scope(|scope| {
@@ -139,9 +154,70 @@ fn a_store_with_little_memory_stays_within_it_and_loses_nothing() {
     assert!(metric(&text, "tandem_store_log_sync_seconds_count{,log=\"wal\"}") >= 1.0);
 
     process.kill();
-    let mut process = Process::start(&arguments, home.path(), "store");
-    process.await_ping(address);
+    let _process = run(&home, &arguments, address);
     await_true("all points", Duration::from_secs(30), || {
         count(address) == Some(points)
     });
+}
+
+#[test]
+fn a_table_of_thousands_of_fields_is_queried_within_the_memory() {
+    const FIELDS: usize = 4_000;
+    let home = tempfile::tempdir().expect("a directory");
+    let (process, _, address) = start(&home);
+    let lines = (0..FIELDS).map(|n| format!("wide,h={n} f{n}={n} {}\n", n + 1));
+    let (status, text) =
+        http::write(address, "telegraf", &lines.collect::<String>()).expect("an answer");
+    assert_eq!(status, 204, "{text}");
+    let mut told = 0;
+    for query in [
+        "SELECT * FROM wide LIMIT 1",
+        "SELECT * FROM wide ORDER BY time DESC LIMIT 2",
+        "SELECT * FROM wide",
+        "SELECT * FROM wide GROUP BY *",
+        "SELECT last(*) FROM wide",
+    ] {
+        let target = format!(
+            "/query?db=telegraf&q={}",
+            query.replace(' ', "%20").replace('*', "%2A")
+        );
+        let (status, text) = http::get(address, &target).expect("an answer");
+        let is_refused = text.contains("query-bytes-max limit exceeded");
+        assert!(
+            is_refused || text.contains("\"series\""),
+            "{query}: {status} {}",
+            &text[..text.len().min(300)]
+        );
+        told += usize::from(!is_refused);
+    }
+    let rss = process.rss_bytes_max();
+    println!("memory: {} MiB at most, {told} of 5 answered", rss >> 20);
+    assert!(
+        rss <= MEMORY_BYTES_MAX + SLACK_BYTES,
+        "{rss} bytes of memory"
+    );
+    let one = http::rows(address, "telegraf", "SELECT f7 FROM wide").expect("rows");
+    assert_eq!(one.len(), 1);
+}
+
+#[test]
+fn as_many_measurements_as_series_are_written_to_files_and_the_store_ends_in_time() {
+    const MEASUREMENTS: usize = 60_000;
+    let home = tempfile::tempdir().expect("a directory");
+    let (mut process, arguments, address) = start(&home);
+    for first in (0..MEASUREMENTS).step_by(10_000) {
+        let lines = (first..first + 10_000).map(|n| format!("m{n} v={n}i {}\n", n + 1));
+        let lines: String = lines.collect();
+        await_true("an answer of 204", common::PATIENCE, || {
+            matches!(http::write(address, "telegraf", &lines), Ok((204, _)))
+        });
+    }
+    process.signal("TERM");
+    let status = process.ended(Duration::from_secs(60));
+    assert!(status.success(), "{status}");
+    let _process = run(&home, &arguments, address);
+    let found = http::measurements(address, "telegraf");
+    assert_eq!(found.len(), MEASUREMENTS);
+    let one = http::rows(address, "telegraf", "SELECT v FROM m59999").expect("rows");
+    assert_eq!(one[0][1].as_u64(), Some(59_999));
 }

@@ -8,7 +8,7 @@
 //! later. Nothing is lost or doubled at any point in between, since only the
 //! manifest says what counts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +25,7 @@ use crate::index::{Plan, write_segment};
 use crate::manifest::{Edit, FileRecord, SegmentRecord};
 use crate::memtable::slices;
 use crate::merge::merge;
+use crate::schema::Template;
 use crate::shard::{FrozenMemtable, Shard, ShardFile};
 use crate::tombstone::{Tombstone, visible};
 
@@ -373,13 +374,14 @@ impl<'a> Visible<'a> {
             level: 0,
         };
         let mut writer = BlockWriter::create(&*core.vfs, path, header, Effort::Hot)?;
+        let templates = self.templates_by_measurement();
         for (name, measurement) in &self.measurements {
             // Only of memtables that show rows: in one that shows none a field may have another type.
             let fields: BTreeSet<(&[u8], FieldType)> = measurement
                 .tables
                 .iter()
-                .flat_map(|&at| self.job.tables[at].table.templates())
-                .filter(|template| *template.measurement == **name)
+                .filter_map(|&at| templates.get(at)?.get(name))
+                .flatten()
                 .flat_map(|template| template.fields.iter().map(|(field, t)| (&**field, *t)))
                 .collect();
             let declared: Vec<(Vec<u8>, FieldType)> =
@@ -391,6 +393,22 @@ impl<'a> Visible<'a> {
             }
         }
         Ok(writer.finish()?.len_bytes)
+    }
+
+    /// Those of each memtable.
+    fn templates_by_measurement(&self) -> Vec<HashMap<&[u8], Vec<&Template>>> {
+        let tables = self.job.tables.iter();
+        let by_name = tables.map(|frozen| {
+            let mut by_name: HashMap<&[u8], Vec<&Template>> = HashMap::new();
+            for template in frozen.table.templates() {
+                by_name
+                    .entry(&template.measurement)
+                    .or_default()
+                    .push(template);
+            }
+            by_name
+        });
+        by_name.collect()
     }
 
     fn write_series(

@@ -24,6 +24,7 @@ mod groups;
 mod into;
 mod limit;
 mod merge;
+mod names;
 mod plan;
 mod point;
 mod qualified;

@@ -7,6 +7,7 @@ use tandem_model::TimeRange;
 use tandem_store::{Order, Rows, SeriesReader, Values};
 
 use super::groups::PlannedSeries;
+use super::names::Names;
 use super::plan::{Leaf, Slotted};
 use super::point::{Point, Points, Tags};
 use super::window::Options;
@@ -35,7 +36,7 @@ enum From {
 #[derive(Debug)]
 pub(crate) struct Columns {
     /// The fields to read.
-    fields: Vec<Vec<u8>>,
+    fields: Names,
     /// The tags to look up.
     tags: Vec<String>,
     /// The value of the point; `None` when only what is selected beside it counts.
@@ -53,7 +54,7 @@ impl Columns {
         aux: &[Slotted<VarRef>],
     ) -> Option<Self> {
         let mut columns = Self {
-            fields: Vec::new(),
+            fields: Names::default(),
             tags: Vec::new(),
             driver: None,
             aux: Vec::new(),
@@ -90,14 +91,7 @@ impl Columns {
             && leaf.measurement.field(&reference.name).is_some();
         if is_field {
             let name = reference.name.as_bytes();
-            let at = self
-                .fields
-                .iter()
-                .position(|field| field == name)
-                .unwrap_or_else(|| {
-                    self.fields.push(name.to_vec());
-                    self.fields.len() - 1
-                });
+            let at = self.fields.place(name);
             return From::Field(at, reference.data_type);
         }
         match reference.data_type {

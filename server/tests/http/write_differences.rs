@@ -40,6 +40,25 @@ const DIFFERENCES: &[Difference] = &[
         theirs: (&[OK], "[[1,\"a\\\"\"]]"),
     },
     Difference {
+        name: "strings-by-count",
+        bodies: &[b"m a,s=\"=\" q\" 1", b"m a,s=\"=\" q\" x"],
+        read: "SELECT * FROM m",
+        ours: (
+            &[
+                "400 {\"error\":\"unable to parse 'm a,s=\\\"=\\\" q\\\" 1': invalid field format\"}\n",
+                "400 {\"error\":\"unable to parse 'm a,s=\\\"=\\\" q\\\" x': invalid field format\"}\n",
+            ],
+            "",
+        ),
+        theirs: (
+            &[
+                OK,
+                "400 {\"error\":\"unable to parse 'm a,s=\\\"=\\\" q\\\" x': bad timestamp\"}\n",
+            ],
+            "[[1,\"=\\\" q\"]]",
+        ),
+    },
+    Difference {
         name: "types-within-a-batch",
         bodies: &[b"m v=1i 1\nm v=1.5 2"],
         read: "SELECT v FROM m",

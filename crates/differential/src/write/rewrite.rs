@@ -136,6 +136,7 @@ fn refusal_rule(raw: &[u8], error: &LineError<'_>) -> Option<&'static str> {
     let has = |pair: &[u8]| raw.windows(2).any(|two| two == pair);
     match error.reason {
         Reason::InvalidFieldFormat if has_text_behind_a_string(raw) => Some("text-behind-a-string"),
+        Reason::InvalidFieldFormat if has_a_string_by_count(raw) => Some("strings-by-count"),
         Reason::InvalidFieldFormat if raw.windows(3).any(|three| three == b"\\\\=") => {
             Some("backslashes-at-the-end-of-a-field")
         }
@@ -161,6 +162,34 @@ fn has_text_behind_a_string(raw: &[u8]) -> bool {
         if rest.first().is_some_and(|next| !b", ".contains(next)) {
             return true;
         }
+    }
+    false
+}
+
+/// Whether the judge, for which a quote begins a string where more equals signs than commas stand before it, sees one begin
+/// behind something else than an equals sign.
+fn has_a_string_by_count(raw: &[u8]) -> bool {
+    let (mut in_fields, mut quoted, mut escaped) = (false, false, false);
+    let (mut equals, mut commas, mut before) = (0, 0, b' ');
+    for &byte in raw {
+        let is_plain = !escaped;
+        escaped = byte == b'\\' && is_plain;
+        match byte {
+            _ if !is_plain => {}
+            b' ' if !in_fields => in_fields = true,
+            b' ' if !quoted && equals > 0 => return false,
+            _ if !in_fields => {}
+            b'"' if equals > commas => {
+                if !quoted && before != b'=' {
+                    return true;
+                }
+                quoted = !quoted;
+            }
+            b'=' if !quoted => equals += 1,
+            b',' if !quoted => commas += 1,
+            _ => {}
+        }
+        before = byte;
     }
     false
 }
@@ -304,6 +333,8 @@ mod tests {
             "m s=\"a\nb\",t=\"\" 1\nm f=x",
             "m f=1,f=2",
             "m s=\"\\\"\"",
+            "m a,s=\"x\" 1",
+            "m,a,s=\"=\" f=1\nm s=\"=\",a 1",
         ] {
             check(body, &[], body);
         }
@@ -325,6 +356,8 @@ mod tests {
             "x unable to parse 'm s=\"a\"b 1': invalid field format dropped=0"
         );
         check("m \t=1 5", &["name-of-a-tab"], "stand_in_0");
+        check("m a,s=\"=\" q\" 1", &["strings-by-count"], "stand_in_0");
+        check("m a,s=\"=\",b=\"c\" 1", &["strings-by-count"], "stand_in_0");
         let rules = ["backslashes-at-the-end-of-a-field"];
         check("m f\\\\=1,g=2", &rules, "stand_in_0");
     }

@@ -26,6 +26,7 @@ use crate::select::aggregate::Aggregate;
 use crate::select::groups::Group;
 use crate::select::limit::first;
 use crate::select::merge::by_time;
+use crate::select::names::Names;
 use crate::select::plan::{Leaf, PlannedSource};
 use crate::select::point::{Point, Stream, Tags};
 use crate::select::reduce::{reduced, reduced_and_stamped};
@@ -47,7 +48,7 @@ pub(super) struct Job<'p> {
     demands: &'p [Demand],
     context: &'p Context,
     meter: &'p Meter<'p>,
-    fields: Vec<Vec<u8>>,
+    fields: Names,
     wants: Vec<Want>,
     pub(super) members: Vec<Member>,
     grid: Grid,
@@ -93,14 +94,8 @@ impl<'p> Job<'p> {
         let lazy = grid.windows > 1 && (options.limit > 0 || cells > cells_max);
         let groups_max = if lazy { 1 } else { (cells_max / cells).max(1) };
 
-        let mut fields: Vec<Vec<u8>> = Vec::new();
-        let mut field = |name: &str| match fields.iter().position(|f| f == name.as_bytes()) {
-            Some(at) => at,
-            None => {
-                fields.push(name.as_bytes().to_vec());
-                fields.len() - 1
-            }
-        };
+        let mut fields = Names::default();
+        let mut field = |name: &str| fields.place(name.as_bytes());
         let wants = demands
             .iter()
             .map(|demand| Want {

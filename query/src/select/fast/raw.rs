@@ -27,6 +27,7 @@ use crate::paths::Path;
 use crate::result::{Series, Sink, Value};
 use crate::scalar::Scalar;
 use crate::select::groups::PlannedSeries;
+use crate::select::names::Names;
 use crate::select::plan::Leaf;
 use crate::select::{Prepared, header, rename};
 
@@ -47,7 +48,7 @@ pub(super) enum Source {
 /// What is selected of one measurement.
 pub(super) struct Selection<'p> {
     leaf: &'p Leaf,
-    fields: Vec<Vec<u8>>,
+    fields: Names,
     tags: Vec<String>,
     /// One for each column.
     pub(super) columns: Vec<Source>,
@@ -139,7 +140,7 @@ impl<'p> Selection<'p> {
         let level = &prepared.plan.level;
         let mut selection = Self {
             leaf,
-            fields: Vec::new(),
+            fields: Names::default(),
             tags: Vec::new(),
             columns: Vec::new(),
             references: Vec::new(),
@@ -155,7 +156,12 @@ impl<'p> Selection<'p> {
             let Scalar::Slot(slot) = &output.scalar else {
                 return None;
             };
-            let at = level.references.iter().position(|r| r.slot == *slot)?;
+            // They mostly stand in one order.
+            let next = selection.columns.len();
+            let at = match level.references.get(next) {
+                Some(reference) if reference.slot == *slot => next,
+                _ => level.references.iter().position(|r| r.slot == *slot)?,
+            };
             selection.columns.push(references[at]);
         }
         selection.shown = (0..selection.fields.len()).collect();
@@ -182,14 +188,7 @@ impl<'p> Selection<'p> {
     }
 
     fn field(&mut self, name: &str) -> usize {
-        let known = self
-            .fields
-            .iter()
-            .position(|field| field == name.as_bytes());
-        known.unwrap_or_else(|| {
-            self.fields.push(name.as_bytes().to_vec());
-            self.fields.len() - 1
-        })
+        self.fields.place(name.as_bytes())
     }
 
     fn member(&mut self, group: usize, planned: &PlannedSeries) -> Member {
