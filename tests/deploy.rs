@@ -124,6 +124,31 @@ fn stacks_have_the_names_ports_and_aliases_that_operators_know() {
     }
 }
 
+/// Containers, volumes and the network bear the names that docs/operations.md uses, whatever the project is called.
+#[test]
+fn what_the_stacks_make_has_the_names_of_the_procedures() {
+    let stores = ["monitoring-server", "monitoring-server-backup"];
+    let services = [
+        "monitoring-server-relay",
+        "monitoring-agent",
+        "monitoring-client",
+    ];
+    let compose = fs::read_to_string(deploy().join("compose.yaml")).unwrap();
+    let stack = fs::read_to_string(deploy().join("stack.yaml")).unwrap();
+    assert!(compose.contains("\nname: monitoring\n"));
+    assert!(compose.contains("\n  monitoring: {name: monitoring}\n"));
+    assert!(stack.contains("\n  monitoring: {name: monitoring, driver: overlay}\n"));
+    for name in stores.iter().chain(&services) {
+        let container = format!("\n    container_name: {name}\n");
+        assert!(compose.contains(&container), "{container:?}");
+        let volume = format!("\n  {name}: {{name: {name}}}\n");
+        assert!(compose.contains(&volume), "{volume:?}");
+        // A swarm names containers itself, and a relay's volume has the number of its replica.
+        let is_replicated = *name == "monitoring-server-relay";
+        assert!(is_replicated || stack.contains(&volume), "{volume:?}");
+    }
+}
+
 /// A query of a panel or a variable, with Grafana's macros put in.
 fn filled(query: &str) -> String {
     query

@@ -1,6 +1,6 @@
 // One look of an operator: opens a page, goes to a view or types a query, and waits for a text.
 // Usage: node tests/operator.mjs PAGE_URL SCREENSHOT_FOLDER view:NAME|query:TEXT TEXT SECONDS
-// Ends with 0 when the text shows in time, with 1 and what is there instead otherwise.
+// Signs in as admin with TANDEM_ADMIN_PASSWORD where the store asks for it. Ends with 0 when the text shows in time, with 1 and what is there instead otherwise.
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -22,6 +22,13 @@ const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
 page.setDefaultTimeout(limit_ms);
 try {
   await page.goto(url);
+  const login = page.getByRole('dialog', { name: 'Sign in' });
+  await login.or(page.locator('#source option[value=telegraf]')).first().waitFor({ state: 'attached' });
+  if (await login.isVisible()) {
+    await login.getByLabel('User').fill('admin');
+    await login.getByLabel('Password').fill(process.env.TANDEM_ADMIN_PASSWORD ?? '');
+    await page.keyboard.press('Enter');
+  }
   await page.locator('#source option[value=telegraf]').waitFor({ state: 'attached' });
   await page.getByLabel('Data source').selectOption('telegraf');
   const [kind, words] = [what.slice(0, what.indexOf(':')), what.slice(what.indexOf(':') + 1)];

@@ -26,6 +26,12 @@ const BROWSER: &str = "/usr/bin/chromium";
 /// What the guide's names stand for: containers publish their ports on the host.
 const HOSTS: &str =
     "127.0.0.1 localhost monitoringserver monitoringserver-backup monitoring-server-relay\n";
+/// What deploy/.env would have.
+const PASSWORDS: [(&str, &str); 3] = [
+    ("TANDEM_ADMIN_PASSWORD", "admin1"),
+    ("TANDEM_WRITE_USER_PASSWORD", "write1"),
+    ("TANDEM_READ_USER_PASSWORD", "read1"),
+];
 const START_MAX: Duration = Duration::from_secs(60);
 const STOP_MAX: Duration = Duration::from_secs(20);
 /// Of one command; it is longer than a page is watched.
@@ -164,6 +170,7 @@ impl Engine {
                 "DOCKER_HOST",
                 format!("unix://{}", self.dir.join("socket").display()),
             )
+            .envs(PASSWORDS)
             .stdin(Stdio::null())
             .output()
             .context("run a command in the network of the engine")?;

@@ -56,7 +56,13 @@ const FAULTS: [(&str, &str, &str); 9] = [
     ("Capacity", "", ""),
 ];
 
-/// The services as deploy/compose.yaml has them, without passwords.
+/// The users of deploy/compose.yaml, of which the procedures take the passwords from the shell.
+const USERS: &str = "-e TANDEM_STORE_AUTH_ENABLED=true -e TANDEM_STORE_ADMIN_USER=admin \
+     -e TANDEM_STORE_ADMIN_PASSWORD=$TANDEM_ADMIN_PASSWORD -e TANDEM_STORE_WRITE_USER=agent \
+     -e TANDEM_STORE_WRITE_USER_PASSWORD=$TANDEM_WRITE_USER_PASSWORD -e TANDEM_STORE_READ_USER=grafana \
+     -e TANDEM_STORE_READ_USER_PASSWORD=$TANDEM_READ_USER_PASSWORD";
+
+/// The services as deploy/compose.yaml has them; its users come before them.
 const SERVICES: [&str; 4] = [
     "--name monitoring-server --network-alias monitoringserver -p 8086:8086 -p 8083:8083 \
      -v monitoring-server:/var/lib/tandem tandem store --name monitoring-server --http :8086 --admin :8083 \
@@ -67,7 +73,8 @@ const SERVICES: [&str; 4] = [
     "--name monitoring-server-relay -p 9096:9096 -v monitoring-server-relay:/var/lib/tandem tandem relay \
      --http :9096 --backend primary=http://monitoringserver:8086 \
      --backend backup=http://monitoringserver-backup:8087",
-    "--name monitoring-agent tandem agent --relay http://monitoring-server-relay:9096 --interval 1s",
+    "--name monitoring-agent tandem agent \
+     --relay http://agent:$TANDEM_WRITE_USER_PASSWORD@monitoring-server-relay:9096 --interval 1s",
 ];
 
 /// Runs all procedures; true when each showed what it promises.
@@ -99,7 +106,7 @@ pub(crate) fn run(root: &Path, options: &[&str]) -> anyhow::Result<bool> {
     for service in SERVICES {
         must(
             &engine,
-            &format!("docker run -d --network monitoring {service}"),
+            &format!("docker run -d --network monitoring {USERS} {service}"),
         )?;
     }
     let mut failed = Vec::new();
@@ -113,8 +120,11 @@ pub(crate) fn run(root: &Path, options: &[&str]) -> anyhow::Result<bool> {
         }
     }
     if wanted(stack::NAME) {
-        // It publishes the same ports.
-        must(&engine, "docker rm -f $(docker ps -aq)")?;
+        // It publishes the same ports, and its volumes and its network have the same names.
+        must(
+            &engine,
+            "docker rm -f $(docker ps -aq) && docker volume prune -af && docker network rm monitoring",
+        )?;
         if let Err(why) = stack::play(&engine, root) {
             println!("FAILED: {why:#}");
             failed.push(stack::NAME.to_owned());
@@ -255,6 +265,49 @@ mod tests {
             stores += 1;
         }
         assert_eq!(stores, 2);
+    }
+
+    #[test]
+    fn each_command_names_a_container_of_the_compose_file_and_says_who_asks() {
+        let root = crate::root().expect("the repository");
+        let compose = fs::read_to_string(root.join("deploy/compose.yaml")).expect("the file");
+        let all = procedures(&text(&root).expect("the document")).expect("procedures");
+        let scripts = all.iter().flat_map(|one| &one.steps);
+        let lines = scripts.filter_map(|step| match step {
+            Step::Shell { script, .. } => Some(script.lines()),
+            Step::Page { .. } => None,
+        });
+        let (mut containers, mut asking) = (0, 0);
+        for line in lines.flatten() {
+            let is_about_one = [
+                "docker start ",
+                "docker restart ",
+                "docker logs ",
+                "docker exec ",
+            ]
+            .iter()
+            .any(|command| line.starts_with(command));
+            if is_about_one {
+                let name = line
+                    .split_whitespace()
+                    .find(|word| word.starts_with("monitoring-"))
+                    .unwrap_or_else(|| panic!("no container: {line}"));
+                let container = format!("    container_name: {name}\n");
+                assert!(compose.contains(&container), "{line}");
+                containers += 1;
+            }
+            for (asks, credentials) in [
+                ("/query ", " -u \""),
+                ("tandem shell ", " -username admin "),
+                ("tandem repair ", "http://admin:$TANDEM_ADMIN_PASSWORD@"),
+            ] {
+                if line.contains(asks) {
+                    assert!(line.contains(credentials), "{line}");
+                    asking += 1;
+                }
+            }
+        }
+        assert!(containers > 5 && asking > 5, "{containers}, {asking}");
     }
 
     #[test]

@@ -44,13 +44,7 @@ pub(super) fn play(engine: &Engine, root: &Path) -> anyhow::Result<()> {
         "docker node update --label-add tandem.store=primary $(docker node ls -q)",
     )?;
     let file = quoted(&file.to_string_lossy());
-    must(
-        engine,
-        &format!(
-            "TANDEM_ADMIN_PASSWORD=admin1 TANDEM_WRITE_USER_PASSWORD=write1 TANDEM_READ_USER_PASSWORD=read1 \
-             docker stack deploy -c {file} monitoring"
-        ),
-    )?;
+    must(engine, &format!("docker stack deploy -c {file} monitoring"))?;
     let filled = |counts: &[u64; 2]| counts.iter().all(|count| *count > 0);
     until(engine, "the agent fills both stores", filled)?;
     until_shown(
@@ -88,7 +82,7 @@ fn adapted(text: &str, socket: &Path) -> anyhow::Result<String> {
     for (from, to) in [
         ("    deploy:\n", "    deploy:\n      endpoint_mode: dnsrr\n"),
         ("tandem.store == backup", "tandem.store == primary"),
-        ("  monitoring-client: {}\n", ""),
+        ("  monitoring-client: {name: monitoring-client}\n", ""),
         (
             "source: /var/run/docker.sock",
             &format!("source: {}", socket.display()),
@@ -117,7 +111,7 @@ fn host_port(port: u16) -> String {
 /// A command that asks a store.
 fn asked(port: u16, query: &str) -> String {
     format!(
-        "curl -s -m 5 -u admin:admin1 http://127.0.0.1:{port}/query?db=telegraf --data-urlencode {}",
+        "curl -s -m 5 -u admin:$TANDEM_ADMIN_PASSWORD http://127.0.0.1:{port}/query?db=telegraf --data-urlencode {}",
         quoted(&format!("q={query}"))
     )
 }
