@@ -225,6 +225,8 @@ await inBrowser(folder, WHOLE_MS, async (browser, checks) => {
   assert.ok(listed[0][0].startsWith('shop-web-0'), `not the busiest first: ${listed[0]}`);
   const silent = await containers.locator('tbody tr', { hasText: `shop-web-${CONTAINERS - 1}` }).textContent();
   assert.match(silent, /5 min( \d+ s)? ago/);
+  const sums = page.getByRole('list', { name: 'Sums of all hosts and of each' });
+  await sums.getByText(new RegExp(`^All ${CONTAINERS - 1} containers \\(1 silent, left out\\), CPU \\d.*, memory \\d`)).waitFor();
   say(`the board of containers lists ${listed.length}, the busiest first, and since when one is silent`);
   await checks.shot(page, 'containers-light', { fullPage: true });
   await audit('the containers');

@@ -123,7 +123,7 @@ pub(crate) fn run(root: &Path, options: &[&str]) -> anyhow::Result<bool> {
         // It publishes the same ports, and its volumes and its network have the same names.
         must(
             &engine,
-            "docker rm -f $(docker ps -aq) && docker volume prune -af && docker network rm monitoring",
+            "docker rm -f $(docker ps -aq) && docker volume rm $(docker volume ls -q) && docker network rm monitoring",
         )?;
         if let Err(why) = stack::play(&engine, root) {
             println!("FAILED: {why:#}");
