@@ -15,6 +15,9 @@ const QUIET_AFTER: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(500);
 /// A backlog that takes longer is drained faster, one that takes a quarter of it more gently.
 const GOAL: Duration = Duration::from_secs(300);
+/// Where a backlog grew at some step, none as gentle is taken for so long: else it would go to and fro between one at which
+/// it shrinks and one at which it grows, and never end.
+const FLOOR_AGE_MAX: Duration = GOAL;
 /// Bytes of a request at the gentlest step; doubles with each.
 const BYTES_FIRST: u64 = 64 << 10;
 /// Rests after a request, in halves of what it took, step by step; at the last step there are none, and as many requests at
@@ -32,6 +35,8 @@ pub(super) struct Pace {
     arrived_at: Option<Instant>,
     /// When it was last looked how much is left, and how much that was.
     looked: Option<(Instant, u64)>,
+    /// No step below this one is taken until then.
+    floor: Option<(usize, Instant)>,
     /// The last request was sent then.
     sent_at: Option<Instant>,
     rest_until: Option<Instant>,
@@ -71,8 +76,13 @@ impl Pace {
         let to_go = passed.as_secs_f64() * left as f64 / done as f64;
         if done == 0 || to_go > GOAL.as_secs_f64() {
             self.step = (self.step + 1).min(RESTS_HALVES.len());
+            if left > before {
+                self.floor = Some((self.step, now + FLOOR_AGE_MAX));
+            }
         } else if to_go < GOAL.as_secs_f64() / 4.0 {
-            self.step = self.step.saturating_sub(1);
+            let floor = self.floor.filter(|(_, until)| now < *until);
+            let lowest = floor.map_or(0, |(step, _)| step);
+            self.step = self.step.saturating_sub(1).max(lowest);
         }
     }
 
@@ -151,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_backlog_that_would_not_end_soon_is_drained_at_full_speed_in_the_end() {
-        for gone in [0, -1_000_000, 1_000] {
+        for gone in [0, 1_000] {
             let (mut pace, mut now) = (Pace::default(), Instant::now());
             after(&mut pace, &mut now, 1 << 30, gone);
             assert!(!pace.is_gentle(now), "{gone} bytes at a time");
@@ -160,6 +170,18 @@ mod tests {
             assert!(pace.is_gentle(now), "{gone} bytes at a time");
             assert_eq!(pace.bytes_max(), BYTES_FIRST);
         }
+    }
+
+    #[test]
+    fn a_step_at_which_a_backlog_grew_is_not_taken_again_soon() {
+        let (mut pace, mut now) = (Pace::default(), Instant::now());
+        after(&mut pace, &mut now, 1 << 30, -1_000_000);
+        assert!(!pace.is_gentle(now));
+        after(&mut pace, &mut now, 1 << 30, 40 << 20);
+        assert!(!pace.is_gentle(now), "it would grow again");
+        now += FLOOR_AGE_MAX;
+        after(&mut pace, &mut now, 1 << 30, 40 << 20);
+        assert!(pace.is_gentle(now) && pace.step == 0);
     }
 
     /// It counted the time in which the backend was away as slow draining, and drained at full speed when it came back.

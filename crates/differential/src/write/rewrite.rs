@@ -166,11 +166,12 @@ fn has_text_behind_a_string(raw: &[u8]) -> bool {
     false
 }
 
-/// Whether the judge, for which a quote begins a string where more equals signs than commas stand before it, sees one begin
-/// behind something else than an equals sign.
+/// Whether the judge, for which a quote begins a string where more equals signs than commas stand before it, overlooks one
+/// and then sees another begin a string.
 fn has_a_string_by_count(raw: &[u8]) -> bool {
     let (mut in_fields, mut quoted, mut escaped) = (false, false, false);
     let (mut equals, mut commas, mut before) = (0, 0, b' ');
+    let mut overlooked = false;
     for &byte in raw {
         let is_plain = !escaped;
         escaped = byte == b'\\' && is_plain;
@@ -180,11 +181,12 @@ fn has_a_string_by_count(raw: &[u8]) -> bool {
             b' ' if !quoted && equals > 0 => return false,
             _ if !in_fields => {}
             b'"' if equals > commas => {
-                if !quoted && before != b'=' {
+                if !quoted && overlooked {
                     return true;
                 }
                 quoted = !quoted;
             }
+            b'"' => overlooked |= before == b'=',
             b'=' if !quoted => equals += 1,
             b',' if !quoted => commas += 1,
             _ => {}

@@ -16,6 +16,8 @@ use crate::result::Value;
 
 /// For each member of a sweep, the value of each function and its time.
 pub(super) type Ends = Vec<Vec<Option<(i64, Value)>>>;
+/// Bytes of one of them, but for those of a string.
+pub(super) const FOUND_BYTES: usize = size_of::<Option<(i64, Value)>>();
 
 /// Finds the values of the sweep's functions, all of them `first()` for an ascending order and `last()`
 /// for a descending one.

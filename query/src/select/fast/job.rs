@@ -305,6 +305,8 @@ impl<'p> Job<'p> {
         } else {
             (Order::Descending, Aggregate::Last)
         };
+        let mut held = Held::new(self.meter);
+        held.grow(self.members.len() * wants.len() * ends::FOUND_BYTES)?;
         let mut found = ends::ends(&self.sweep(&wants), order)?;
         let mut start = 0;
         for (number, (named, queues)) in self.groups.iter().zip(queues).enumerate() {
