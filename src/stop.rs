@@ -26,9 +26,10 @@ impl Signals {
 
     /// Completes with the first signal that ends the run. At a SIGHUP the configuration is read
     /// and checked, so that a mistake shows before the restart that makes it take effect; `reload` exchanges what it
-    /// can when it is good.
-    pub(crate) async fn received_or(&mut self, cli: &Cli, reload: impl Fn(&Config)) {
-        self.received_with(|| Config::load(cli), reload).await;
+    /// can when it is good, which is what `taken` tells.
+    pub(crate) async fn received_or(&mut self, cli: &Cli, reload: impl Fn(&Config), taken: &str) {
+        self.received_with(|| Config::load(cli), reload, taken)
+            .await;
     }
 
     /// The same for whoever reads the configuration in a way of its own.
@@ -36,6 +37,7 @@ impl Signals {
         &mut self,
         load: impl Fn() -> anyhow::Result<Config>,
         reload: impl Fn(&Config),
+        taken: &str,
     ) {
         loop {
             tokio::select! {
@@ -48,7 +50,7 @@ impl Signals {
                             tracing::error!("the log's filter was not taken: {error:#}");
                         }
                         tracing::info!(
-                            "the configuration is good; certificates and the log's filter were taken, the rest takes effect at the next start"
+                            "the configuration is good; taken now: {taken} and the log's filter; the rest takes effect at the next start"
                         );
                     }
                     Err(error) => tracing::error!("the configuration was not taken: {error:#}"),

@@ -145,7 +145,7 @@ pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
             tracing::error!(error, "the relay's certificate stays as it was");
         }
     };
-    signals.received_or(cli, reload).await;
+    signals.received_or(cli, reload, "certificates").await;
     // In the order in which data flows, so that each takes what the one before still sends. What
     // does not end in time is left: all that was acknowledged is on disk by then.
     if tokio::time::timeout(AGENT_STOP_MAX, agent.stop())

@@ -19,7 +19,7 @@ use tandem_http::{Answer, Client, ClientError, Url, header};
 use tandem_seglog::Sequence;
 use tandem_vfs::Clock;
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::answer::Outcome;
@@ -410,7 +410,10 @@ impl Backend {
                 let busy = self.busy.subscribe();
                 let (landed, landing) = oneshot::channel();
                 tokio::spawn(async move {
-                    let landing = joined(flight.await).await;
+                    let landing = match flight.await {
+                        Ok(landing) => landing,
+                        Err(error) => lost(error).await,
+                    };
                     let confirmed = matches!(landing.verdict, Verdict::Stored | Verdict::Partial);
                     match spilled {
                         Spilled::Hint(sequence) => {
@@ -427,7 +430,10 @@ impl Backend {
                 hinted(spilled, Some(landing), result)
             }
             (Err(error), _) => {
-                let mut landing = joined(flight.await).await;
+                let mut landing = match flight.await {
+                    Ok(landing) => landing,
+                    Err(error) => lost(error).await,
+                };
                 landing.text = format!("{}; {error}", landing.text);
                 self.land(&batch, landing, false).await
             }
@@ -507,13 +513,21 @@ fn hinted(spilled: Spilled, landing: Option<oneshot::Receiver<bool>>, result: To
     })
 }
 
-/// The result of a task of ours. A panic of it goes on. Tasks are not aborted but with the whole runtime, and then who
-/// waits for one is about to be dropped as well.
-pub(crate) async fn joined<T>(result: Result<T, tokio::task::JoinError>) -> T {
-    match result.map_err(tokio::task::JoinError::try_into_panic) {
+/// The result of a task of ours.
+pub(crate) async fn joined<T>(result: Result<T, JoinError>) -> T {
+    match result {
         Ok(value) => value,
-        Err(Ok(panic)) => std::panic::resume_unwind(panic),
-        Err(Err(_)) => std::future::pending().await,
+        Err(error) => lost(error).await,
+    }
+}
+
+/// What comes of a task that has no result. A panic of it goes on. Tasks are not aborted but with the whole runtime, and
+/// then who waits for one is about to be dropped as well. Requests wait in this instead of in [`joined`], which keeps room for
+/// the result.
+async fn lost<T>(error: JoinError) -> T {
+    match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => std::future::pending().await,
     }
 }
 

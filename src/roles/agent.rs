@@ -103,7 +103,11 @@ pub(crate) async fn run(
         }
     };
     {
-        let mut ended = std::pin::pin!(signals.received_with(load, reload));
+        let mut ended = std::pin::pin!(signals.received_with(
+            load,
+            reload,
+            "collectors, intervals, tags, relays and credentials"
+        ));
         let mut watching = std::pin::pin!(watch(&agent));
         loop {
             tokio::select! {

@@ -163,7 +163,7 @@ pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
         let _ = wish.send(config.relay.clone());
     };
     {
-        let mut ending = std::pin::pin!(signals.received_or(cli, reload));
+        let mut ending = std::pin::pin!(signals.received_or(cli, reload, "backends, certificates"));
         loop {
             tokio::select! {
                 () = &mut ending => break,

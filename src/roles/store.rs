@@ -270,6 +270,8 @@ pub(crate) async fn run(config: Config, cli: &Cli) -> anyhow::Result<()> {
         data = %running.dir.display(),
         "ready"
     );
-    signals.received_or(cli, |_| running.reload()).await;
+    signals
+        .received_or(cli, |_| running.reload(), "certificates")
+        .await;
     running.stop().await
 }

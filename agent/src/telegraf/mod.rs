@@ -63,24 +63,25 @@ pub fn read(
         .parse()
         .map_err(|error: toml::de::Error| TelegrafError::Malformed(error.to_string()))?;
     let mut config = base;
-    if let Some(Value::Table(tags)) = whole.remove("global_tags") {
+    if let Some(tags) = table_of(&mut whole, "global_tags")? {
         for (key, value) in tags {
-            if let Value::String(value) = value {
-                config.global_tags.push((key, value));
+            match value {
+                Value::String(value) => config.global_tags.push((key, value)),
+                _ => left_out.push(format!("global_tags.{key}: no text")),
             }
         }
     }
-    if let Some(Value::Table(table)) = whole.remove("agent") {
+    if let Some(table) = table_of(&mut whole, "agent")? {
         agent(
             &mut Section::new("agent", table, &mut left_out),
             &mut config,
         )?;
     }
-    if let Some(Value::Table(outputs)) = whole.remove("outputs") {
+    if let Some(outputs) = table_of(&mut whole, "outputs")? {
         let mut is_first = true;
         for (name, tables) in outputs {
-            for table in tables_of(tables) {
-                let path = format!("outputs.{name}");
+            let path = format!("outputs.{name}");
+            for table in tables_of(&path, tables)? {
                 if name == "influxdb" && std::mem::take(&mut is_first) {
                     output(&mut Section::new(&path, table, &mut left_out), &mut config)?;
                 } else {
@@ -91,17 +92,17 @@ pub fn read(
             }
         }
     }
-    if let Some(Value::Table(all)) = whole.remove("inputs") {
+    if let Some(all) = table_of(&mut whole, "inputs")? {
         config.collectors = Collectors::none();
         for (name, tables) in all {
-            for (number, table) in tables_of(tables).into_iter().enumerate() {
+            let path = format!("inputs.{name}");
+            for (number, table) in tables_of(&path, tables)?.into_iter().enumerate() {
                 if number > 0 {
                     left_out.push(format!(
                         "inputs.{name}: there is one of each; the first was taken"
                     ));
                     break;
                 }
-                let path = format!("inputs.{name}");
                 let mut section = Section::new(&path, table, &mut left_out);
                 inputs::read(&name, &mut section, &mut config.collectors)?;
             }
@@ -111,18 +112,30 @@ pub fn read(
     Ok(Import { config, left_out })
 }
 
-fn tables_of(value: Value) -> Vec<Table> {
-    match value {
-        Value::Table(table) => vec![table],
-        Value::Array(values) => values
-            .into_iter()
-            .filter_map(|value| match value {
-                Value::Table(table) => Some(table),
-                _ => None,
-            })
-            .collect(),
-        _ => Vec::new(),
+/// The table of this name, taken out of the others.
+fn table_of(whole: &mut Table, name: &str) -> Result<Option<Table>, TelegrafError> {
+    match whole.remove(name) {
+        None => Ok(None),
+        Some(Value::Table(table)) => Ok(Some(table)),
+        Some(_) => Err(no_table(name)),
     }
+}
+
+/// What stands under `[path]`, or under each `[[path]]`.
+fn tables_of(path: &str, value: Value) -> Result<Vec<Table>, TelegrafError> {
+    let values = match value {
+        Value::Array(values) => values,
+        one => vec![one],
+    };
+    let tables = values.into_iter().map(|value| match value {
+        Value::Table(table) => Ok(table),
+        _ => Err(no_table(path)),
+    });
+    tables.collect()
+}
+
+fn no_table(path: &str) -> TelegrafError {
+    TelegrafError::Malformed(format!("{path}: a table is needed, [{path}] or [[{path}]]"))
 }
 
 fn agent(section: &mut Section<'_>, config: &mut Config) -> Result<(), TelegrafError> {

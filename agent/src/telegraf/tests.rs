@@ -119,10 +119,17 @@ fn an_empty_file_changes_nothing_and_bad_ones_are_refused() {
     let empty = import("").unwrap();
     assert!(empty.left_out.is_empty());
     assert_eq!(empty.config.collectors, Collectors::default());
+    let tags = import("[global_tags]\na = \"b\"\nn = 3").unwrap();
+    assert_eq!(tags.left_out, ["global_tags.n: no text"]);
+    assert_eq!(tags.config.global_tags, [("a".into(), "b".into())]);
     for (text, word) in [
         ("[agent", "agent"),
         ("[agent]\ninterval = \"soon\"", "agent.interval"),
         ("[[inputs.cpu]]\npercpu = 1", "inputs.cpu.percpu"),
+        ("inputs = 3", "inputs: a table"),
+        ("agent = 3", "agent: a table"),
+        ("[inputs]\ncpu = 3", "inputs.cpu: a table"),
+        ("[inputs]\ncpu = [3]", "inputs.cpu: a table"),
         (
             "[[inputs.disk]]\nignore_fs = \"tmpfs\"",
             "inputs.disk.ignore_fs",
