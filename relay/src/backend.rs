@@ -8,7 +8,7 @@
 //!             └────────────▶ log (fsync) ──▶ drainer ──▶ wire
 //! ```
 
-use std::future::Future;
+use std::future::{Future, Pending};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -523,11 +523,11 @@ pub(crate) async fn joined<T>(result: Result<T, JoinError>) -> T {
 
 /// What comes of a task that has no result. A panic of it goes on. Tasks are not aborted but with the whole runtime, and
 /// then who waits for one is about to be dropped as well. Requests wait in this instead of in [`joined`], which keeps room for
-/// the result.
-async fn lost<T>(error: JoinError) -> T {
+/// the result in each of them.
+fn lost<T>(error: JoinError) -> Pending<T> {
     match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
-        Err(_) => std::future::pending().await,
+        Err(_) => std::future::pending(),
     }
 }
 
