@@ -4,6 +4,7 @@
 //! last line predicts names and types of this one. Only a key that was never seen in this form
 //! is validated and made canonical, and only a line of another shape is looked up by name.
 
+mod errors;
 mod shapes;
 
 use std::sync::Arc;
@@ -19,10 +20,9 @@ use crate::memtable::string_word;
 use crate::refusal::BadName;
 use crate::schema::{Layout, Schemas};
 
+pub(crate) use self::errors::ErrorTexts;
 pub(crate) use self::shapes::Shapes;
 
-/// Bytes of error text that one request collects; what comes after is only counted.
-const ERROR_TEXT_BYTES_MAX: usize = 1 << 20;
 /// Bytes of one string field; a block file takes no longer one.
 const STRING_FIELD_BYTES_MAX: usize = 64 << 20;
 /// Bytes of strings that one batch can hold.
@@ -45,48 +45,10 @@ pub(crate) struct Parsed {
     pub(crate) bad_name: Option<BadName>,
 }
 
-/// The texts about lines that do not parse, joined by newlines, bounded.
-#[derive(Debug, Default)]
-pub(crate) struct ErrorTexts {
-    text: String,
-    count: u64,
-    unsaid: u64,
-}
-
 impl Parsed {
     /// Whether there are lines, and none of them can be parsed.
     pub(crate) fn is_unparsable(&self) -> bool {
         self.batch.rows.is_empty() && self.dropped == 0 && !self.errors.is_empty()
-    }
-}
-
-impl ErrorTexts {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.text.is_empty()
-    }
-
-    /// How many there were.
-    pub(crate) const fn count(&self) -> u64 {
-        self.count
-    }
-
-    fn push(&mut self, text: &str) {
-        self.count += 1;
-        if self.text.len() + text.len() > ERROR_TEXT_BYTES_MAX && !self.text.is_empty() {
-            self.unsaid += 1;
-            return;
-        }
-        if !self.text.is_empty() {
-            self.text.push('\n');
-        }
-        self.text.push_str(text);
-    }
-
-    pub(crate) fn into_text(self) -> String {
-        match self.unsaid {
-            0 => self.text,
-            n => format!("{}\nand {n} more lines", self.text),
-        }
     }
 }
 
@@ -597,7 +559,7 @@ mod tests {
         let body = format!("{}\n", "x".repeat(1000)).repeat(3000);
         let p = parsed(&SeriesTable::default(), &body);
         let text = p.errors.into_text();
-        assert!(text.len() < ERROR_TEXT_BYTES_MAX + 100);
+        assert!(text.len() < errors::ERROR_TEXT_BYTES_MAX + 100);
         assert!(text.ends_with("more lines"), "{}", &text[text.len() - 40..]);
     }
 }
