@@ -59,7 +59,7 @@ fn way(command: &str) -> Way {
         "tandem" => {
             let words: Vec<&str> = command.split(' ').filter(|word| !word.is_empty()).collect();
             match words.get(1..).unwrap_or_default() {
-                ["relay", "queue", "requeue", ..] | ["compact", ..] => Way::Stopped,
+                ["relay", "queue", "requeue" | "bury", ..] | ["compact", ..] => Way::Stopped,
                 [_, .., "--as", _] => Way::Stopped,
                 ["relay", "queue", ..] | ["agent", "--test"] => Way::Running,
                 ["store" | "relay" | "agent", ..] => Way::Service,

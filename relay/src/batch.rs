@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tandem_http::{Call, HeaderMap, HeaderName, HeaderValue, Params, header};
+use tandem_http::{Call, Credentials, HeaderMap, HeaderName, HeaderValue, Params, header};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::scope::Scope;
@@ -123,6 +123,20 @@ impl Head {
         (named("db"), named("rp"))
     }
 
+    /// Who sends it, as the credentials name them, those of the query first; `None` where they name nobody.
+    pub(crate) fn user(&self) -> Option<String> {
+        let params = Params::parse(&self.query);
+        if let Some(name) = params.get("u").filter(|name| !name.is_empty()) {
+            return Some(name.to_owned());
+        }
+        let value = HeaderValue::from_bytes(self.authorization.as_deref()?).ok()?;
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
+        match Credentials::from_headers(&headers) {
+            Ok(Some(Credentials::User { name, .. })) => Some(name),
+            Ok(Some(Credentials::Bearer(_)) | None) | Err(_) => None,
+        }
+    }
+
     /// Takes the client's credentials out: another's are sent in their place, and none are kept.
     pub(crate) fn forget_credentials(&mut self) {
         self.authorization = None;
@@ -182,6 +196,26 @@ mod tests {
             plain.query, "db=d&&rp=x",
             "verbatim where there is nothing to hide"
         );
+    }
+
+    #[test]
+    fn who_sends_it_is_named_by_the_credentials_without_the_password() {
+        let user = |query: &str, authorization: Option<&str>| {
+            let head = Head {
+                query: query.into(),
+                authorization: authorization.map(|text| text.as_bytes().to_vec()),
+                ..Head::default()
+            };
+            head.user()
+        };
+        let named = |name: &str| Some(name.to_owned());
+        assert_eq!(user("db=d", None), None);
+        assert_eq!(user("db=d&u=a%20b&p=x", Some("Token c:d")), named("a b"));
+        assert_eq!(user("db=d&u=", Some("Token c:d")), named("c"));
+        assert_eq!(user("", Some("Basic cm9vdDphOmI=")), named("root"));
+        for nobody in ["Bearer x", "Basic !!", "what"] {
+            assert_eq!(user("", Some(nobody)), None, "{nobody}");
+        }
     }
 
     #[test]

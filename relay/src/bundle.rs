@@ -23,7 +23,7 @@ use crate::backend::Backend;
 use crate::lane::Ahead;
 use crate::parcel::{Delivered, Parcel};
 use crate::scope::Scope;
-use crate::stride::Stride;
+use crate::stride::{Size, Stride};
 use crate::verdict::Verdict;
 
 const NEWLINE: Bytes = Bytes::from_static(b"\n");
@@ -37,6 +37,8 @@ pub(crate) struct Bundle {
     parts: Vec<Part>,
     ahead: Ahead,
     bytes: u64,
+    /// How many there might be.
+    bytes_allowed: u64,
     lines: u64,
 }
 
@@ -45,18 +47,20 @@ pub(crate) struct Bundle {
 pub(crate) struct Landed {
     /// In the order of the log.
     pub(crate) parts: Vec<(Part, Delivered)>,
-    /// What went out as one request, and how long that took; `None` for a single hint.
-    pub(crate) joined: Option<(u64, Duration)>,
+    /// The first request, and how long it took; `None` if it was a single hint that was not delivered.
+    pub(crate) first: Option<(Size, Duration)>,
     /// That was too large for the backend.
     pub(crate) too_large: bool,
 }
 
 impl Bundle {
-    pub(crate) fn new((sequence, parcel): Part) -> Self {
+    /// With one hint, for as many as the stride allows.
+    pub(crate) fn new((sequence, parcel): Part, stride: &Stride) -> Self {
         let mut bundle = Self {
             parts: Vec::new(),
             ahead: Ahead::default(),
             bytes: 0,
+            bytes_allowed: stride.bytes(),
             lines: 0,
         };
         bundle.add((sequence, parcel));
@@ -92,11 +96,14 @@ impl Bundle {
     pub(crate) async fn deliver(self, backend: &Arc<Backend>) -> Landed {
         let mut landed = Landed {
             parts: Vec::with_capacity(self.parts.len()),
-            joined: None,
+            first: None,
             too_large: false,
         };
         let begun = Instant::now();
-        let bytes = self.bytes;
+        let size = Size {
+            bytes: self.bytes,
+            allowed: self.bytes_allowed,
+        };
         let mut waiting = vec![self.parts];
         while let Some(mut parts) = waiting.pop() {
             let all_were = if let [(_, parcel)] = &mut parts[..] {
@@ -105,18 +112,18 @@ impl Bundle {
                 match send(&parts, backend).await {
                     Sent::All(delivered) => delivered,
                     Sent::Halves { too_large } => {
-                        landed.too_large |= too_large && landed.joined.is_none();
-                        landed.joined.get_or_insert((bytes, begun.elapsed()));
+                        landed.too_large |= too_large && landed.first.is_none();
+                        landed.first.get_or_insert((size, begun.elapsed()));
                         let second = parts.split_off(parts.len() / 2);
                         waiting.extend([second, parts]);
                         continue;
                     }
                 }
             };
-            if landed.joined.is_none() && parts.len() > 1 {
-                landed.joined = Some((bytes, begun.elapsed()));
-            }
             let is_over = !matches!(all_were, Delivered::All);
+            if landed.first.is_none() && (parts.len() > 1 || !is_over) {
+                landed.first = Some((size, begun.elapsed()));
+            }
             landed
                 .parts
                 .extend(parts.into_iter().map(|part| (part, all_were.clone())));
@@ -203,7 +210,7 @@ mod tests {
     #[test]
     fn bytes_are_not_copied_and_each_ends_in_a_newline() {
         let bodies = ["a v=1 1", "b v=1 1\n", "c v=1 1"];
-        let mut bundle = Bundle::new((1, parcel(head(), bodies[0])));
+        let mut bundle = Bundle::new((1, parcel(head(), bodies[0])), &Stride::new(0));
         for (sequence, body) in [(2, bodies[1]), (3, bodies[2])] {
             let next = parcel(head(), body);
             assert!(bundle.takes(&next, &Stride::new(1 << 20)));
@@ -218,7 +225,7 @@ mod tests {
     #[test]
     fn only_what_is_alike_and_whole_lines_goes_together() {
         let stride = Stride::new(1 << 20);
-        let bundle = Bundle::new((1, parcel(head(), "a v=1 1")));
+        let bundle = Bundle::new((1, parcel(head(), "a v=1 1")), &stride);
         assert!(bundle.takes(&parcel(head(), "b v=1 1"), &stride));
         assert!(!bundle.takes(&parcel(head(), "b v=1 1"), &Stride::new(0)));
         let differing: [fn(&mut Head); 6] = [
@@ -234,13 +241,13 @@ mod tests {
             change(&mut other);
             let next = parcel(other.clone(), "b v=1 1");
             assert!(!bundle.takes(&next, &stride), "{number}");
-            let first = Bundle::new((1, parcel(other, "b v=1 1")));
+            let first = Bundle::new((1, parcel(other, "b v=1 1")), &stride);
             assert!(
                 !first.takes(&parcel(head(), "a v=1 1"), &stride),
                 "{number}"
             );
         }
-        let open = Bundle::new((1, parcel(head(), "a s=\"x")));
+        let open = Bundle::new((1, parcel(head(), "a s=\"x")), &stride);
         assert!(!open.takes(&parcel(head(), "b v=1 1"), &stride));
         assert!(!bundle.takes(&parcel(head(), "a s=\"x"), &stride));
         assert!(bundle.precedes(&Scope::write("d", 1)) && !bundle.precedes(&Scope::write("d", 2)));

@@ -276,10 +276,10 @@ impl Drainer {
     /// Deals with a delivery that has ended.
     async fn land(&mut self, landed: Landed) {
         self.pace.answered(Instant::now());
-        if let Some((bytes, took)) = landed.joined {
-            self.stride.answered(bytes, took);
+        if let Some((size, took)) = landed.first {
+            self.stride.answered(size, took);
             if landed.too_large {
-                self.stride.too_large(bytes);
+                self.stride.too_large(size.bytes);
             }
         }
         let mut failure = None;

@@ -242,8 +242,13 @@ impl Held {
         }
     }
 
+    /// Where what is held of a database lies.
+    pub(crate) fn dir_of(&self, domain: Domain) -> PathBuf {
+        self.dir.join(format!("{domain:016x}"))
+    }
+
     fn make(&self, domain: Domain, name: &str) -> Result<Database, QueueError> {
-        let dir = self.dir.join(format!("{domain:016x}"));
+        let dir = self.dir_of(domain);
         make_dir(&*self.vfs, &dir)?;
         let opening = Opening {
             name,

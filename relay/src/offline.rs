@@ -1,8 +1,8 @@
 //! Queues on disk as a tool sees them: what waits, for whom and why; and dead letters on their way
 //! back.
 //!
-//! Everything but [`requeue`] only reads, without a lock, so it works beside a running relay; what
-//! it sees of a log that is being written is a moment of it.
+//! Everything but [`requeue`] and [`bury`] only reads, without a lock, so it works beside a running
+//! relay; what it sees of a log that is being written is a moment of it.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,8 @@ use crate::lane::Lanes;
 use crate::marks::Settle;
 use crate::queue::{Bounds, Queue, QueueError, check_name};
 
+/// Why a batch that an operator buried is a dead letter.
+const BURIED: &str = "buried by an operator while it was held";
 /// A gzip body is shown up to here.
 const INFLATED_BYTES_MAX: usize = 256 << 20;
 
@@ -51,6 +53,8 @@ pub struct Waiting {
     pub retention_policy: String,
     /// The unit of its times, as its request names it.
     pub precision: String,
+    /// Who sent it, as its credentials name them; `None` without credentials, or with such as name nobody.
+    pub user: Option<String>,
     /// Lines in it.
     pub lines: u64,
     /// When it was received, in nanoseconds since 1970.
@@ -271,6 +275,7 @@ fn waiting(
         database,
         retention_policy,
         precision: params.get("precision").unwrap_or_default().to_owned(),
+        user: head.user(),
         lines: head.lines,
         received_ns: head.received_ns,
         reason,
@@ -345,14 +350,7 @@ pub fn requeue(
     name: &str,
     database: Option<&str>,
 ) -> Result<u64, QueueError> {
-    let bounds = Bounds {
-        bytes_max: Config::QUEUE_BYTES_MAX,
-        dead_bytes_max: Config::DEAD_BYTES_MAX,
-        overflow: Overflow::Refuse,
-    };
-    let lanes = Arc::new(Lanes::default());
-    let opened = Queue::open(vfs, data_dir, name, bounds, (0, Duration::ZERO), lanes);
-    let (queue, recovered) = opened?;
+    let (queue, was_killed) = open(vfs, data_dir, name)?;
     let mut sort = |letter: &dead::Letter<'_>| -> Result<bool, tandem_seglog::Error> {
         let Some((head, body)) = hint_of(letter.hint) else {
             return Ok(false);
@@ -371,9 +369,68 @@ pub fn requeue(
     };
     let dir = data_dir.join(name).join("dead");
     let taken = queue.dead.take_out(&**vfs, &dir, &mut sort)?;
-    if !recovered.was_killed {
+    close(&queue, was_killed);
+    Ok(taken)
+}
+
+/// Makes dead letters of what is held, so that what waits behind it goes on: of one database only if one is named, and
+/// of one user's batches only if one is (`Some("")` for those without credentials). The relay must be stopped.
+/// Gives how many.
+///
+/// # Errors
+/// [`QueueError`], among them that the queue is in use, and that the dead letters have no room for the next one. What
+/// was not moved stays; after a crash the last one may be in both places.
+pub fn bury(
+    vfs: &Arc<dyn Vfs>,
+    data_dir: &Path,
+    name: &str,
+    database: Option<&str>,
+    user: Option<&str>,
+    now_ns: i64,
+) -> Result<u64, QueueError> {
+    let (queue, was_killed) = open(vfs, data_dir, name)?;
+    let mut buried = 0;
+    let mut outcome = Ok(());
+    for (domain, backlog) in queue.held.backlogs() {
+        let mut each = |held: Waiting| {
+            let wanted = database.is_none_or(|database| held.database == database)
+                && user.is_none_or(|user| held.user.as_deref().unwrap_or_default() == user);
+            if !wanted || outcome.is_err() {
+                return;
+            }
+            let body = [held.body];
+            outcome = match queue.dead.bury(&held.head, &body, BURIED, now_ns) {
+                // Nothing of it is under way: the relay is stopped.
+                Ok(true) => backlog.cancel(held.sequence, true).map_err(Into::into),
+                Ok(false) => Err(QueueError::DeadFull {
+                    bytes_max: Config::DEAD_BYTES_MAX,
+                }),
+                Err(error) => Err(error.into()),
+            };
+            buried += u64::from(outcome.is_ok());
+        };
+        let dir = queue.held.dir_of(domain);
+        hints(&**vfs, &dir, Part::Held, &mut Vec::new(), &mut each)?;
+    }
+    close(&queue, was_killed);
+    outcome.map(|()| buried)
+}
+
+/// The queue, as a relay would open it, and whether that relay was killed.
+fn open(vfs: &Arc<dyn Vfs>, data_dir: &Path, name: &str) -> Result<(Queue, bool), QueueError> {
+    let bounds = Bounds {
+        bytes_max: Config::QUEUE_BYTES_MAX,
+        dead_bytes_max: Config::DEAD_BYTES_MAX,
+        overflow: Overflow::Refuse,
+    };
+    let lanes = Arc::new(Lanes::default());
+    let opened = Queue::open(vfs, data_dir, name, bounds, (0, Duration::ZERO), lanes);
+    opened.map(|(queue, recovered)| (queue, recovered.was_killed))
+}
+
+fn close(queue: &Queue, was_killed: bool) {
+    if !was_killed {
         // Should it fail, the next relay waits a while for writes that are not there.
         let _ = queue.close();
     }
-    Ok(taken)
 }

@@ -73,6 +73,14 @@ pub enum QueueError {
         /// What the file system said.
         source: io::Error,
     },
+    /// The dead letters have no room for another one.
+    #[error(
+        "the dead letters have reached their bound of {bytes_max} bytes; what was not moved is still held"
+    )]
+    DeadFull {
+        /// The bound.
+        bytes_max: u64,
+    },
     /// The log or the cursor could not be opened or written.
     #[error("the hinted-handoff log")]
     Log(#[from] tandem_seglog::Error),

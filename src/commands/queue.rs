@@ -1,6 +1,6 @@
 //! `tandem relay queue`: what waits for the backends of a relay, and dead letters on their way back.
 //!
-//! All but `requeue` only read and work beside a running relay.
+//! All but `requeue` and `bury` only read and work beside a running relay.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use tandem_http::Url;
 use tandem_relay::offline::{self, Part, QueueSummary, Waiting};
-use tandem_vfs::{RealFs, Vfs};
+use tandem_vfs::{Clock, RealFs, SystemClock, Vfs};
 
 use super::text;
 
@@ -50,6 +50,17 @@ pub(crate) enum QueueCommand {
         /// Only those for this database
         #[arg(long)]
         database: Option<String>,
+    },
+    /// Make dead letters of what is held, so that what waits behind it goes on; the relay must be stopped
+    Bury {
+        /// The backend's name
+        name: String,
+        /// Only what is held of this database
+        #[arg(long)]
+        database: Option<String>,
+        /// Only what this user sent; '' for batches without credentials
+        #[arg(long)]
+        user: Option<String>,
     },
 }
 
@@ -92,6 +103,22 @@ pub(crate) fn run(tool: &RelayTool, dir: &Path) -> anyhow::Result<()> {
                 .with_context(|| format!("requeue the dead letters of {name}"))?;
             text::print(format_args!(
                 "{name}: {} dead letters are back in the queue",
+                text::count(count)
+            ));
+            Ok(())
+        }
+        QueueCommand::Bury {
+            name,
+            database,
+            user,
+        } => {
+            check(&*vfs, &dir, name)?;
+            let (database, user) = (database.as_deref(), user.as_deref());
+            let now_ns = SystemClock.now_ns();
+            let count = offline::bury(&vfs, &dir, name, database, user, now_ns)
+                .with_context(|| format!("bury what is held of {name}"))?;
+            text::print(format_args!(
+                "{name}: {} held batches are dead letters",
                 text::count(count)
             ));
             Ok(())
@@ -233,12 +260,13 @@ fn dump(vfs: &dyn Vfs, dir: &Path, which: &Which) -> anyhow::Result<()> {
 fn print_batch(out: &mut impl Write, waiting: &Waiting) -> std::io::Result<()> {
     writeln!(
         out,
-        "# {:?} {} db={} rp={} precision={} lines={} received={} {}",
+        "# {:?} {} db={} rp={} precision={} user={} lines={} received={} {}",
         waiting.part,
         waiting.sequence,
         waiting.database,
         waiting.retention_policy,
         waiting.precision,
+        waiting.user.as_deref().unwrap_or(""),
         waiting.lines,
         waiting.received_ns,
         waiting.reason.as_deref().unwrap_or("").replace('\n', " "),

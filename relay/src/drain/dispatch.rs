@@ -165,9 +165,9 @@ impl Drainer {
             match (part, seat) {
                 (Some(part), Seat::In(at)) => match take.bundles.get_mut(at) {
                     Some(bundle) => bundle.add(part),
-                    None => take.bundles.push(Bundle::new(part)),
+                    None => take.bundles.push(Bundle::new(part, &take.stride)),
                 },
-                (Some(part), _) => take.bundles.push(Bundle::new(part)),
+                (Some(part), _) => take.bundles.push(Bundle::new(part, &take.stride)),
                 (None, _) => ahead.add(&scope),
             }
         }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::support::{Fake, Mode, Running, lines_apart, text, until};
 use tandem_http::Call;
-use tandem_relay::Condition;
+use tandem_relay::{Condition, offline};
 use tandem_testkit::SimFs;
-use tandem_vfs::SystemClock;
+use tandem_vfs::{RealFs, SystemClock, Vfs};
 
 const MISSING: Mode = Mode::RefuseQuery("db=lost", 404, "database not found: \"lost\"");
 
@@ -235,5 +235,64 @@ async fn a_statement_that_makes_the_database_overtakes_what_waits_for_it() {
     assert!(b.stored().iter().any(|write| write.path == "/query"));
     b.mode(Mode::Store);
     relay.is_live(1).await;
+    relay.stop().await;
+}
+
+/// An agent with a password of yesterday is answered 204 while the stores are away; what it sent is then held, and
+/// with it all later lines of the same series, whoever sent them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_user_may_not_write_is_buried_and_what_waits_behind_it_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, mut b) = (Fake::start().await, Fake::start().await);
+    let relay = Running::start(dir.path(), &[&a, &b], |_| {}).await;
+    b.down().await;
+    for (query, body) in [
+        ("db=d&u=old&p=x", "m v=1 1"),
+        ("db=d&u=good&p=x", "m v=2 1"),
+        ("db=d", "m v=3 1"),
+        ("db=e&u=old&p=x", "m v=4 1"),
+    ] {
+        assert_eq!(relay.write_to(query, body).await.status, 204);
+    }
+    b.mode(Mode::Refuse(401, "authorization failed"));
+    b.up().await;
+    until("all is held", || {
+        let held = &relay.relay.status()[1].held;
+        held.iter().map(|held| held.batches).sum::<u64>() == 4
+    })
+    .await;
+    let vfs: Arc<dyn Vfs> = Arc::new(RealFs);
+    let bury = |database, user| offline::bury(&vfs, dir.path(), "b", database, user, 7);
+    assert!(bury(None, None).is_err(), "the relay has the queue");
+    relay.stop().await;
+    assert_eq!(bury(Some("other"), None).unwrap(), 0);
+    assert_eq!(bury(Some("d"), Some("old")).unwrap(), 1);
+    assert_eq!(bury(None, Some("")).unwrap(), 1);
+    assert_eq!(bury(None, Some("")).unwrap(), 0, "it is there no more");
+    let mut dead = Vec::new();
+    let mut each = |letter: offline::Waiting| dead.push((letter.user.clone(), letter.text()));
+    let dead_ones = [offline::Part::Dead];
+    offline::visit(
+        &RealFs,
+        dir.path(),
+        "b",
+        &dead_ones,
+        &mut Vec::new(),
+        &mut each,
+    )
+    .unwrap();
+    assert_eq!(
+        dead,
+        [
+            (Some("old".into()), "m v=1 1".into()),
+            (None, "m v=3 1".into())
+        ]
+    );
+    b.mode(Mode::Store);
+    let relay = Running::start(dir.path(), &[&a, &b], |_| {}).await;
+    relay.is_live(1).await;
+    let mut stored = b.stored_bodies();
+    stored.sort();
+    assert_eq!(stored, ["m v=2 1", "m v=4 1"]);
     relay.stop().await;
 }
