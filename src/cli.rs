@@ -125,7 +125,7 @@ pub(crate) struct AgentArgs {
     /// Read this telegraf.conf first; what of it has no counterpart is logged
     #[arg(long, value_name = "FILE")]
     pub(crate) telegraf_config: Option<PathBuf>,
-    /// Print one gather of every collector as line protocol, and end
+    /// Print one gather of every collector, a line of line protocol behind each `> `, and end
     #[arg(long, conflicts_with = "once")]
     pub(crate) test: bool,
     /// Gather and send once, and end; fails when nothing took it

@@ -22,6 +22,7 @@ mod stop;
 mod units;
 mod up;
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -121,8 +122,12 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
     if let Command::Agent(args) = command
         && args.test
     {
-        print!("{}", roles::agent::test(&config)?);
-        return Ok(true);
+        let lines = roles::agent::test(&config)?;
+        // Whoever has seen enough of them closes the pipe.
+        return match std::io::stdout().write_all(lines.as_bytes()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("print"),
+            _ => Ok(true),
+        };
     }
     // An agent alone has threads of its own, and waits for signals here.
     let mut builder = match command {

@@ -24,7 +24,7 @@ use crate::gather::{Gatherer, PATIENCE, Plan};
 use crate::hostname;
 use crate::inbox::Inbox;
 use crate::record::Record;
-use crate::schedule::{Rhythm, default_precision, round};
+use crate::schedule::Rhythm;
 use crate::sender::Sender;
 use crate::spool::Spool;
 use crate::uplink::Uplink;
@@ -123,7 +123,9 @@ fn check(config: &Config) -> Result<(), AgentError> {
         .sampling
         .iter()
         .flat_map(|sampling| &sampling.collectors);
-    for name in config.collectors.timings.keys().chain(sampled) {
+    let shapes = &config.collectors.shapes;
+    let named = config.collectors.timings.keys().chain(shapes.keys());
+    for name in named.chain(sampled) {
         if !Collectors::NAMES.contains(&name.as_str()) {
             let known = Collectors::NAMES.join(", ");
             return refuse(&format!(
@@ -145,6 +147,12 @@ fn check(config: &Config) -> Result<(), AgentError> {
             ));
         }
     }
+    let own = shapes.iter().map(|(name, shape)| (name.as_str(), shape));
+    for (name, shape) in own.chain([("all collectors", &config.shape)]) {
+        if let Some(objection) = shape.objection() {
+            return refuse(&format!("of {name}: {objection}"));
+        }
+    }
     Ok(())
 }
 
@@ -161,6 +169,7 @@ fn plan(config: &Config) -> Plan {
         sampling: sampling.map(|sampling| (sampling.every, sampling.collectors.clone())),
         series_max: config.series_max,
         budget: config.budget,
+        shape: config.shape.clone(),
     }
 }
 
@@ -179,12 +188,6 @@ fn gatherer(config: &Config, counters: &Arc<Counters>, now_ns: i64) -> Gatherer 
         Arc::clone(counters),
         now_ns,
     )
-}
-
-fn precision(config: &Config) -> Duration {
-    config
-        .precision
-        .unwrap_or_else(|| default_precision(config.interval))
 }
 
 fn elapsed_ns(since: Instant) -> u64 {
@@ -369,11 +372,8 @@ fn gather_until(
         out.clear();
         let round = gatherer.run_due(now_ns, elapsed_ns(origin), &mut out);
         if round.lines > 0 {
-            inbox.push(Record {
-                lines: round.lines,
-                time_ns: now_ns,
-                body: Bytes::copy_from_slice(&out),
-            });
+            let body = Bytes::copy_from_slice(&out);
+            inbox.push(Record::new(round.lines, now_ns, body));
         }
         match orders.recv_timeout(round.wait.min(CLOCK_CHECK_PAUSE)) {
             Err(RecvTimeoutError::Timeout) => {}
@@ -395,7 +395,7 @@ fn sample_twice(config: &Config, clock: &dyn Clock, counters: &Arc<Counters>) ->
     for pause in [Duration::ZERO, SAMPLE_PAUSE] {
         std::thread::sleep(pause);
         let at = Moment {
-            time_ns: round(clock.now_ns(), precision(config)),
+            time_ns: clock.now_ns(),
             monotonic_ns: elapsed_ns(origin),
         };
         out.clear();

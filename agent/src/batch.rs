@@ -3,7 +3,8 @@
 //! A line's tags and fields are noted in buffers that the next line uses again, and written out
 //! in one go when the line is finished: sorted, with the host's and the global tags, where the
 //! collector's own tag wins over a global one of the same key
-//! (`influxdata/telegraf models/makemetric.go`).
+//! (`influxdata/telegraf models/makemetric.go`). What settings ask of lines beyond that is done in
+//! between (`shape.rs`).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use tandem_line::Writer;
 use tandem_model::FieldValue;
 
 use crate::guard::{Guard, SeriesHash};
+use crate::shape::{self, Shape, Shaper};
 use crate::window::Window;
 
 /// Tags that every line bears, in any order.
@@ -38,6 +40,10 @@ pub(crate) struct Batch {
     guard: Option<Guard>,
     sampling: Sampling,
     window: Window,
+    /// What settings ask of lines; mostly nothing.
+    shapers: Vec<Shaper>,
+    /// Of the line under way, where it is not what the collector calls it.
+    name: Vec<u8>,
 }
 
 /// What becomes of lines.
@@ -77,12 +83,14 @@ impl Batch {
             guard: None,
             sampling: Sampling::Off,
             window: Window::default(),
+            shapers: Vec::new(),
+            name: Vec::new(),
         }
     }
 
-    /// Has further lines bear other tags.
-    pub(crate) fn set_tags(&mut self, tags: Tags) {
-        self.tags = tags;
+    /// Has further lines bear other tags, and be as `shape` and then `all` ask.
+    pub(crate) fn dress(&mut self, tags: &Tags, shape: &Shape, all: &Shape) {
+        (self.tags, self.shapers) = shape::ready(tags, shape, all);
     }
 
     /// Lets at most so many series through.
@@ -173,15 +181,18 @@ impl Batch {
                 let start = self.text.len();
                 self.text.extend_from_within(name.clone());
                 self.text.extend_from_slice(suffix.as_bytes());
-                self.fields
-                    .push((start..self.text.len(), Noted::Float(value)));
+                let made = self.text.get(start..).unwrap_or_default();
+                if !self.shapers.iter().any(|shaper| shaper.drops_field(made)) {
+                    self.fields
+                        .push((start..self.text.len(), Noted::Float(value)));
+                }
             }
         }
     }
 
-    fn series(&self, measurement: &str) -> u64 {
+    fn series(&self, measurement: &[u8]) -> u64 {
         let mut hash = SeriesHash::default();
-        hash.add(measurement.as_bytes());
+        hash.add(measurement);
         for (key, value) in &self.own_tags {
             for part in [key, value] {
                 hash.add(self.text.get(part.clone()).unwrap_or_default());
@@ -200,7 +211,39 @@ impl Batch {
         all.chain(own).sum()
     }
 
-    fn write(&mut self, measurement: &str) {
+    /// Ends the line under way.
+    fn write(&mut self, measurement: &'static str) {
+        if self.shapers.is_empty() {
+            return self.write_as(measurement.as_bytes());
+        }
+        let mut name = std::mem::take(&mut self.name);
+        name.clear();
+        name.extend_from_slice(measurement.as_bytes());
+        if self.shape(&mut name) {
+            self.write_as(&name);
+        }
+        self.name = name;
+    }
+
+    /// Makes of the line under way what settings ask for; false when it is not wanted.
+    fn shape(&mut self, name: &mut Vec<u8>) -> bool {
+        let text = &self.text;
+        let part = |range: &Range<usize>| text.get(range.clone()).unwrap_or_default();
+        for shaper in &self.shapers {
+            let own = self.own_tags.iter();
+            let own = own.map(|(key, value)| (part(key), part(value)));
+            if !shaper.chooses(name, own) {
+                return false;
+            }
+            shaper.rename(name);
+            self.own_tags.retain(|(key, _)| shaper.keeps_tag(part(key)));
+            self.fields
+                .retain(|(name, _)| shaper.keeps_field(part(name)));
+        }
+        !self.fields.is_empty()
+    }
+
+    fn write_as(&mut self, measurement: &[u8]) {
         if self.tags_bytes() > TAGS_BYTES_MAX
             && let Some(guard) = &mut self.guard
         {

@@ -9,6 +9,7 @@ use tandem_http::{ClientTls, Credentials, HeaderValue, Secret, Url};
 use crate::collect::Collectors;
 use crate::governor::Budget;
 use crate::roots::Roots;
+use crate::shape::Shape;
 
 /// Everything that one run is told.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub struct Config {
     pub global_tags: Vec<(String, String)>,
     /// Which collectors run, and how.
     pub collectors: Collectors,
+    /// What is asked of the lines of all collectors, behind what each one's own shape asks.
+    pub shape: Shape,
     /// Where the host's files are seen.
     pub roots: Roots,
     /// Directory for the spool; nobody else may use it at the same time.
@@ -145,6 +148,7 @@ impl Config {
             hostname: Hostname::default(),
             global_tags: Vec::new(),
             collectors: Collectors::default(),
+            shape: Shape::default(),
             roots: Roots::from_env(),
             data_dir,
             output: Output::default(),

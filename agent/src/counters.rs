@@ -27,7 +27,7 @@ struct Timings {
     count: u64,
 }
 
-/// One reading of the counters. All only grow, but `buffered`.
+/// One reading of the counters. All only grow, but `buffered` and `held_bytes`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accounts {
     /// Lines made by collectors.
@@ -54,6 +54,10 @@ pub struct Accounts {
     pub gathers_skipped: u64,
     /// Requests that failed, whatever became of their lines.
     pub write_errors: u64,
+    /// Bytes of lines in memory: those that wait there, those on their way, and those read from the spool for it.
+    pub held_bytes: u64,
+    /// The most that this was.
+    pub held_bytes_most: u64,
 }
 
 /// Where lines go that no longer wait.
@@ -123,6 +127,21 @@ impl Counters {
                 Fate::Dropped => &mut accounts.dropped,
                 Fate::Rejected => &mut accounts.rejected,
             } += lines;
+        });
+    }
+
+    /// Lines of so many bytes are in memory from now on.
+    pub(crate) fn hold(&self, bytes: usize) {
+        self.change(|accounts| {
+            accounts.held_bytes += bytes as u64;
+            accounts.held_bytes_most = accounts.held_bytes_most.max(accounts.held_bytes);
+        });
+    }
+
+    /// They no longer are.
+    pub(crate) fn release(&self, bytes: usize) {
+        self.change(|accounts| {
+            accounts.held_bytes = accounts.held_bytes.saturating_sub(bytes as u64);
         });
     }
 

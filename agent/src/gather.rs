@@ -20,7 +20,8 @@ use crate::collect::{Chosen, Moment, Source};
 use crate::counters::Counters;
 use crate::governor::{Budget, Decision, Governor, Over};
 use crate::roots::Roots;
-use crate::schedule::{Rhythm, Step};
+use crate::schedule::{Rhythm, Step, round};
+use crate::shape::Shape;
 use crate::usage;
 
 /// How long the others wait for one collector at a tick.
@@ -37,6 +38,8 @@ pub(crate) struct Plan {
     /// Series of one collector.
     pub(crate) series_max: usize,
     pub(crate) budget: Budget,
+    /// What is asked of all lines.
+    pub(crate) shape: Shape,
 }
 
 /// Runs collectors.
@@ -97,7 +100,7 @@ impl Gatherer {
                     )
                 }
             };
-            slot.plan(plan, chosen.timing, now_ns);
+            slot.plan(plan, chosen.timing, &chosen.shape, now_ns);
             self.slots.push(slot);
         }
         self.governor.set_budget(plan.budget);
@@ -145,8 +148,12 @@ impl Gatherer {
 
     /// Starts every collector at once, whatever its ticks.
     pub(crate) fn run_all(&mut self, at: Moment, out: &mut Vec<u8>) -> u64 {
-        let ticks = (0..self.slots.len()).map(|index| (index, at, Sampling::Off));
-        self.run(ticks.collect(), out)
+        let tick = |(index, slot): (usize, &Slot)| {
+            let time_ns = round(at.time_ns, slot.precision);
+            (index, Moment { time_ns, ..at }, Sampling::Off)
+        };
+        let ticks = self.slots.iter().enumerate().map(tick).collect();
+        self.run(ticks, out)
     }
 
     /// Waits for the collectors still busy, until `deadline`.

@@ -42,6 +42,51 @@ impl Filter {
     }
 }
 
+/// Patterns made ready to be asked often: a question allocates nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Patterns(Vec<String>);
+
+impl Patterns {
+    pub(crate) fn new(patterns: &[String]) -> Self {
+        Self(patterns.iter().flat_map(|one| alternatives(one)).collect())
+    }
+
+    /// Whether one of them describes `text`.
+    pub(crate) fn describe(&self, text: &[u8]) -> bool {
+        self.0
+            .iter()
+            .any(|pattern| matches_plain(pattern.as_bytes(), text))
+    }
+}
+
+/// A [`Filter`] made ready to be asked often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sieve {
+    /// `None` for everything.
+    include: Option<Patterns>,
+    exclude: Patterns,
+}
+
+impl Sieve {
+    pub(crate) fn new(filter: &Filter) -> Self {
+        Self {
+            include: (!filter.include.is_empty()).then(|| Patterns::new(&filter.include)),
+            exclude: Patterns::new(&filter.exclude),
+        }
+    }
+
+    /// As [`Filter::takes`].
+    pub(crate) fn takes(&self, name: &[u8]) -> bool {
+        let is_included = |include: &Patterns| include.describe(name);
+        self.include.as_ref().is_none_or(is_included) && !self.excludes(name)
+    }
+
+    /// Whether `name` is among what is not wanted.
+    pub(crate) fn excludes(&self, name: &[u8]) -> bool {
+        self.exclude.describe(name)
+    }
+}
+
 /// The patterns without braces that `pattern` stands for.
 fn alternatives(pattern: &str) -> Vec<String> {
     let mut done = Vec::new();
@@ -211,6 +256,13 @@ mod tests {
         assert!(filter.takes("com.docker.stack"));
         assert!(!filter.takes("com.docker.id") && !filter.takes("maintainer"));
         assert!(Filter::default().takes("anything"));
+        let sieve = Sieve::new(&filter);
+        assert!(sieve.takes(b"com.docker.stack") && sieve.excludes(b"com.docker.id"));
+        assert!(!sieve.takes(b"com.docker.id") && !sieve.takes(b"maintainer"));
+        assert!(Sieve::new(&Filter::default()).takes(b"anything"));
+        let patterns = Patterns::new(&["{a,b}?".into(), "c".into()]);
+        assert!(patterns.describe(b"bx") && patterns.describe(b"c"));
+        assert!(!patterns.describe(b"b") && !Patterns::default().describe(b""));
     }
 
     #[test]

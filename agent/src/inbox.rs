@@ -42,8 +42,9 @@ impl Inbox {
 
     /// Takes a record over; its lines are buffered from now on, or, where it is larger than the
     /// whole queue may be, dropped.
-    pub(crate) fn push(&self, record: Record) {
+    pub(crate) fn push(&self, mut record: Record) {
         let mut queue = self.lock();
+        record.hold(&self.counters);
         self.counters.gathered(record.lines, record.body.len());
         queue.bytes += record.body.len();
         queue.records.push_back(record);
@@ -126,11 +127,7 @@ mod tests {
     use super::*;
 
     fn record(text: &'static str) -> Record {
-        Record {
-            lines: 1,
-            time_ns: 0,
-            body: Bytes::from_static(text.as_bytes()),
-        }
+        Record::new(1, 0, Bytes::from_static(text.as_bytes()))
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod record;
 mod roots;
 mod schedule;
 mod sender;
+mod shape;
 mod spool;
 pub mod telegraf;
 mod text;
@@ -43,11 +44,13 @@ mod window;
 
 pub use agent::{Agent, AgentError, World, once, test};
 pub use collect::{
-    CgroupOptions, Collectors, ConntrackOptions, CpuOptions, DiskOptions, DockerOptions,
-    InterruptsOptions, MemOptions, MemUsed, NetOptions, NstatOptions, Timing,
+    CgroupOptions, Collectors, ConntrackOptions, CpuOptions, DiskIoOptions, DiskOptions,
+    DockerOptions, InternalOptions, InterruptsOptions, KernelOptions, MemOptions, MemUsed,
+    NetOptions, NstatOptions, TempFormat, TempOptions, Timing,
 };
 pub use config::{Config, Hostname, Output, Sampling};
 pub use counters::Accounts;
 pub use glob::Filter;
 pub use governor::Budget;
 pub use roots::Roots;
+pub use shape::Shape;

@@ -10,7 +10,11 @@
 //! 13  .  the lines, to the end of the record
 //! ```
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+
+use crate::counters::Counters;
 
 const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 13;
@@ -21,9 +25,57 @@ pub(crate) struct Record {
     pub(crate) lines: u64,
     pub(crate) time_ns: i64,
     pub(crate) body: Bytes,
+    held: Held,
 }
 
+/// Has a record count as held in memory as long as one of its clones is there.
+#[derive(Clone, Debug, Default)]
+struct Held {
+    _holding: Option<Arc<Holding>>,
+}
+
+#[derive(Debug)]
+struct Holding {
+    bytes: usize,
+    counters: Arc<Counters>,
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        self.counters.release(self.bytes);
+    }
+}
+
+/// Records are equal by what they say.
+impl PartialEq for Held {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Held {}
+
 impl Record {
+    pub(crate) fn new(lines: u64, time_ns: i64, body: Bytes) -> Self {
+        Self {
+            lines,
+            time_ns,
+            body,
+            held: Held::default(),
+        }
+    }
+
+    /// Counts what it takes of memory, until it and its clones are dropped.
+    pub(crate) fn hold(&mut self, counters: &Arc<Counters>) {
+        let bytes = self.body.len();
+        counters.hold(bytes);
+        let counters = Arc::clone(counters);
+        let holding = Arc::new(Holding { bytes, counters });
+        self.held = Held {
+            _holding: Some(holding),
+        };
+    }
+
     /// What stands before the body in the spool.
     pub(crate) fn header(&self) -> [u8; HEADER_BYTES] {
         let mut header = [VERSION; HEADER_BYTES];
@@ -36,11 +88,8 @@ impl Record {
     /// `None` when `bytes` is no record of a known version.
     pub(crate) fn decode(bytes: Vec<u8>) -> Option<Self> {
         let (lines, time_ns) = Self::decode_header(&bytes)?;
-        Some(Self {
-            lines,
-            time_ns,
-            body: Bytes::from(bytes).slice(HEADER_BYTES..),
-        })
+        let body = Bytes::from(bytes).slice(HEADER_BYTES..);
+        Some(Self::new(lines, time_ns, body))
     }
 
     /// The number of lines and the time.
@@ -63,11 +112,7 @@ mod tests {
 
     #[test]
     fn it_comes_back_and_nothing_else_does() {
-        let record = Record {
-            lines: 70_000,
-            time_ns: -3,
-            body: Bytes::from_static(b"a b=1 2\n"),
-        };
+        let record = Record::new(70_000, -3, Bytes::from_static(b"a b=1 2\n"));
         let mut bytes = record.header().to_vec();
         bytes.extend_from_slice(&record.body);
         assert_eq!(Record::decode(bytes.clone()), Some(record));
@@ -75,5 +120,18 @@ mod tests {
         bytes[0] = 2;
         assert_eq!(Record::decode(bytes), None);
         assert_eq!(Record::decode(Vec::new()), None);
+    }
+
+    #[test]
+    fn it_is_held_until_its_last_clone_is_gone() {
+        let counters = Arc::new(Counters::default());
+        let mut record = Record::new(1, 0, Bytes::from_static(b"12345"));
+        record.hold(&counters);
+        let clone = record.clone();
+        drop(record);
+        assert_eq!(counters.read().held_bytes, 5);
+        drop(clone);
+        let accounts = counters.read();
+        assert_eq!((accounts.held_bytes, accounts.held_bytes_most), (0, 5));
     }
 }

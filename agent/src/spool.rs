@@ -278,7 +278,10 @@ impl Spool {
         loop {
             match self.reader.next() {
                 Ok(Some((sequence, bytes))) => match Record::decode(bytes) {
-                    Some(record) => return Ok(Some((sequence, record))),
+                    Some(mut record) => {
+                        record.hold(&self.counters);
+                        return Ok(Some((sequence, record)));
+                    }
                     None => warn!(sequence, "a spooled record of another version is left out"),
                 },
                 Ok(None) => {

@@ -12,6 +12,8 @@ pub(crate) struct Usage {
     pub(crate) cpu_ns: u64,
     /// Resident memory now.
     pub(crate) rss_bytes: u64,
+    /// What of it is in no file.
+    pub(crate) heap_bytes: u64,
 }
 
 /// Reads it, from `/proc/self` and not from the host's, which may be another view; zero where the
@@ -20,15 +22,23 @@ pub(crate) fn read(source: &mut Source) -> Usage {
     let ticks = source
         .read_optional(Path::new("/proc/self/stat"))
         .and_then(parse_ticks);
-    let pages = source
+    let (pages, of_files) = source
         .read_optional(Path::new("/proc/self/statm"))
-        .and_then(|text| text::words(text).nth(1).and_then(text::unsigned));
+        .and_then(parse_pages)
+        .unwrap_or_default();
     let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
     let page_bytes = rustix::param::page_size() as u64;
     Usage {
         cpu_ns: ticks.unwrap_or(0).saturating_mul(tick_ns),
-        rss_bytes: pages.unwrap_or(0).saturating_mul(page_bytes),
+        rss_bytes: pages.saturating_mul(page_bytes),
+        heap_bytes: pages.saturating_sub(of_files).saturating_mul(page_bytes),
     }
+}
+
+/// Resident pages, and those of them that are files'.
+fn parse_pages(statm: &[u8]) -> Option<(u64, u64)> {
+    let mut words = text::words(statm).skip(1).map(text::unsigned);
+    Some((words.next()??, words.next()??))
 }
 
 /// User and system time behind the name, which may hold anything.
@@ -46,7 +56,11 @@ mod tests {
 
     #[test]
     fn this_process_uses_memory() {
-        assert!(read(&mut Source::default()).rss_bytes > 100_000);
+        let usage = read(&mut Source::default());
+        assert!(usage.rss_bytes > 100_000);
+        assert!(usage.heap_bytes > 0 && usage.heap_bytes < usage.rss_bytes);
+        assert_eq!(parse_pages(b"900 70 20 8 0 9 0\n"), Some((70, 20)));
+        assert_eq!(parse_pages(b"900 70"), None);
     }
 
     #[test]

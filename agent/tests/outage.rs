@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,30 +86,53 @@ fn pass(agent: &Agent, config: &Config, clock: &ManualClock, fs: &SimFs, interva
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_minutes_away_and_a_power_cut_in_the_middle_lose_no_interval() {
-    const HALF: usize = 30;
+/// Ten minutes.
+const INTERVALS: usize = 60;
+/// So many of them are spooled when the agent dies during the next one.
+const BEFORE: usize = 29;
+
+/// The relay is away for ten minutes of turned clock; in the middle, `calls` calls of the file system into an interval, the
+/// agent dies, and another one opens what the disk then holds. Whether that interval was on disk.
+async fn dies_in_the_middle(calls: u64) -> bool {
     let relay = Relay::start(always(503, "away"));
     let mut config = config(&[&relay], "/agent".as_ref());
     config.interval = Config::INTERVAL;
-    // Less than half of the outage: what waits is on disk and not in memory.
+    // A few lines: what waits is on disk and not in memory, and goes out in several requests.
     config.output.memory_bytes_max = 10_000;
-    let clock = Arc::new(ManualClock::new(1_000_000_000_000_000_000));
-    let fs = SimFs::new(3);
+    config.output.request_bytes_max = 4000;
+    let start_ns = 1_000_000_000_000_000_000;
+    let clock = Arc::new(ManualClock::new(start_ns));
+    let fs = SimFs::new(calls);
     let world = |fs: &SimFs| World {
         clock: clock.clone(),
         vfs: Arc::new(fs.clone()),
     };
+    let memory_bytes_max = config.output.memory_bytes_max as u64;
     let first = Agent::start(config.clone(), world(&fs)).unwrap();
-    pass(&first, &config, &clock, &fs, HALF);
-    // What was synced is there afterwards, and nothing else need be.
-    let after = fs.crash(7);
-    let lost = first.stop().await;
-    assert_eq!((lost.written, lost.dropped), (0, 0), "{lost}");
+    pass(&first, &config, &clock, &fs, BEFORE);
+    let (gathered, syncs) = (first.accounts().gathered, fs.data_syncs());
+    fs.power_off_after(calls);
+    clock.advance(config.interval);
+    first.reload(config.clone()).unwrap();
+    let has_come = |_: &Relay| {
+        let is_decided = fs.is_off() || fs.data_syncs() > syncs;
+        first.accounts().gathered > gathered && is_decided
+    };
+    relay.wait("the interval in the middle", has_come);
+    let is_synced = fs.data_syncs() > syncs;
+    let after = fs.crash(calls);
+    let first = first.stop().await;
+    assert_eq!(first.written, 0, "{first}");
+    assert!(first.gathered_bytes > 2 * memory_bytes_max);
+    assert!(first.held_bytes_most <= memory_bytes_max, "{first:?}");
 
     let second = Agent::start(config.clone(), world(&after)).unwrap();
-    assert_eq!(second.accounts().recovered, lost.gathered);
-    pass(&second, &config, &clock, &after, HALF);
+    let is_there = second.accounts().recovered == BEFORE as u64 + 1;
+    if !is_there {
+        assert!(!is_synced, "what was synced is there");
+        assert_eq!(second.accounts().recovered, BEFORE as u64);
+    }
+    pass(&second, &config, &clock, &after, INTERVALS - BEFORE - 1);
     relay.answers(takes_all());
     relay.wait("everything", |_| {
         let accounts = second.accounts();
@@ -117,7 +141,27 @@ async fn ten_minutes_away_and_a_power_cut_in_the_middle_lose_no_interval() {
     let second = second.stop().await;
     assert!(second.is_balanced(), "{second}");
     assert_eq!((second.dropped, second.rejected), (0, 0), "{second}");
-    assert_eq!(times(&relay.taken()).len(), 2 * HALF, "every interval");
+    assert!(second.held_bytes_most <= memory_bytes_max, "{second:?}");
+    assert_eq!(second.held_bytes, 0, "{second:?}");
+    let interval_ns = i64::try_from(config.interval.as_nanos()).unwrap();
+    let expected = (1..=INTERVALS).filter(|at| is_there || *at != BEFORE + 1);
+    let expected: BTreeSet<i64> = expected
+        .map(|at| start_ns + interval_ns * i64::try_from(at).unwrap())
+        .collect();
+    assert_eq!(times(&relay.taken()), expected, "every interval");
+    is_there
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_minutes_away_and_a_death_at_any_point_in_the_middle_lose_no_interval_that_was_taken() {
+    let mut were_there = Vec::new();
+    // The last is beyond what an interval needs: it dies between two of them.
+    for calls in [0, 1, 2, 3, 4, 1000] {
+        were_there.push(dies_in_the_middle(calls).await);
+    }
+    // With the first call of an interval nothing of it is on disk yet, and its lines are in memory alone.
+    assert_eq!(were_there.first(), Some(&false), "{were_there:?}");
+    assert_eq!(were_there.last(), Some(&true), "{were_there:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

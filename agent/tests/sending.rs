@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use support::{Relay, always, config, is_in_order, takes_all};
-use tandem_agent::{Agent, AgentError, Collectors, Config, Timing, World, once, test};
+use tandem_agent::{
+    Agent, AgentError, Collectors, Config, InternalOptions, KernelOptions, Shape, Timing, World,
+    once, test,
+};
 use tandem_http::Secret;
 use tandem_testkit::ManualClock;
 
@@ -69,7 +72,7 @@ async fn one_bad_line_costs_itself_alone() {
     }));
     let mut config = config(&[&relay], dir.path());
     config.collectors.swap = true;
-    config.collectors.kernel = true;
+    config.collectors.kernel = Some(KernelOptions::default());
     config.collectors.system = true;
     let agent = Agent::start(config, World::default()).unwrap();
     relay.wait("some gathers", |_| agent.accounts().written >= 20);
@@ -154,7 +157,7 @@ async fn the_agents_own_books_balance_in_every_point() {
     let relay = Relay::start(takes_all());
     let mut config = config(&[&relay], dir.path());
     config.collectors = Collectors {
-        internal: true,
+        internal: Some(InternalOptions::default()),
         swap: true,
         ..Collectors::none()
     };
@@ -313,6 +316,15 @@ fn settings_that_make_no_sense_are_refused() {
         .timings
         .insert("cpus".into(), Timing::default());
     assert!(refused(&bad).contains("cpus"));
+    let mut bad = good.clone();
+    bad.collectors
+        .shapes
+        .insert("gpus".into(), Shape::default());
+    assert!(refused(&bad).contains("gpus"));
+    let mut bad = good.clone();
+    let shape = bad.collectors.shapes.entry("mem".into()).or_default();
+    shape.name_prefix = "#".into();
+    assert!(refused(&bad).contains("of mem: a name that begins with #"));
     let mut bad = good.clone();
     bad.jitter = bad.interval;
     assert!(refused(&bad).contains("jitter"));

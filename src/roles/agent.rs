@@ -30,7 +30,7 @@ pub(crate) fn config(
         let import = telegraf::read(&text, lookup, config)
             .with_context(|| format!("in {}", path.display()))?;
         for line in &import.left_out {
-            tracing::warn!("of {}, this is left out: {line}", path.display());
+            tracing::warn!("{}: {line}", path.display());
         }
         config = import.config;
     }
@@ -52,9 +52,10 @@ pub(crate) fn from_config(whole: &Config) -> anyhow::Result<tandem_agent::Config
     Ok(config)
 }
 
-/// `tandem agent --test`
+/// `tandem agent --test`: lines as Telegraf prints them.
 pub(crate) fn test(whole: &Config) -> anyhow::Result<String> {
-    Ok(tandem_agent::test(&from_config(whole)?, &World::default()))
+    let lines = tandem_agent::test(&from_config(whole)?, &World::default());
+    Ok(lines.lines().flat_map(|line| ["> ", line, "\n"]).collect())
 }
 
 /// `tandem agent --once`

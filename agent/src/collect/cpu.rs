@@ -4,12 +4,15 @@
 //! samples: the first gather emits none. A processor that appears or goes off-line between two
 //! gathers is left out of one of them. `iowait` can go backwards in the kernel's own numbers, so
 //! that its share may be slightly negative; it is passed on as it is.
+//! With `core_tags` lines also say on which core of which package a processor is
+//! (`/proc/cpuinfo`).
 
 use std::path::Path;
 
+use super::cores::{self, Core};
 use super::source::{Source, SourceError, Troubles};
 use super::{Collector, Moment};
-use crate::batch::Batch;
+use crate::batch::{Batch, Line};
 use crate::roots::Roots;
 use crate::text;
 
@@ -27,6 +30,8 @@ pub struct CpuOptions {
     pub collect_cpu_time: bool,
     /// The sum of all states but idle, too.
     pub report_active: bool,
+    /// The tags `core_id` and `physical_id`.
+    pub core_tags: bool,
 }
 
 impl Default for CpuOptions {
@@ -36,6 +41,7 @@ impl Default for CpuOptions {
             totalcpu: true,
             collect_cpu_time: false,
             report_active: false,
+            core_tags: false,
         }
     }
 }
@@ -47,6 +53,29 @@ pub(crate) struct Cpu {
     source: Source,
     current: Vec<(Id, Ticks)>,
     last: Vec<(Id, Ticks)>,
+    /// By number of the processor; nothing before they are asked for.
+    cores: Vec<(u64, Core)>,
+    /// How many processors there were when the cores were read.
+    cores_of: usize,
+}
+
+/// How a processor is called in its lines.
+#[derive(Clone, Copy, Debug)]
+struct Name<'a> {
+    cpu: &'a str,
+    core: Option<&'a Core>,
+}
+
+impl Name<'_> {
+    fn line<'a>(&self, out: &'a mut Batch) -> Line<'a> {
+        let line = out.line("cpu").tag("cpu", self.cpu);
+        match self.core {
+            Some(core) => line
+                .tag("core_id", &core.core_id)
+                .tag("physical_id", &core.physical_id),
+            None => line,
+        }
+    }
 }
 
 /// Which processor a line is about.
@@ -125,6 +154,8 @@ impl Cpu {
             source: Source::default(),
             current: Vec::new(),
             last: Vec::new(),
+            cores: Vec::new(),
+            cores_of: 0,
         }
     }
 
@@ -161,11 +192,28 @@ impl Cpu {
         }
     }
 
-    fn emit_times(&self, ticks: &Ticks, name: &str, out: &mut Batch) {
+    /// Reads where processors are, again when some came or went.
+    fn read_cores(&mut self, roots: &Roots, troubles: &mut Troubles) {
+        if !self.options.core_tags || self.cores_of == self.current.len() {
+            return;
+        }
+        self.cores_of = self.current.len();
+        let read = cores::read(roots, &mut self.source);
+        self.cores = troubles.note(read).unwrap_or_default();
+    }
+
+    fn core(&self, id: Id) -> Option<&Core> {
+        let Id::One(number) = id else {
+            return None;
+        };
+        let found = self.cores.iter().find(|(known, _)| *known == number);
+        found.map(|(_, core)| core)
+    }
+
+    fn emit_times(&self, ticks: &Ticks, name: Name<'_>, out: &mut Batch) {
         let seconds = |ticks: u64| ticks as f64 / TICKS_PER_SECOND;
-        let mut line = out
-            .line("cpu")
-            .tag("cpu", name)
+        let mut line = name
+            .line(out)
             .float("time_user", seconds(ticks.user))
             .float("time_system", seconds(ticks.system))
             .float("time_idle", seconds(ticks.idle))
@@ -183,14 +231,13 @@ impl Cpu {
         line.finish();
     }
 
-    fn emit_usage(&self, now: &Ticks, last: &Ticks, total: i64, name: &str, out: &mut Batch) {
+    fn emit_usage(&self, now: &Ticks, last: &Ticks, total: i64, name: Name<'_>, out: &mut Batch) {
         let share = |ticks: i64| 100.0 * ticks as f64 / total as f64;
         let guest = delta(now.guest, last.guest);
         let guest_nice = delta(now.guest_nice, last.guest_nice);
         let idle = delta(now.idle, last.idle);
-        let mut line = out
-            .line("cpu")
-            .tag("cpu", name)
+        let mut line = name
+            .line(out)
             .float("usage_user", share(delta(now.user, last.user) - guest))
             .float("usage_system", share(delta(now.system, last.system)))
             .float("usage_idle", share(idle))
@@ -212,12 +259,16 @@ impl Cpu {
             if !self.wanted(*id) {
                 continue;
             }
-            let name = match id {
+            let cpu = match id {
                 Id::Total => "cpu-total".to_owned(),
                 Id::One(number) => format!("cpu{number}"),
             };
+            let name = Name {
+                cpu: &cpu,
+                core: self.core(*id),
+            };
             if self.options.collect_cpu_time {
-                self.emit_times(now, &name, out);
+                self.emit_times(now, name, out);
             }
             let same_place = self.last.get(at).filter(|(last, _)| last == id);
             let before = same_place.or_else(|| self.last.iter().find(|(last, _)| last == id));
@@ -228,11 +279,11 @@ impl Cpu {
                 0 => {}
                 total if total < 0 => {
                     troubles.add(SourceError::Other {
-                        what: format!("time of {name} in {} went back", path.display()),
+                        what: format!("time of {cpu} in {} went back", path.display()),
                     });
                     return;
                 }
-                total => self.emit_usage(now, last, total, &name, out),
+                total => self.emit_usage(now, last, total, name, out),
             }
         }
     }
@@ -248,6 +299,7 @@ impl Collector for Cpu {
         let path = roots.proc("stat");
         let parsed = self.parse(&path, &mut troubles);
         if troubles.note(parsed).is_some() {
+            self.read_cores(roots, &mut troubles);
             self.emit(&path, out, &mut troubles);
             std::mem::swap(&mut self.current, &mut self.last);
         }

@@ -21,9 +21,17 @@ const GO_VERSION: &str = "none";
 /// The output that Telegraf's dashboards look for.
 const OUTPUT: &str = "influxdb";
 
+/// What `internal` emits beside; the default is nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InternalOptions {
+    /// `internal_memstats`: the memory of this process, as far as Telegraf's fields mean something without Go.
+    pub collect_memstats: bool,
+}
+
 /// The collector of `internal_*`.
 #[derive(Debug)]
 pub(crate) struct Internal {
+    options: InternalOptions,
     counters: Arc<Counters>,
     /// Bytes that may wait, in memory and on disk.
     buffer_bytes_max: u64,
@@ -31,8 +39,13 @@ pub(crate) struct Internal {
 }
 
 impl Internal {
-    pub(crate) fn new(counters: Arc<Counters>, buffer_bytes_max: u64) -> Self {
+    pub(crate) fn new(
+        options: InternalOptions,
+        counters: Arc<Counters>,
+        buffer_bytes_max: u64,
+    ) -> Self {
         Self {
+            options,
             counters,
             buffer_bytes_max,
             source: Source::default(),
@@ -64,6 +77,14 @@ impl Collector for Internal {
             .unsigned("cpu_time_ns", usage.cpu_ns)
             .unsigned("rss_bytes", usage.rss_bytes)
             .finish();
+        if self.options.collect_memstats {
+            out.line("internal_memstats")
+                .unsigned("alloc_bytes", usage.heap_bytes)
+                .unsigned("heap_alloc_bytes", usage.heap_bytes)
+                .unsigned("heap_sys_bytes", usage.heap_bytes)
+                .unsigned("sys_bytes", usage.rss_bytes)
+                .finish();
+        }
         for stats in self.counters.collectors() {
             let (figures, time_ns) = stats.take();
             out.line("internal_gather")

@@ -3,7 +3,8 @@
 //! Sources: `/proc/interrupts` and `/proc/softirqs` (`influxdata/telegraf
 //! plugins/inputs/interrupts`). A host with many processors has hundreds of rows of as many
 //! columns. So by default only the sums are reported, and only of interrupts that came at all;
-//! `per_cpu` reports everything, as the original does.
+//! `per_cpu` reports everything, as the original does. With `cpu_as_tag` each processor has a line
+//! of its own, with the field `count`, and there are no sums.
 
 use std::path::Path;
 
@@ -18,6 +19,8 @@ use crate::text;
 pub struct InterruptsOptions {
     /// Also a field for each processor, and interrupts that never came. Telegraf does so.
     pub per_cpu: bool,
+    /// A line for each processor in the place of a field.
+    pub cpu_as_tag: bool,
 }
 
 /// The collector of `interrupts` and `soft_interrupts`.
@@ -94,6 +97,20 @@ impl Interrupts {
             } else {
                 join(&mut kind, rest);
                 device.clear();
+            }
+            if self.options.cpu_as_tag {
+                for (cpu, count) in self.counts.iter().enumerate() {
+                    if *count > 0 || self.options.per_cpu {
+                        out.line(measurement)
+                            .tag("cpu", format!("cpu{cpu}"))
+                            .tag("irq", irq)
+                            .tag("type", &kind)
+                            .tag("device", &device)
+                            .unsigned("count", *count)
+                            .finish();
+                    }
+                }
+                continue;
             }
             let mut line = out
                 .line(measurement)

@@ -7,6 +7,7 @@
 
 mod cgroup;
 mod conntrack;
+mod cores;
 mod cpu;
 mod disk;
 mod diskio;
@@ -21,12 +22,14 @@ mod meminfo;
 mod net;
 mod netstat;
 mod nstat;
+mod pressure;
 mod processes;
 mod sock_diag;
 mod source;
 mod swap;
 mod system;
 mod temp;
+mod udev;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,17 +39,22 @@ pub use cgroup::CgroupOptions;
 pub use conntrack::ConntrackOptions;
 pub use cpu::CpuOptions;
 pub use disk::DiskOptions;
+pub use diskio::DiskIoOptions;
 pub use docker::DockerOptions;
 pub(crate) use docker::host_cpu_ns;
+pub use internal::InternalOptions;
 pub use interrupts::InterruptsOptions;
+pub use kernel::KernelOptions;
 pub use mem::{MemOptions, MemUsed};
 pub use net::NetOptions;
 pub use nstat::NstatOptions;
 pub(crate) use source::{Source, Troubles};
+pub use temp::{TempFormat, TempOptions};
 
 use crate::batch::Batch;
 use crate::counters::Counters;
 use crate::roots::Roots;
+use crate::shape::Shape;
 
 /// When a gather takes place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,7 +90,7 @@ pub struct Collectors {
     /// `disk`.
     pub disk: Option<DiskOptions>,
     /// `diskio`.
-    pub diskio: bool,
+    pub diskio: Option<DiskIoOptions>,
     /// `net`.
     pub net: Option<NetOptions>,
     /// `netstat`.
@@ -94,7 +102,7 @@ pub struct Collectors {
     /// `processes`.
     pub processes: bool,
     /// `kernel`.
-    pub kernel: bool,
+    pub kernel: Option<KernelOptions>,
     /// `kernel_vmstat`.
     pub kernel_vmstat: bool,
     /// `linux_sysctl_fs`.
@@ -102,7 +110,7 @@ pub struct Collectors {
     /// `conntrack`.
     pub conntrack: Option<ConntrackOptions>,
     /// `temp`.
-    pub temp: bool,
+    pub temp: Option<TempOptions>,
     /// `interrupts` and `soft_interrupts`.
     pub interrupts: Option<InterruptsOptions>,
     /// `docker` and `docker_container_*`.
@@ -110,12 +118,14 @@ pub struct Collectors {
     /// `cgroup`.
     pub cgroup: Option<CgroupOptions>,
     /// `internal_*`.
-    pub internal: bool,
+    pub internal: Option<InternalOptions>,
     /// When collectors gather that do not follow the agent's interval, by name.
     pub timings: BTreeMap<String, Timing>,
+    /// What is asked of lines of single collectors, by name.
+    pub shapes: BTreeMap<String, Shape>,
 }
 
-/// When one collector gathers; what is not given is the agent's.
+/// When one collector gathers, and the times of its lines; what is not given is the agent's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
     /// Time between two gathers.
@@ -124,6 +134,8 @@ pub struct Timing {
     pub offset: Option<Duration>,
     /// At most so much later, by chance, at each gather.
     pub jitter: Option<Duration>,
+    /// What times are rounded to.
+    pub precision: Option<Duration>,
 }
 
 impl Default for Collectors {
@@ -133,22 +145,23 @@ impl Default for Collectors {
             mem: Some(MemOptions::default()),
             swap: true,
             disk: Some(DiskOptions::default()),
-            diskio: true,
+            diskio: Some(DiskIoOptions::default()),
             net: Some(NetOptions::default()),
             netstat: true,
             nstat: Some(NstatOptions::default()),
             system: true,
             processes: true,
-            kernel: true,
+            kernel: Some(KernelOptions::default()),
             kernel_vmstat: false,
             linux_sysctl_fs: true,
             conntrack: Some(ConntrackOptions::default()),
-            temp: true,
+            temp: Some(TempOptions::default()),
             interrupts: Some(InterruptsOptions::default()),
             docker: Some(DockerOptions::default()),
             cgroup: None,
-            internal: true,
+            internal: Some(InternalOptions::default()),
             timings: BTreeMap::new(),
+            shapes: BTreeMap::new(),
         }
     }
 }
@@ -160,10 +173,12 @@ pub(crate) struct Chosen {
     /// All that it was told: two with the same name and the same text do the same.
     pub(crate) options: String,
     pub(crate) timing: Timing,
+    /// What is asked of its lines.
+    pub(crate) shape: Shape,
 }
 
 impl Collectors {
-    /// The names that [`Collectors::timings`] may have.
+    /// The names that [`Collectors::timings`] and [`Collectors::shapes`] may have.
     pub const NAMES: [&'static str; 19] = [
         "cpu",
         "mem",
@@ -194,22 +209,23 @@ impl Collectors {
             mem: None,
             swap: false,
             disk: None,
-            diskio: false,
+            diskio: None,
             net: None,
             netstat: false,
             nstat: None,
             system: false,
             processes: false,
-            kernel: false,
+            kernel: None,
             kernel_vmstat: false,
             linux_sysctl_fs: false,
             conntrack: None,
-            temp: false,
+            temp: None,
             interrupts: None,
             docker: None,
             cgroup: None,
-            internal: false,
+            internal: None,
             timings: BTreeMap::new(),
+            shapes: BTreeMap::new(),
         }
     }
 
@@ -219,10 +235,12 @@ impl Collectors {
         let mut all = Vec::new();
         let mut add = |options: String, collector: Box<dyn Collector>| {
             let timing = self.timings.get(collector.name()).copied();
+            let shape = self.shapes.get(collector.name()).cloned();
             all.push(Chosen {
                 collector,
                 options,
                 timing: timing.unwrap_or_default(),
+                shape: shape.unwrap_or_default(),
             });
         };
         if let Some(o) = self.cpu {
@@ -237,14 +255,14 @@ impl Collectors {
         if self.system {
             add(String::new(), Box::<system::System>::default());
         }
-        if self.kernel {
-            add(String::new(), Box::<kernel::Kernel>::default());
+        if let Some(o) = self.kernel {
+            add(format!("{o:?}"), Box::new(kernel::Kernel::new(o)));
         }
         if self.processes {
             add(String::new(), Box::new(processes::Processes::new()));
         }
-        if self.diskio {
-            add(String::new(), Box::<diskio::DiskIo>::default());
+        if let Some(o) = &self.diskio {
+            add(format!("{o:?}"), Box::new(diskio::DiskIo::new(o.clone())));
         }
         if let Some(o) = &self.net {
             add(format!("{o:?}"), Box::new(net::Net::new(o.clone())));
@@ -276,15 +294,15 @@ impl Collectors {
         if let Some(o) = &self.docker {
             add(format!("{o:?}"), Box::new(docker::Docker::new(o.clone())));
         }
-        if self.temp {
-            add(String::new(), Box::<temp::Temp>::default());
+        if let Some(o) = self.temp {
+            add(format!("{o:?}"), Box::new(temp::Temp::new(o)));
         }
         if let Some(o) = &self.disk {
             add(format!("{o:?}"), Box::new(disk::Disk::new(o.clone())));
         }
-        if self.internal {
-            let internal = internal::Internal::new(Arc::clone(counters), buffer_bytes_max);
-            add(buffer_bytes_max.to_string(), Box::new(internal));
+        if let Some(o) = self.internal {
+            let internal = internal::Internal::new(o, Arc::clone(counters), buffer_bytes_max);
+            add(format!("{o:?} {buffer_bytes_max}"), Box::new(internal));
         }
         all
     }

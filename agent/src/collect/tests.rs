@@ -11,6 +11,7 @@ mod damaged;
 mod further;
 mod hour;
 mod odd;
+mod options;
 mod plain;
 mod this_host;
 
@@ -148,6 +149,7 @@ fn cpu_times_and_active_are_there_when_asked_for() {
         totalcpu: true,
         collect_cpu_time: true,
         report_active: true,
+        core_tags: false,
     });
     let mut host = Host::new();
     host.gather(
@@ -345,7 +347,7 @@ fn system_without_utmp() {
 #[test]
 fn kernel_counters() {
     once(
-        kernel::Kernel::default(),
+        kernel::Kernel::new(KernelOptions::default()),
         &web1().0,
         &expect![[r#"
         kernel
@@ -384,7 +386,7 @@ fn processes_by_state() {
 #[test]
 fn diskio_in_two_samples() {
     let (first, second) = web1();
-    let mut diskio = diskio::DiskIo::default();
+    let mut diskio = diskio::DiskIo::new(DiskIoOptions::default());
     let mut host = Host::new();
     host.gather(
         &mut diskio,

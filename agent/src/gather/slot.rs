@@ -10,6 +10,7 @@ use crate::batch::{Batch, Sampling, Tags};
 use crate::collect::{Chosen, Collector, Moment, Timing, Troubles};
 use crate::counters::{Counters, GatherStats};
 use crate::schedule::{Rhythm, Schedule, Step, default_precision};
+use crate::shape::Shape;
 use crate::throttle::Throttle;
 
 /// Nobody waits longer than so many times its interval.
@@ -104,14 +105,15 @@ impl Slot {
     }
 
     /// Takes a plan on.
-    pub(super) fn plan(&mut self, plan: &Plan, timing: Timing, now_ns: i64) {
+    pub(super) fn plan(&mut self, plan: &Plan, timing: Timing, shape: &Shape, now_ns: i64) {
         let mut rhythm = Rhythm {
             interval: timing.interval.unwrap_or(plan.rhythm.interval),
             offset: timing.offset.unwrap_or(plan.rhythm.offset),
             jitter: timing.jitter.unwrap_or(plan.rhythm.jitter),
         };
-        self.precision = plan
+        self.precision = timing
             .precision
+            .or(plan.precision)
             .unwrap_or_else(|| default_precision(rhythm.interval));
         self.shipped_every = None;
         if let Some((every, names)) = &plan.sampling
@@ -127,7 +129,7 @@ impl Slot {
             self.schedule = Schedule::new(rhythm, now_ns);
         }
         if let Some(job) = &mut self.resting {
-            job.batch.set_tags(Arc::clone(&plan.tags));
+            job.batch.dress(&plan.tags, shape, &plan.shape);
             job.batch.set_series_max(plan.series_max);
         }
     }

@@ -43,6 +43,7 @@ fn chosen(collectors: Vec<Box<dyn Collector>>) -> Vec<Chosen> {
         collector,
         options: String::new(),
         timing: Timing::default(),
+        shape: Shape::default(),
     };
     collectors.into_iter().map(choose).collect()
 }
@@ -55,6 +56,7 @@ fn plan() -> Plan {
         sampling: None,
         series_max: 10,
         budget: Budget::default(),
+        shape: Shape::default(),
     }
 }
 
@@ -196,7 +198,7 @@ fn each_collector_has_its_own_ticks() {
     all[1].timing = Timing {
         interval: Some(Duration::from_nanos(30)),
         offset: Some(Duration::from_nanos(5)),
-        jitter: None,
+        ..Timing::default()
     };
     let counters = Arc::new(Counters::default());
     let roots = Roots::default();
@@ -256,4 +258,39 @@ fn too_many_series_are_dropped_and_in_the_books() {
     let read = counters.read();
     assert_eq!((read.gathered, read.dropped), (1, 1));
     assert!(read.is_balanced(), "{read}");
+}
+
+#[test]
+fn times_are_rounded_as_the_collector_is_told() {
+    let mut all = chosen(vec![plain("fine"), plain("coarse")]);
+    all[1].timing.precision = Some(Duration::from_nanos(100));
+    let counters = Arc::new(Counters::default());
+    let mut gatherer = Gatherer::new(all, Roots::default(), &plan(), PATIENCE * 5, counters, 0);
+    let expected = ("fine v=1i 161\ncoarse v=1i 200\n".to_owned(), 2);
+    assert_eq!(tick(&mut gatherer, 161), expected);
+}
+
+#[test]
+fn lines_are_as_settings_ask_and_other_settings_lose_no_difference() {
+    let mut all = chosen(vec![counting("a"), counting("b")]);
+    all[0].shape.name_suffix = "_x".into();
+    let counters = Arc::new(Counters::default());
+    let mut gatherer = Gatherer::new(
+        all,
+        Roots::default(),
+        &plan(),
+        PATIENCE * 5,
+        counters.clone(),
+        0,
+    );
+    assert_eq!(tick(&mut gatherer, 1).0, "a_x v=1i,f=1 1\nb v=1i,f=1 1\n");
+    let mut all = chosen(vec![counting("a"), counting("b")]);
+    all[0].shape.fields.exclude = vec!["v".into()];
+    let mut plan = plan();
+    plan.shape.names.include = vec!["a".into()];
+    gatherer.apply(all, &plan, 5);
+    // It is the second gather of both, and what is not wanted is not counted.
+    assert_eq!(tick(&mut gatherer, 6), ("a f=2 6\n".to_owned(), 1));
+    assert!(counters.read().is_balanced());
+    assert_eq!(counters.read().dropped, 0);
 }

@@ -11,11 +11,8 @@ const DIR: &str = "/data/agent";
 const LIMIT: u64 = 1 << 20;
 
 fn record(number: u64, bytes: usize) -> Record {
-    Record {
-        lines: number % 7 + 1,
-        time_ns: number.cast_signed(),
-        body: Bytes::from(vec![b'x'; bytes]),
-    }
+    let body = Bytes::from(vec![b'x'; bytes]);
+    Record::new(number % 7 + 1, number.cast_signed(), body)
 }
 
 fn open(fs: &SimFs, bytes_max: u64) -> (Spool, Arc<Counters>) {

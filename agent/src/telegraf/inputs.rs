@@ -1,12 +1,13 @@
 //! `[[inputs.*]]`: Telegraf's inputs that this agent has, option by option.
 
-use std::time::Duration;
+use toml::Value;
 
-use super::TelegrafError;
-use super::section::Section;
+use super::section::{Section, is_none, is_text};
+use super::{TelegrafError, docker, lines};
 use crate::collect::{
-    CgroupOptions, Collectors, ConntrackOptions, CpuOptions, DiskOptions, DockerOptions,
-    InterruptsOptions, MemOptions, NetOptions, NstatOptions, Timing,
+    CgroupOptions, Collectors, ConntrackOptions, CpuOptions, DiskIoOptions, DiskOptions,
+    InternalOptions, InterruptsOptions, KernelOptions, MemOptions, NetOptions, NstatOptions,
+    TempFormat, TempOptions,
 };
 use crate::glob::Filter;
 
@@ -16,7 +17,11 @@ pub(super) fn read(
     section: &mut Section<'_>,
     all: &mut Collectors,
 ) -> Result<(), TelegrafError> {
-    timing(name, section, all)?;
+    if !Collectors::NAMES.contains(&name) {
+        section.leave_out_whole("there is no such collector");
+        return Ok(());
+    }
+    lines::of_input(name, section, all)?;
     match name {
         "cpu" => {
             let mut options = CpuOptions::default();
@@ -24,6 +29,7 @@ pub(super) fn read(
             section.boolean("totalcpu", &mut options.totalcpu)?;
             section.boolean("collect_cpu_time", &mut options.collect_cpu_time)?;
             section.boolean("report_active", &mut options.report_active)?;
+            section.boolean("core_tags", &mut options.core_tags)?;
             all.cpu = Some(options);
         }
         "mem" => {
@@ -32,22 +38,54 @@ pub(super) fn read(
             all.mem = Some(options);
         }
         "swap" => all.swap = true,
-        "system" => all.system = true,
-        "processes" => all.processes = true,
-        "kernel" => all.kernel = true,
+        "system" => {
+            let is_legacy = |value: &Value| {
+                is_none(value)
+                    || value
+                        .as_array()
+                        .is_some_and(|all| all.iter().all(is_text("legacy")))
+            };
+            section.leave_out_unless("include", is_legacy, "there are the lines of `legacy`");
+            all.system = true;
+        }
+        "processes" => {
+            let why = "processes are counted in /proc";
+            section.leave_out_unless("force_ps", is_none, why);
+            section.leave_out_unless("use_sudo", is_none, why);
+            section.forget("force_proc");
+            all.processes = true;
+        }
+        "kernel" => all.kernel = Some(kernel(section)?),
         "kernel_vmstat" => all.kernel_vmstat = true,
         "linux_sysctl_fs" => all.linux_sysctl_fs = true,
         "netstat" => all.netstat = true,
-        "diskio" => all.diskio = true,
-        "temp" => all.temp = true,
-        "internal" => all.internal = true,
+        "diskio" => {
+            let mut options = DiskIoOptions::default();
+            section.texts("devices", &mut options.devices)?;
+            section.texts("device_tags", &mut options.device_tags)?;
+            section.texts("name_templates", &mut options.name_templates)?;
+            section.boolean("skip_serial_number", &mut options.skip_serial_number)?;
+            all.diskio = Some(options);
+        }
+        "temp" => all.temp = Some(temp(section)?),
+        "internal" => {
+            let mut options = InternalOptions {
+                // Telegraf tells unless its configuration says otherwise.
+                collect_memstats: true,
+            };
+            section.boolean("collect_memstats", &mut options.collect_memstats)?;
+            section.leave_out_unless("collect_gostats", is_none, "there is no Go in it");
+            all.internal = Some(options);
+        }
         "disk" => {
             let mut options = DiskOptions {
                 // Telegraf leaves none out unless its configuration says so.
                 ignore_fs: Vec::new(),
                 ..DiskOptions::default()
             };
-            section.texts("mount_points", &mut options.mount_points)?;
+            // Before 0.10.2 it had the other name.
+            section.further_texts("mountpoints", &mut options.mount_points)?;
+            section.further_texts("mount_points", &mut options.mount_points)?;
             section.texts("ignore_fs", &mut options.ignore_fs)?;
             section.texts("ignore_mount_opts", &mut options.ignore_mount_opts)?;
             all.disk = Some(options);
@@ -66,103 +104,88 @@ pub(super) fn read(
         "nstat" => {
             let mut options = NstatOptions { dump_zeros: false };
             section.boolean("dump_zeros", &mut options.dump_zeros)?;
+            for key in ["proc_net_netstat", "proc_net_snmp", "proc_net_snmp6"] {
+                section.leave_out_unless(key, is_none, "HOST_PROC says where they are");
+            }
             all.nstat = Some(options);
         }
         "conntrack" => {
             let mut collect = Vec::new();
             section.texts("collect", &mut collect)?;
-            // Where they lie is known.
-            section.forget("files");
-            section.forget("dirs");
+            section.leave_out_unless("files", is_usual(&FILES), "count and max are read");
+            section.leave_out_unless("dirs", is_usual(&DIRS), "HOST_PROC says where they are");
+            for what in collect
+                .iter()
+                .filter(|what| !["all", "percpu"].contains(&what.as_str()))
+            {
+                section.report(&format!("collect, {what},"), "there are all and percpu");
+            }
             all.conntrack = Some(ConntrackOptions {
                 all: collect.iter().any(|what| what == "all"),
                 percpu: collect.iter().any(|what| what == "percpu"),
             });
         }
         "interrupts" => {
-            let mut as_tag = false;
-            section.boolean("cpu_as_tag", &mut as_tag)?;
-            if as_tag {
-                section.leave_out("cpu_as_tag", "processors are fields");
-            }
-            all.interrupts = Some(InterruptsOptions { per_cpu: true });
+            let mut options = InterruptsOptions {
+                per_cpu: true,
+                ..InterruptsOptions::default()
+            };
+            section.boolean("cpu_as_tag", &mut options.cpu_as_tag)?;
+            all.interrupts = Some(options);
         }
-        "docker" => all.docker = Some(docker(section)?),
+        "docker" => all.docker = Some(docker::read(section)?),
         "cgroup" => {
             let mut options = CgroupOptions::default();
             section.texts("paths", &mut options.paths)?;
             section.texts("files", &mut options.files)?;
             all.cgroup = Some(options);
         }
-        _ => {
-            section.leave_out_whole("there is no such collector");
-            all.timings.remove(name);
-            return Ok(());
-        }
+        // Its name is known, so there is one above.
+        _ => {}
     }
     section.finish();
     Ok(())
 }
 
-fn timing(
-    name: &str,
-    section: &mut Section<'_>,
-    all: &mut Collectors,
-) -> Result<(), TelegrafError> {
-    let mut take = |key: &str| -> Result<Option<Duration>, TelegrafError> {
-        if !section.has(key) {
-            return Ok(None);
-        }
-        let mut duration = Duration::ZERO;
-        section.duration(key, &mut duration)?;
-        Ok(Some(duration))
-    };
-    let timing = Timing {
-        interval: take("interval")?.filter(|interval| !interval.is_zero()),
-        offset: take("collection_offset")?,
-        jitter: take("collection_jitter")?,
-    };
-    if timing != Timing::default() {
-        all.timings.insert(name.to_owned(), timing);
-    }
-    Ok(())
+/// What Telegraf's sample of a configuration has for `conntrack`.
+const FILES: [&str; 4] = [
+    "ip_conntrack_count",
+    "ip_conntrack_max",
+    "nf_conntrack_count",
+    "nf_conntrack_max",
+];
+const DIRS: [&str; 2] = ["/proc/sys/net/ipv4/netfilter", "/proc/sys/net/netfilter"];
+
+/// Whether a list has nothing but what is usual.
+fn is_usual(usual: &[&str]) -> impl Fn(&Value) -> bool {
+    let is_among = move |value: &Value| value.as_str().is_some_and(|text| usual.contains(&text));
+    move |value| value.as_array().is_some_and(|all| all.iter().all(is_among))
 }
 
-fn docker(section: &mut Section<'_>) -> Result<DockerOptions, TelegrafError> {
-    let mut options = DockerOptions::default();
-    let mut endpoint = DockerOptions::ENDPOINT.to_owned();
-    section.text("endpoint", &mut endpoint)?;
-    if endpoint == "ENV" {
-        section.leave_out("endpoint", "`ENV` is not read; the usual socket is asked");
-        endpoint = DockerOptions::ENDPOINT.to_owned();
+fn kernel(section: &mut Section<'_>) -> Result<KernelOptions, TelegrafError> {
+    let mut options = KernelOptions::default();
+    let mut collect = Vec::new();
+    section.texts("collect", &mut collect)?;
+    for what in collect {
+        match what.as_str() {
+            "psi" => options.psi = true,
+            "ksm" => options.ksm = true,
+            _ => section.report(&format!("collect, {what},"), "there are psi and ksm"),
+        }
     }
-    options.endpoint = Some(endpoint);
-    section.texts("container_name_include", &mut options.containers.include)?;
-    section.texts("container_name_exclude", &mut options.containers.exclude)?;
-    section.texts("container_state_include", &mut options.states)?;
-    if options.states.is_empty() {
-        options.states = DockerOptions::default().states;
+    Ok(options)
+}
+
+fn temp(section: &mut Section<'_>) -> Result<TempOptions, TelegrafError> {
+    let mut options = TempOptions::default();
+    let mut format = String::new();
+    section.text("metric_format", &mut format)?;
+    match format.as_str() {
+        "v1" => options.format = TempFormat::V1,
+        "" | "v2" => {}
+        other => section.report(&format!("metric_format, {other},"), "there are v1 and v2"),
     }
-    section.texts("docker_label_include", &mut options.labels.include)?;
-    section.texts("docker_label_exclude", &mut options.labels.exclude)?;
-    section.texts("tag_env", &mut options.tag_env)?;
-    section.texts("storage_objects", &mut options.storage_objects)?;
-    section.boolean("source_tag", &mut options.source_tag)?;
-    let mut perdevice = vec!["cpu".to_owned()];
-    section.texts("perdevice_include", &mut perdevice)?;
-    let has = |what: &str| perdevice.iter().any(|name| name == what);
-    options.perdevice_cpu = has("cpu");
-    options.perdevice_network = has("network");
-    options.perdevice_blkio = has("blkio");
-    // Sums are always there, services come from the leader, and nobody waits for the engine.
-    for key in [
-        "total_include",
-        "total",
-        "perdevice",
-        "gather_services",
-        "timeout",
-    ] {
-        section.forget(key);
-    }
+    section.boolean("add_device_tag", &mut options.add_device_tag)?;
+    section.boolean("always_gather_zones", &mut options.always_gather_zones)?;
     Ok(options)
 }

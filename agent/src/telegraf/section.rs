@@ -1,11 +1,20 @@
 //! One table of a configuration: values are taken out of it, and what is left at the end is reported.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::{Table, Value};
 
 use super::TelegrafError;
+
+/// What is said of what is not taken.
+pub(super) fn unused(what: &str, why: &str) -> String {
+    format!("{what} is not used because {why}")
+}
+
+/// What is said of a key that nobody knows.
+pub(super) const NOTHING_LIKE_IT: &str = "there is nothing like it here";
 
 /// The table.
 #[derive(Debug)]
@@ -64,20 +73,62 @@ impl<'a> Section<'a> {
         key: &str,
         place: &mut Vec<String>,
     ) -> Result<(), TelegrafError> {
-        let Some(value) = self.table.remove(key) else {
-            return Ok(());
-        };
-        let texts = match value {
-            Value::Array(values) => values
-                .into_iter()
-                .map(|value| match value {
-                    Value::String(text) => Some(text),
-                    _ => None,
-                })
-                .collect::<Option<Vec<_>>>(),
+        if let Some(value) = self.table.remove(key) {
+            *place = texts_of(value).ok_or_else(|| self.bad(key, "a list of texts"))?;
+        }
+        Ok(())
+    }
+
+    /// A list of texts, behind what is there already: one of several names of a key.
+    pub(super) fn further_texts(
+        &mut self,
+        key: &str,
+        place: &mut Vec<String>,
+    ) -> Result<(), TelegrafError> {
+        let mut further = Vec::new();
+        self.texts(key, &mut further)?;
+        place.append(&mut further);
+        Ok(())
+    }
+
+    /// A table of texts.
+    pub(super) fn table_of_texts(
+        &mut self,
+        key: &str,
+        place: &mut BTreeMap<String, String>,
+    ) -> Result<(), TelegrafError> {
+        let wanted = "a table of texts";
+        let text = |(name, value): (String, Value)| match value {
+            Value::String(text) => Some((name, text)),
             _ => None,
         };
-        *place = texts.ok_or_else(|| self.bad(key, "a list of texts"))?;
+        match self.table.remove(key) {
+            None => return Ok(()),
+            Some(Value::Table(table)) => {
+                let all: Option<BTreeMap<_, _>> = table.into_iter().map(text).collect();
+                *place = all.ok_or_else(|| self.bad(key, wanted))?;
+            }
+            Some(_) => return Err(self.bad(key, wanted)),
+        }
+        Ok(())
+    }
+
+    /// A table of lists of texts.
+    pub(super) fn table_of_lists(
+        &mut self,
+        key: &str,
+        place: &mut BTreeMap<String, Vec<String>>,
+    ) -> Result<(), TelegrafError> {
+        let wanted = "a table of lists of texts";
+        let list = |(name, value)| Some((name, texts_of(value)?));
+        match self.table.remove(key) {
+            None => return Ok(()),
+            Some(Value::Table(table)) => {
+                let all: Option<BTreeMap<_, _>> = table.into_iter().map(list).collect();
+                *place = all.ok_or_else(|| self.bad(key, wanted))?;
+            }
+            Some(_) => return Err(self.bad(key, wanted)),
+        }
         Ok(())
     }
 
@@ -105,30 +156,74 @@ impl<'a> Section<'a> {
         self.table.contains_key(key)
     }
 
-    /// Takes a key out that needs no counterpart.
+    /// Takes keys out that ask for what is always so here, whatever their value.
     pub(super) fn forget(&mut self, key: &str) {
         self.table.remove(key);
     }
 
-    /// Reports one setting.
+    /// Reports a setting, where it is there.
     pub(super) fn leave_out(&mut self, key: &str, why: &str) {
-        self.table.remove(key);
-        self.left_out.push(format!("{}.{key}: {why}", self.path));
+        self.leave_out_unless(key, |_| false, why);
+    }
+
+    /// Reports a setting, where it is there and asks for something else than what is so anyway.
+    pub(super) fn leave_out_unless(
+        &mut self,
+        key: &str,
+        is_so: impl Fn(&Value) -> bool,
+        why: &str,
+    ) {
+        if self.table.remove(key).is_some_and(|value| !is_so(&value)) {
+            self.report(key, why);
+        }
+    }
+
+    /// Reports a setting, or a part of one, that was taken out before.
+    pub(super) fn report(&mut self, what: &str, why: &str) {
+        self.left_out
+            .push(unused(&format!("{}.{what}", self.path), why));
     }
 
     /// Reports the whole table.
     pub(super) fn leave_out_whole(&mut self, why: &str) {
         self.table.clear();
-        self.left_out.push(format!("{}: {why}", self.path));
+        self.left_out.push(unused(&self.path, why));
     }
 
     /// Reports what nobody took.
     pub(super) fn finish(&mut self) {
         for key in std::mem::take(&mut self.table).keys() {
-            self.left_out
-                .push(format!("{}.{key}: not supported", self.path));
+            self.report(key, NOTHING_LIKE_IT);
         }
     }
+}
+
+/// Whether a value is `false`, 0, or empty, as many are in configurations that were generated.
+pub(super) fn is_none(value: &Value) -> bool {
+    match value {
+        Value::Boolean(value) => !value,
+        Value::Integer(value) => *value == 0,
+        Value::String(text) => parse_duration(text).map_or(text.is_empty(), |d| d.is_zero()),
+        Value::Array(values) => values.is_empty(),
+        _ => false,
+    }
+}
+
+/// Whether a value is this text.
+pub(super) fn is_text(text: &'static str) -> impl Fn(&Value) -> bool {
+    move |value| value.as_str() == Some(text)
+}
+
+/// The texts of a list of nothing else.
+fn texts_of(value: Value) -> Option<Vec<String>> {
+    let Value::Array(values) = value else {
+        return None;
+    };
+    let text = |value| match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    };
+    values.into_iter().map(text).collect()
 }
 
 fn parse_duration(text: &str) -> Option<Duration> {

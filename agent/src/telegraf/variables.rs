@@ -1,5 +1,9 @@
 //! Variables of the environment in a configuration: `${NAME}`, `${NAME:-default}`, `$NAME`. Comments are left
-//! alone, and a variable that is not set stays as it is written, and is reported.
+//! alone, and a variable that is not set stays as it is written, and is reported: but for those of templates of names,
+//! which are udev's.
+
+/// The list whose variables need not be the environment's.
+const TEMPLATES: &str = "name_templates";
 
 /// Puts values in the place of variables.
 pub(super) fn expand(
@@ -8,12 +12,17 @@ pub(super) fn expand(
     left_out: &mut Vec<String>,
 ) -> String {
     let mut out = String::with_capacity(text.len());
+    let mut is_template = false;
     for line in text.split_inclusive('\n') {
+        is_template |= line.trim_start().starts_with(TEMPLATES);
         if line.trim_start().starts_with('#') {
             out.push_str(line);
+        } else if is_template {
+            expand_line(line, lookup, &mut Vec::new(), &mut out);
         } else {
             expand_line(line, lookup, left_out, &mut out);
         }
+        is_template &= !line.contains(']');
     }
     out
 }
@@ -38,7 +47,7 @@ fn expand_line(
             Some(value) => out.push_str(&escape(&value)),
             None => {
                 left_out.push(format!(
-                    "the value of {name}, which is not set: its text stays"
+                    "${{{name}}} is not replaced because the variable is not set"
                 ));
                 out.push_str(written);
             }
@@ -98,7 +107,12 @@ mod tests {
         assert_eq!(expand(text, &lookup, &mut missing), expected);
         assert_eq!(
             missing,
-            ["the value of NO, which is not set: its text stays"]
+            ["${NO} is not replaced because the variable is not set"]
         );
+        let templates = "name_templates = [\"$A\",\n  \"$HOST\"]\nx = \"$C\"\n";
+        missing.clear();
+        let expected = "name_templates = [\"$A\",\n  \"web1\"]\nx = \"$C\"\n";
+        assert_eq!(expand(templates, &lookup, &mut missing), expected);
+        assert_eq!(missing.len(), 1, "{missing:?}");
     }
 }

@@ -268,6 +268,30 @@ impl<'a, 'b> Writer<'a, 'b> {
     }
 
     fn cpu(&mut self, meta: &Meta, cpu: &Cpu, percent: Option<f64>, host: Host, time_ns: i64) {
+        if self.options.total_cpu {
+            self.total_cpu(meta, cpu, percent, host, time_ns);
+        }
+        if self.options.perdevice_cpu {
+            // Kernels list processors that could be there; the engine reports those that are.
+            let online = usize::try_from(host.cpus).unwrap_or(usize::MAX);
+            for (number, total_ns) in cpu.percpu_ns.iter().take(online).enumerate() {
+                self.line("docker_container_cpu", meta, time_ns)
+                    .tag("cpu", format!("cpu{number}"))
+                    .string("container_id", &meta.id)
+                    .unsigned("usage_total", *total_ns)
+                    .finish();
+            }
+        }
+    }
+
+    fn total_cpu(
+        &mut self,
+        meta: &Meta,
+        cpu: &Cpu,
+        percent: Option<f64>,
+        host: Host,
+        time_ns: i64,
+    ) {
         let mut line = self
             .line("docker_container_cpu", meta, time_ns)
             .tag("cpu", "cpu-total")
@@ -283,17 +307,6 @@ impl<'a, 'b> Writer<'a, 'b> {
             line = line.float("usage_percent", percent);
         }
         line.finish();
-        if self.options.perdevice_cpu {
-            // Kernels list processors that could be there; the engine reports those that are.
-            let online = usize::try_from(host.cpus).unwrap_or(usize::MAX);
-            for (number, total_ns) in cpu.percpu_ns.iter().take(online).enumerate() {
-                self.line("docker_container_cpu", meta, time_ns)
-                    .tag("cpu", format!("cpu{number}"))
-                    .string("container_id", &meta.id)
-                    .unsigned("usage_total", *total_ns)
-                    .finish();
-            }
-        }
     }
 
     fn network(&mut self, meta: &Meta, interfaces: &[(String, Traffic)], time_ns: i64) {
@@ -307,7 +320,9 @@ impl<'a, 'b> Writer<'a, 'b> {
                 self.traffic(meta, name, traffic, time_ns);
             }
         }
-        self.traffic(meta, "total", &total, time_ns);
+        if self.options.total_network {
+            self.traffic(meta, "total", &total, time_ns);
+        }
     }
 
     fn traffic(&mut self, meta: &Meta, network: &str, traffic: &Traffic, time_ns: i64) {
@@ -339,7 +354,9 @@ impl<'a, 'b> Writer<'a, 'b> {
         if !self.options.perdevice_blkio {
             devices.clear();
         }
-        devices.insert("total", total);
+        if self.options.total_blkio {
+            devices.insert("total", total);
+        }
         for (device, fields) in devices {
             let mut line = self
                 .line("docker_container_blkio", meta, time_ns)

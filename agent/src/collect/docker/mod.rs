@@ -11,7 +11,7 @@
 //! - A container that ended since the last gather has a last line of each kind, of the moment of
 //!   its end.
 //! - Containers that no engine tells of (containerd, CRI-O, Podman, LXC) are reported all the same.
-//! - `docker_swarm` needs no switch: the node that leads the swarm reports it.
+//! - `docker_swarm` is on by default: of all nodes the one that leads the swarm reports it.
 
 mod host;
 mod lines;
@@ -45,7 +45,7 @@ pub struct DockerOptions {
     /// Variables of a container's environment that are tags.
     pub tag_env: Vec<String>,
     /// States whose containers are reported, such as `running` and `exited`.
-    pub states: Vec<String>,
+    pub states: Filter,
     /// Of these it is reported what they take on disk: `container`, `image`, `volume`.
     pub storage_objects: Vec<String>,
     /// The tag `source`: the first twelve digits of the id.
@@ -56,6 +56,14 @@ pub struct DockerOptions {
     pub perdevice_network: bool,
     /// A line for each block device beside the sum.
     pub perdevice_blkio: bool,
+    /// The line `cpu=cpu-total`.
+    pub total_cpu: bool,
+    /// The line `network=total`.
+    pub total_network: bool,
+    /// The line `device=total`.
+    pub total_blkio: bool,
+    /// `docker_swarm`, where this node leads a swarm.
+    pub services: bool,
     /// Also containers that no engine tells of.
     pub without_engine: bool,
 }
@@ -63,6 +71,15 @@ pub struct DockerOptions {
 impl DockerOptions {
     /// Default of [`DockerOptions::endpoint`].
     pub const ENDPOINT: &'static str = "unix:///var/run/docker.sock";
+
+    /// Default of [`DockerOptions::states`].
+    #[must_use]
+    pub fn running() -> Filter {
+        Filter {
+            include: vec!["running".to_owned()],
+            exclude: Vec::new(),
+        }
+    }
 }
 
 impl Default for DockerOptions {
@@ -72,12 +89,16 @@ impl Default for DockerOptions {
             containers: Filter::default(),
             labels: Filter::default(),
             tag_env: Vec::new(),
-            states: vec!["running".to_owned()],
+            states: Self::running(),
             storage_objects: Vec::new(),
             source_tag: false,
             perdevice_cpu: true,
             perdevice_network: false,
             perdevice_blkio: false,
+            total_cpu: true,
+            total_network: true,
+            total_blkio: true,
+            services: true,
             without_engine: true,
         }
     }
@@ -312,13 +333,13 @@ impl Collector for Docker {
         let engines = engines.iter().map(|meta| (meta, true));
         let mut seen = HashSet::new();
         for (meta, is_engines) in engines.chain(strangers.iter().map(|meta| (meta, false))) {
-            let has_state = meta.status.is_empty() || options.states.contains(&meta.status);
+            let has_state = meta.status.is_empty() || options.states.takes(&meta.status);
             if has_state && options.containers.takes(&meta.name) {
                 seen.insert(meta.id.clone());
                 self.report(meta, is_engines, &mut scene, &mut writer);
             }
         }
-        for service in &services {
+        for service in services.iter().filter(|_| options.services) {
             writer.service(service);
         }
         if let Some(usage) = &disk_usage {

@@ -242,7 +242,7 @@ fn conntrack_counts_in_floats_and_tables_in_integers() {
 #[test]
 fn temp_names_sensors_by_chip_and_label() {
     once(
-        temp::Temp::default(),
+        temp::Temp::new(TempOptions::default()),
         &web1().0,
         &expect![[r#"
         temp
@@ -266,7 +266,7 @@ fn temp_falls_back_to_thermal_zones() {
     std::fs::write(zone.join("type"), "x86_pkg_temp\n").unwrap();
     std::fs::write(zone.join("temp"), "61000\n").unwrap();
     once(
-        temp::Temp::default(),
+        temp::Temp::new(TempOptions::default()),
         &Roots::under(dir.path()),
         &expect![[r#"
         temp
@@ -313,7 +313,10 @@ fn interrupts_are_summed_up_or_shown_by_processor() {
             irq=TIMER total=89000i 1000000000000000000
     "#]],
     );
-    let mut all = interrupts::Interrupts::new(InterruptsOptions { per_cpu: true });
+    let mut all = interrupts::Interrupts::new(InterruptsOptions {
+        per_cpu: true,
+        cpu_as_tag: false,
+    });
     Host::new().gather(
         &mut all,
         &web1().0,
@@ -418,7 +421,7 @@ fn the_agent_tells_of_itself_and_its_books_balance() {
     let cpu = counters.collector("cpu");
     cpu.time(Duration::from_micros(7));
     cpu.change(|figures| figures.lines = 3);
-    let mut internal = internal::Internal::new(counters, 100_000);
+    let mut internal = internal::Internal::new(InternalOptions::default(), counters, 100_000);
     let mut batch = Batch::new(Tags::from([]));
     let roots = Roots::default();
     assert!(

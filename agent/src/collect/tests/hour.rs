@@ -363,7 +363,7 @@ fn an_hour_of_a_host() {
     let most = Collectors {
         disk: None,
         docker: None,
-        internal: false,
+        internal: None,
         ..Collectors::default()
     };
     let chosen = most.choose(&counters, 0);
@@ -376,6 +376,7 @@ fn an_hour_of_a_host() {
     });
     all.push(Box::new(disk));
     all.push(Box::new(internal::Internal::new(
+        InternalOptions::default(),
         Arc::clone(&counters),
         300 << 20,
     )));

@@ -112,7 +112,7 @@ fn system() {
 #[test]
 fn kernel() {
     once(
-        kernel::Kernel::default(),
+        kernel::Kernel::new(KernelOptions::default()),
         &odd(),
         &expect![[r#"
         kernel
@@ -150,7 +150,7 @@ fn processes() {
 #[test]
 fn diskio() {
     once(
-        diskio::DiskIo::default(),
+        diskio::DiskIo::new(DiskIoOptions::default()),
         &odd(),
         &expect![[r#"
         diskio

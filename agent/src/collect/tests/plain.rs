@@ -145,7 +145,7 @@ fn counters_of_protocols_are_those_of_the_files() {
 
 #[test]
 fn columns_of_tables_are_where_the_kernel_has_them() {
-    let lines = here(&mut diskio::DiskIo::default());
+    let lines = here(&mut diskio::DiskIo::new(DiskIoOptions::default()));
     for row in read("proc/diskstats").lines() {
         let words: Vec<&str> = row.split_whitespace().collect();
         let fields = &lines[&format!("diskio,name={}", words[2])];
