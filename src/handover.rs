@@ -154,6 +154,12 @@ mod tests {
             [agent.collect.cpu]
             percpu = false
             interval = "1m"
+            precision = "1ms"
+            tags = { rack = "r1" }
+            tagpass = { cpu = ["cpu0"] }
+            fieldpass = ["usage_*"]
+            [agent.output]
+            name-prefix = "t_"
             [agent.collect.mem]
             used = "classic"
             [agent.collect.disk]

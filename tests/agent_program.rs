@@ -78,3 +78,29 @@ fn each_goes_without_the_other_as_far_as_it_can() {
         "{said}"
     );
 }
+
+#[test]
+fn a_telegraf_conf_is_tried_as_telegraf_tries_it() {
+    let home = tempfile::tempdir().unwrap();
+    let text = "[agent]\nhostname = \"web1\"\nmetric_batch_size = 1000\n\
+        [[outputs.influxdb]]\nname_suffix = \"_x\"\n\
+        [[inputs.mem]]\nname_prefix = \"t_\"\nfieldpass = [\"total\"]\n[inputs.mem.tags]\nrack = \"r1\"\n\
+        [[inputs.kernel]]\nnamedrop = [\"*\"]\n";
+    fs::write(home.path().join("telegraf.conf"), text).unwrap();
+    for (program, first) in [(WHOLE, Some("agent")), (AGENT, None)] {
+        let output = Command::new(program)
+            .args(first)
+            .args(["--test", "--telegraf-config", "telegraf.conf"])
+            .current_dir(home.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        let why = "telegraf.conf: agent.metric_batch_size is not used because ";
+        assert_eq!(said.matches(why).count(), 1, "{said}");
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let begin = "> t_mem_x,host=web1,rack=r1 total=";
+        let is_it = lines.starts_with(begin) && lines.lines().count() == 1;
+        assert!(is_it, "{lines}");
+    }
+}

@@ -3,6 +3,7 @@
 use super::TelegrafError;
 use super::section::{Section, is_none};
 use crate::collect::DockerOptions;
+use crate::glob::Filter;
 
 /// Telegraf's default of `total_include`.
 const TOTALS: [&str; 3] = ["cpu", "blkio", "network"];
@@ -21,9 +22,11 @@ pub(super) fn read(section: &mut Section<'_>) -> Result<DockerOptions, TelegrafE
     section.further_texts("container_names", &mut options.containers.include)?;
     section.further_texts("container_name_include", &mut options.containers.include)?;
     section.texts("container_name_exclude", &mut options.containers.exclude)?;
+    // Where a state is left out, all others are meant.
+    options.states = Filter::default();
     section.texts("container_state_include", &mut options.states.include)?;
     section.texts("container_state_exclude", &mut options.states.exclude)?;
-    if options.states.include.is_empty() && options.states.exclude.is_empty() {
+    if options.states == Filter::default() {
         options.states = DockerOptions::running();
     }
     section.texts("docker_label_include", &mut options.labels.include)?;
