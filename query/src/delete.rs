@@ -6,7 +6,7 @@
 
 use roaring::RoaringBitmap;
 use tandem_influxql::ast::{Delete, DropSeries, Expr, Source};
-use tandem_influxql::condition::{TimeContext, split_condition};
+use tandem_influxql::condition::{TimeContext, fold_constants, split_condition};
 use tandem_model::{SeriesId, ShardId, TimeRange};
 use tandem_store::{PolicyChoice, Store, StoreError, View};
 
@@ -20,7 +20,10 @@ use crate::show::Named;
 pub(crate) fn delete(store: &Store, statement: &Delete, context: &Context) -> Result<(), Error> {
     database(store, context)?;
     let time = TimeContext::utc(context.now_ns);
-    let (bounds, condition) = split_condition(statement.condition.as_ref(), &time)?;
+    // Folded as a whole first: `time > 5 OR true` is no bound here.
+    let folded = statement.condition.clone();
+    let folded = folded.map(|condition| fold_constants(condition, Some(&time)));
+    let (bounds, condition) = split_condition(folded.transpose()?.as_ref(), &time)?;
     remove(
         store,
         &statement.sources,

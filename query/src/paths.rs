@@ -26,11 +26,13 @@ pub enum Path {
     Columns,
     /// Rows of functions go from kernels to the result.
     Lines,
+    /// The first rows of many series are chosen by their times, and only then read.
+    Late,
 }
 
 impl Path {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Rows,
         Self::Windows,
         Self::Slabs,
@@ -39,6 +41,7 @@ impl Path {
         Self::Threads,
         Self::Columns,
         Self::Lines,
+        Self::Late,
     ];
 
     /// The name in `EXPLAIN`.
@@ -53,6 +56,7 @@ impl Path {
             Self::Threads => "threads",
             Self::Columns => "columns",
             Self::Lines => "lines",
+            Self::Late => "late",
         }
     }
 }
@@ -62,7 +66,7 @@ impl Path {
 pub struct Paths {
     plain: bool,
     eager: bool,
-    counts: Arc<[AtomicU64; 8]>,
+    counts: Arc<[AtomicU64; 9]>,
 }
 
 impl Paths {

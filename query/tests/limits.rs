@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use common::Bench;
 use tandem_influxql::{Params, parse_statement};
 use tandem_model::Precision;
-use tandem_query::{Context, Error, Gone, Limits, Message, Paths, Series, Sink, TaskLimits, Tasks};
+use tandem_query::{
+    Context, Error, Gone, Limits, Message, Path, Paths, Series, Sink, TaskLimits, Tasks,
+};
 
 /// How soon after its end a statement must stop; far more than it takes, on a machine that is busy too.
 const SOON: Duration = Duration::from_secs(10);
@@ -160,6 +162,72 @@ fn what_would_hold_too_much_is_refused_by_name() {
         run(&bench, &capped, text).expect(text);
         run(&bench, &context, text).expect(text);
     }
+}
+
+/// All columns of all series were held until the limit was looked at, which took many times what the rows take.
+#[test]
+fn a_limit_over_very_many_series_holds_no_more_than_their_times() {
+    const SERIES: usize = 12_000;
+    let (bench, context) = bench(0, 0);
+    for part in 0..4 {
+        let mut lines = String::new();
+        for series in (part..SERIES).step_by(4) {
+            let fields: Vec<String> = (0..20).map(|at| format!("v{at}={series}.5")).collect();
+            // Neighbours have equal times, some with an earlier row, and the first rows are not those of the first series.
+            let time_s = (SERIES - series) / 7;
+            let (name, fields) = (format!("wide,host=h{series:05}"), fields.join(","));
+            lines += &format!(
+                "{name} {fields} {time_s}\n{name} v3=1,a=\"x{}\" {}\n",
+                series % 5,
+                time_s + 3
+            );
+        }
+        let written = bench.write("db", None, Precision::Second, 0, lines.as_bytes());
+        written.expect("write");
+        // One half lies in files, the other in memory.
+        if part == 1 {
+            bench.store.flush().expect("flush");
+        }
+    }
+    let plain = Context {
+        paths: Paths::plain(),
+        ..context.clone()
+    };
+    let capped = Context {
+        limits: Limits {
+            bytes_max: 6 << 20,
+            ..Limits::default()
+        },
+        ..context
+    };
+    for text in [
+        "SELECT * FROM wide LIMIT 5",
+        "SELECT * FROM wide ORDER BY time DESC LIMIT 20 OFFSET 3",
+        "SELECT v0, v19 FROM wide WHERE v3 > 7 AND time > 300s LIMIT 1",
+        // What is compared at equal times: tags, and a field of strings.
+        "SELECT host, v1, v2, v3 FROM wide LIMIT 30",
+        "SELECT a, v1 FROM wide ORDER BY time DESC LIMIT 9",
+        "SELECT * FROM wide WHERE a = 'x3' LIMIT 12 OFFSET 2000",
+        "SELECT * FROM wide LIMIT 7 OFFSET 30000",
+    ] {
+        let found = bench.query(text, &capped, Some(1));
+        let expected = bench.query(text, &plain, Some(1));
+        assert_eq!(found, expected, "{text}");
+        assert_eq!(
+            expected["results"][0]["error"],
+            serde_json::Value::Null,
+            "{text}"
+        );
+    }
+    assert!(capped.paths.count(Path::Late) > 5);
+    assert_eq!(bench.store.stats().memory.query_bytes, 0);
+    // Without a limit they are all wanted.
+    let error = run(&bench, &capped, "SELECT * FROM wide").expect_err("all rows");
+    assert!(
+        error
+            .to_string()
+            .starts_with("each-query-bytes-max limit exceeded: (")
+    );
 }
 
 #[test]

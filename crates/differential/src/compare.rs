@@ -6,7 +6,7 @@ use crate::http::Answer;
 
 /// Two floats are the same that differ by no more than this part of the larger one: sums in
 /// another order, and logarithms of another library.
-const FLOAT_PART: f64 = 1e-9;
+pub(crate) const FLOAT_PART: f64 = 1e-9;
 
 /// Beyond it, floats are printed without a fraction, most of them.
 const LARGE: u64 = 1_000_000_000_000_000;

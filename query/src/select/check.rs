@@ -25,9 +25,7 @@ struct Checker;
 
 impl Checker {
     fn level(&self, level: &Level) -> Result<(), Error> {
-        if let Some(text) = &level.compiled.bad_offset {
-            return Err(Error::refused(text));
-        }
+        level.compiled.told_late()?;
         if level.calls.is_empty() {
             if level.references.iter().any(|r| r.data_type.is_some()) {
                 for inner in subqueries(level) {

@@ -189,9 +189,7 @@ impl Prepared {
             limit: compiled.limit,
             offset: compiled.offset,
         };
-        if let Some(text) = &compiled.bad_offset {
-            return Err(Error::refused(text));
-        }
+        compiled.told_late()?;
         check_buckets(&options, compiled, context.limits.buckets_max)?;
         check::check(&plan)?;
         let mut columns = vec![compiled.time_name.clone().into_bytes()];

@@ -16,7 +16,7 @@ use tandem_store::{PolicyChoice, Store, StoreError, View};
 use super::epoch::Fitting;
 use super::grouping::{Grouping, Tags};
 use super::tags::Keys;
-use super::{EPOCH_NS, check_databases, cut, database, found, table};
+use super::{EPOCH_NS, check_databases, cut, database, divided_again, found, table};
 use crate::context::Context;
 use crate::error::Error;
 use crate::meter::Meter;
@@ -322,9 +322,10 @@ fn per_measurement(
     if let Some(condition) = &condition {
         check_condition(condition)?;
     }
-    let condition = condition.as_ref();
     let range = bounds.range();
     let all = found(store, &statement.sources, own, range, context)?;
+    let condition = divided_again(condition.as_ref(), &time)?;
+    let condition = condition.as_ref();
     let grouping = Grouping::new(&statement.dimensions, &all)?;
     if !range.contains(EPOCH_NS) {
         return Ok(counted);

@@ -14,6 +14,7 @@ mod shards;
 mod tags;
 
 use tandem_influxql::ast::{BinaryOp, Expr, Measurement, Source};
+use tandem_influxql::condition::{TimeContext, split_condition};
 use tandem_model::TimeRange;
 use tandem_store::{PolicyChoice, Store, View};
 
@@ -221,7 +222,14 @@ fn found_with(
     Ok(found)
 }
 
-/// Refuses operators that say nothing of tags.
+/// What is left of a condition without its time when it is divided once more, as InfluxDB does when it runs what it takes
+/// for a `SELECT`: by then `5 + 1` is a number, which is no condition.
+fn divided_again(condition: Option<&Expr>, time: &TimeContext) -> Result<Option<Expr>, Error> {
+    Ok(split_condition(condition, time)?.1)
+}
+
+/// Refuses operators that say nothing of tags. What follows in the request is not executed then: InfluxDB runs
+/// `SHOW SERIES` as a `SELECT`.
 fn check_operators(condition: &Expr) -> Result<(), Error> {
     let is_bad = |expr: &Expr| match expr {
         Expr::Binary { op, .. } => {
@@ -230,7 +238,7 @@ fn check_operators(condition: &Expr) -> Result<(), Error> {
         _ => false,
     };
     if condition.any(is_bad) {
-        Err(Error::tag_condition("invalid tag comparison operator"))
+        Err(Error::refused("invalid tag comparison operator"))
     } else {
         Ok(())
     }

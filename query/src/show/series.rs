@@ -8,7 +8,9 @@ use tandem_model::{EscapedTag, SeriesId, SeriesKey, TimeRange, split_escaped};
 use tandem_store::Store;
 
 use super::epoch::Fitting;
-use super::{EPOCH_NS, check_databases, check_operators, found, found_together, in_pieces};
+use super::{
+    EPOCH_NS, check_databases, check_operators, divided_again, found, found_together, in_pieces,
+};
 use crate::context::Context;
 use crate::error::Error;
 use crate::executor::warn_of_missing;
@@ -48,6 +50,7 @@ pub(crate) fn series(
     if range.max_ns < EPOCH_NS {
         // With a time, series are things of the epoch.
         found(store, &statement.sources, own, TimeRange::ALL, context)?;
+        divided_again(condition.as_ref(), &time)?;
         return Ok(());
     }
     // InfluxDB takes a range that ends before it begins for the shards that hold both ends.
@@ -57,6 +60,7 @@ pub(crate) fn series(
         false => range,
     };
     let mut found = found_together(store, &statement.sources, own, within, context)?;
+    let condition = divided_again(condition.as_ref(), &time)?;
     if is_turned {
         for (view, names) in &mut found {
             *view = view.clone().around(within);

@@ -146,6 +146,8 @@ impl Scope {
         let (bounds, condition) = split_condition(condition, &time)?;
         if let Some(condition) = &condition {
             check_quotes(condition)?;
+            split_condition(Some(condition), &time)
+                .map_err(|error| Error::tag_condition(error.to_string()))?;
         }
         let view = store.view(database, PolicyChoice::All, bounds.range())?;
         let part = |wanted: &dyn Fn(&str) -> bool| about(condition.as_ref()?, wanted);
@@ -210,10 +212,20 @@ fn about(condition: &Expr, wanted: &dyn Fn(&str) -> bool) -> Option<Expr> {
                 (lhs, rhs) => lhs.or(rhs),
             }
         }
-        Expr::Binary { op, lhs, .. } if compares_tags(*op) => match &**lhs {
-            Expr::VarRef(name) if wanted(&name.name) => Some(condition.clone()),
-            _ => None,
-        },
+        Expr::Binary { op, lhs, rhs } if compares_tags(*op) => {
+            // Of a comparison in a comparison, what is left without it.
+            let part = |side: &Expr| match side {
+                Expr::Binary { .. } | Expr::Paren(_) => about(side, wanted),
+                leaf => Some(leaf.clone()),
+            };
+            match (part(lhs), part(rhs)) {
+                (Some(Expr::VarRef(name)), Some(_)) if wanted(&name.name) => {
+                    Some(condition.clone())
+                }
+                (Some(_), Some(_)) => None,
+                (lhs, rhs) => lhs.or(rhs),
+            }
+        }
         other => Some(other.clone()),
     }
 }

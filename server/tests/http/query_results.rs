@@ -16,6 +16,27 @@ async fn after_an_error_the_others_are_not_executed() {
     assert_eq!(running.store.databases(), ["db"]);
 }
 
+/// InfluxDB runs `SHOW SERIES` as a `SELECT`, which ends the request where it fails; of measurements its index tells a mistake
+/// as the statement's result. Here both went on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_show_series_cannot_compare_ends_the_request() {
+    let running = Running::start().await;
+    let api = running.api();
+    api.write("m,h=a v=1 1").await;
+    let error = "{\"statement_id\":0,\"error\":\"invalid tag comparison operator\"}";
+    for (what, second) in [
+        ("SERIES", "\"error\":\"not executed\""),
+        (
+            "MEASUREMENTS",
+            "\"series\":[{\"columns\":[\"key\"],\"values\":[[\"m,h=a\"]]}]",
+        ),
+    ] {
+        let asked = format!("SHOW {what} WHERE v > 1; SHOW SERIES");
+        let expected = format!("{{\"results\":[{error},{{\"statement_id\":1,{second}}}]}}\n");
+        assert_eq!(api.query(&asked, "").await.text(), expected, "{what}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_found_is_an_empty_result() {
     let running = Running::start().await;

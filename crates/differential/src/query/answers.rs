@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value as Json;
 
 use super::pieces::whole_series;
-use crate::compare::same;
+use crate::compare::{FLOAT_PART, same};
 
 /// Whether of several statements the same one fails in both answers, those before it have the same results,
 /// and ours tells what those after it did not do. What is refused before it runs is told as the first
@@ -84,33 +84,68 @@ pub(super) fn differs_in_numbers_above(judged: &str, ours: &str, large: f64) -> 
     })
 }
 
-/// Whether there stands a large number in `other` wherever two answers differ.
+/// Whether there stands a large number in `other` wherever two answers differ: in the row of the same time, of the series of
+/// the same name and tags.
 pub(super) fn differs_where_large(judged: &str, ours: &str, other: &str) -> bool {
     /// A last digit of it is some hundredths of a digit that is compared.
     const LARGE: f64 = 1e4;
-    fn walk(one: &Json, own: &Json, other: Option<&Json>) -> bool {
+    differs_beside(judged, ours, other, &|_, other| other.abs() >= LARGE)
+}
+
+/// Whether wherever two answers differ, they do so by no more than a digit that is compared of the number in `other`.
+pub(super) fn differs_by_part_of(judged: &str, ours: &str, other: &str) -> bool {
+    differs_beside(judged, ours, other, &|by, other| {
+        by <= FLOAT_PART * other.abs()
+    })
+}
+
+/// Whether two answers differ in nothing but numbers, and by how much and what stands in `other` for each of them fits.
+fn differs_beside(judged: &str, ours: &str, other: &str, fits: &dyn Fn(f64, f64) -> bool) -> bool {
+    fn walk(one: &Json, own: &Json, other: Option<&Json>, fits: &dyn Fn(f64, f64) -> bool) -> bool {
         match (one, own) {
             (one, own) if same(one, own) => true,
             (Json::Array(x), Json::Array(y)) if x.len() == y.len() => {
                 let mut pairs = x.iter().zip(y).enumerate();
-                pairs.all(|(at, (x, y))| walk(x, y, other.and_then(|other| other.get(at))))
+                pairs.all(|(at, (one, y))| walk(one, y, beside(other, (at, x.len()), one), fits))
             }
             (Json::Object(x), Json::Object(y)) if x.len() == y.len() => x.iter().all(|(key, x)| {
                 let other = other.and_then(|other| other.get(key));
-                y.get(key).is_some_and(|y| walk(x, y, other))
+                y.get(key).is_some_and(|y| walk(x, y, other, fits))
             }),
-            (Json::Number(_), Json::Number(_)) => {
-                let number = other.and_then(Json::as_f64);
-                number.is_some_and(|number| number.abs() >= LARGE)
+            (Json::Number(x), Json::Number(y)) => {
+                let by = x.as_f64().zip(y.as_f64()).map(|(x, y)| (x - y).abs());
+                let other = other.and_then(Json::as_f64);
+                by.zip(other).is_some_and(|(by, other)| fits(by, other))
             }
             _ => false,
         }
     }
     let json = |text: &str| serde_json::from_str::<Json>(text).ok();
     match (json(judged), json(ours)) {
-        (Some(judged), Some(ours)) => walk(&judged, &ours, json(other).as_ref()),
+        (Some(judged), Some(ours)) => walk(&judged, &ours, json(other).as_ref(), fits),
         _ => false,
     }
+}
+
+/// What stands in `others` for `one`: the series of its name and tags, the row of its time, if there is only one, and of all
+/// else the one in its place, if there are as many.
+fn beside<'j>(
+    others: Option<&'j Json>,
+    (at, length): (usize, usize),
+    one: &Json,
+) -> Option<&'j Json> {
+    let others = others?.as_array()?;
+    let is_it = |other: &&Json| match one {
+        Json::Array(row) => other.get(0) == row.first(),
+        _ => ["name", "tags"]
+            .iter()
+            .all(|key| other.get(key) == one.get(key)),
+    };
+    if !one.is_array() && one.get("columns").is_none() {
+        return others.get(at).filter(|_| others.len() == length);
+    }
+    let mut found = others.iter().filter(is_it);
+    found.next().filter(|_| found.next().is_none())
 }
 
 fn differs_only_where(judged: &str, ours: &str, fits: impl Fn(f64, f64) -> bool) -> bool {
@@ -335,6 +370,24 @@ mod tests {
         check("0.25", "0.75", "null", false);
         check("0.25", "null", "1e15", false);
         assert!(!differs_where_large(&rows("1"), &rows("2"), "no"));
+        let part =
+            |other: &str| differs_by_part_of(&rows("3.3e-7"), &rows("3.300001e-7"), &rows(other));
+        assert!(part("20") && !part("1e-5") && !part("null"));
+        // The row of the same time counts.
+        let large = differs_where_large;
+        let series = |host: &str, rows: &str| {
+            format!(
+                r#"{{"name":"m","tags":{{"h":"{host}"}},"columns":["time","f"],"values":[{rows}]}}"#
+            )
+        };
+        let all =
+            |series: &[String]| format!(r#"{{"results":[{{"series":[{}]}}]}}"#, series.join(","));
+        let [one, own] = ["-2", "0"].map(|v| all(&[series("b", &format!("[5,{v}]"))]));
+        let other = |rows: &str| all(&[series("a", "[5,1]"), series("b", rows)]);
+        assert!(large(&one, &own, &other("[1,2],[5,1e15]")));
+        assert!(!large(&one, &own, &other("[1,1e15],[5,2]")));
+        assert!(!large(&one, &own, &other("[5,1e15],[5,1e15]")));
+        assert!(!large(&one, &own, &all(&[series("a", "[5,1e15]")])));
     }
 
     #[test]

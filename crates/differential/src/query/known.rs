@@ -47,6 +47,8 @@ pub(super) enum Proof {
     WithoutLarge(fn(&str) -> Option<String>),
     /// So they do, and with the cause too where all data lies in one shard.
     OneShard(fn(&str) -> Option<String>),
+    /// So they do, and what differs does so by less than a digit of the number that stands there then.
+    WithoutSmall(fn(&str) -> Option<String>),
     /// Both answer alike where all data lies in one shard.
     Together,
     /// Both answer alike where another tag is the first one, and ours is the same with either.
@@ -77,7 +79,7 @@ impl Rule {
     }
 }
 
-pub(super) const RULES: [Rule; 42] = [
+pub(super) const RULES: [Rule; 43] = [
     Rule::plain("partial-series", |_, judged, ours| {
         judged.contains(PARTIAL) && is_alike(&judged.replace(PARTIAL, ""), ours)
     }),
@@ -276,6 +278,11 @@ pub(super) const RULES: [Rule; 42] = [
         name: ROUNDING,
         fits: |_, judged, ours| differs_in_numbers(judged, ours),
         proof: Proof::WithoutLarge(rounding::without_differences),
+    },
+    Rule {
+        name: ROUNDING,
+        fits: |_, judged, ours| differs_in_numbers(judged, ours),
+        proof: Proof::WithoutSmall(rounding::with_spreads_for_sums),
     },
     Rule {
         name: ROUNDING,

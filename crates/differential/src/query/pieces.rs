@@ -21,11 +21,7 @@ pub(super) fn is_split(judged: &str, ours: &str) -> bool {
     (judged.is_split || judged.order != ours.order)
         && !ours.is_split
         && judged.results.len() == ours.results.len()
-        && judged
-            .results
-            .iter()
-            .zip(&ours.results)
-            .all(is_put_together)
+        && are_put_together(&judged, &ours)
 }
 
 /// Whether both have the same series in the same order, and all rows of one, which may be in pieces in the judge's,
@@ -38,13 +34,7 @@ pub(super) fn has_pieces_of_rows(judged: &str, ours: &str) -> bool {
         let series = whole.results.iter().flat_map(BTreeMap::values);
         series.map(Vec::len).sum::<usize>()
     };
-    judged.order == ours.order
-        && rows(&judged) > rows(&ours)
-        && judged
-            .results
-            .iter()
-            .zip(&ours.results)
-            .all(is_put_together)
+    judged.order == ours.order && rows(&judged) > rows(&ours) && are_put_together(&judged, &ours)
 }
 
 /// Whether the judge shows some series in several pieces, and ours the same series, each once; what the judge shows
@@ -71,18 +61,22 @@ pub(super) fn is_in_pieces(judged: &str, ours: &str) -> bool {
         })
 }
 
-/// As [`is_split`], for the result of one statement.
-fn is_put_together((judged, ours): (&Whole, &Whole)) -> bool {
-    judged.len() == ours.len()
-        && judged.iter().zip(ours).all(|((key, judged), (own, ours))| {
-            let judged_knows = |row: &Json| {
-                let time = row.get(0);
-                judged.iter().any(|other| other.get(0) == time)
-            };
-            key == own
-                && same(&something(judged).into(), &something(ours).into())
-                && ours.iter().all(judged_knows)
-        })
+/// Whether the pieces of each series say together what ours says.
+fn are_put_together(judged: &WholeSeries, ours: &WholeSeries) -> bool {
+    let mut results = judged.results.iter().zip(&ours.results);
+    results.all(|(judged, ours)| {
+        let mut series = judged.iter().zip(ours);
+        judged.len() == ours.len()
+            && series.all(|((key, judged), (own, ours))| {
+                let judged_knows = |row: &Json| {
+                    let time = row.get(0);
+                    judged.iter().any(|other| other.get(0) == time)
+                };
+                key == own
+                    && same(&something(judged).into(), &something(ours).into())
+                    && ours.iter().all(judged_knows)
+            })
+    })
 }
 
 /// All that stands in rows beside their times, each with its time and column, in order. The tags of a row in

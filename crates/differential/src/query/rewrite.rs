@@ -333,13 +333,18 @@ pub(super) fn with(
 }
 
 #[cfg(test)]
+#[track_caller]
+pub(super) fn check(
+    rewrite: impl Fn(&str) -> Option<String>,
+    statement: &str,
+    expected: Option<&str>,
+) {
+    assert_eq!(rewrite(statement).as_deref(), expected, "{statement}");
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn check(rewrite: fn(&str) -> Option<String>, statement: &str, expected: Option<&str>) {
-        assert_eq!(rewrite(statement).as_deref(), expected, "{statement}");
-    }
 
     #[test]
     fn an_offset_is_alone_without_a_limit() {

@@ -4,6 +4,7 @@
 //! libraries. What differs by that is below any digit that is compared, unless something takes the digits before it
 //! away.
 
+use super::fields::with_fields;
 use super::known::is;
 use super::rewrite::with;
 use super::tokens::split;
@@ -77,25 +78,17 @@ fn arguments(tokens: &[String], start: usize) -> usize {
     count
 }
 
-/// With `pow(…, 1)`, which changes nothing, for functions with a period: of a large number, all that is left of it is
-/// its last digits.
+/// With its argument for each field that has a function with a period in it: of a large number, all that is left of it
+/// is its last digits, whatever is computed of it then.
 pub(super) fn without_periods(statement: &str) -> Option<String> {
-    let mut open: Vec<bool> = Vec::new();
-    with(statement, |tokens, at| {
-        let is_one = |token: &String| ["SIN", "COS", "TAN"].iter().any(|name| is(token, name));
-        let is_call = tokens.get(at + 1).is_some_and(|next| next.trim() == "(");
-        match tokens[at].trim() {
-            "(" => open.push(at > 0 && is_one(&tokens[at - 1])),
-            ")" => return open.pop()?.then(|| ", 1)".to_owned()),
-            _ if is_call && is_one(&tokens[at]) => return Some(" pow".to_owned()),
-            _ => {}
-        }
-        None
+    with_fields(statement, |field| {
+        let argument = first_argument(field, &["SIN", "COS", "TAN"])?;
+        Some(format!(" {}", argument.trim()))
     })
 }
 
-/// With `moving_average(…, 2)` for what takes one value from the next: of two large ones that are nearly the same, all
-/// that is left is their last digits. `None` where none of them is settled.
+/// With its argument for each field in which one value is taken from the next: of two large ones that are nearly the same,
+/// all that is left is their last digits. `None` where none of them is settled.
 pub(super) fn without_differences(statement: &str) -> Option<String> {
     let names = [
         "DERIVATIVE",
@@ -107,25 +100,40 @@ pub(super) fn without_differences(statement: &str) -> Option<String> {
     if !split(statement).iter().any(is_rounded) {
         return None;
     }
-    let is_one = |token: &String| names.iter().any(|name| is(token, name));
-    let mut open: Vec<bool> = Vec::new();
-    // Within a unit, whose end is at this depth.
-    let mut unit: Option<usize> = None;
-    with(statement, |tokens, at| {
-        match tokens[at].trim() {
-            "(" => open.push(at > 0 && is_one(&tokens[at - 1])),
-            ")" => {
-                if unit == Some(open.len()) {
-                    unit = None;
-                }
-                return open.pop()?.then(|| ", 2)".to_owned());
-            }
-            "," if open.last() == Some(&true) => unit = Some(open.len()),
-            _ if is_one(&tokens[at]) => return Some(" moving_average".to_owned()),
+    with_fields(statement, |field| {
+        let argument = first_argument(field, &names)?;
+        Some(format!(" {}", argument.trim()))
+    })
+}
+
+/// With the spread of what is added up for each field with a sum or a mean in it: where that is nearly nothing, beside what
+/// was added, all that is left are last digits.
+pub(super) fn with_spreads_for_sums(statement: &str) -> Option<String> {
+    with_fields(statement, |field| {
+        let argument = first_argument(field, &["SUM", "MEAN"])?;
+        Some(format!(" spread({})", argument.trim()))
+    })
+}
+
+/// The first argument of the first call of one of these functions.
+fn first_argument(field: &[String], names: &[&str]) -> Option<String> {
+    let is_call = |pair: &[String]| {
+        let is_one = |token: &String| names.iter().any(|name| is(token, name));
+        matches!(pair, [name, open] if is_one(name) && open.trim() == "(")
+    };
+    let start = field.windows(2).position(is_call)? + 2;
+    let mut depth = 0_usize;
+    let argument = field.iter().skip(start).take_while(|token| {
+        match token.trim() {
+            "(" => depth += 1,
+            ")" if depth == 0 => return false,
+            ")" => depth -= 1,
+            "," if depth == 0 => return false,
             _ => {}
         }
-        unit.is_some().then(String::new)
-    })
+        true
+    });
+    Some(argument.map(String::as_str).collect())
 }
 
 /// With what a forecast is made of for the forecast, which is looked for by steps that depend on each digit.
@@ -154,12 +162,8 @@ pub(super) fn without_forecasts(statement: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rewrite::check;
     use super::*;
-
-    #[track_caller]
-    fn check(rewrite: fn(&str) -> Option<String>, statement: &str, expected: Option<&str>) {
-        assert_eq!(rewrite(statement).as_deref(), expected, "{statement}");
-    }
 
     #[test]
     fn remainders_of_sums() {
@@ -194,8 +198,8 @@ mod tests {
     fn periods() {
         check(
             without_periods,
-            "SELECT 2 * cos((sum(f) + tan(1))), sin FROM m WHERE (f > sin(i))",
-            Some("SELECT 2 * pow((sum(f) + pow(1, 1)), 1), sin FROM m WHERE (f > pow(i, 1))"),
+            "SELECT 0.25 / cos((sum(f) + tan(1))) AS a, sin FROM m WHERE f > sin(i)",
+            Some("SELECT (sum(f) + tan(1)) AS a, sin FROM m WHERE f > sin(i)"),
         );
         check(without_periods, "SELECT atan(f), (cos) FROM m", None);
     }
@@ -204,14 +208,24 @@ mod tests {
     fn differences() {
         check(
             without_differences,
-            "SELECT derivative(mean(f), 1s), 1 + difference(max(i)) FROM m",
-            Some("SELECT moving_average(mean(f), 2), 1 + moving_average(max(i), 2) FROM m"),
+            "SELECT derivative(mean(/[fx]/), 1s), 1 / abs(difference(max(i))) AS a FROM m",
+            Some("SELECT mean(/[fx]/), max(i) AS a FROM m"),
         );
         check(
             without_differences,
             "SELECT difference(max(i)) FROM m",
             None,
         );
+    }
+
+    #[test]
+    fn sums_of_nearly_nothing() {
+        check(
+            with_spreads_for_sums,
+            "SELECT 2 * sum(f) AS a, max(i), derivative(mean(/x/), 1s) FROM m",
+            Some("SELECT spread(f) AS a, max(i), spread(/x/) FROM m"),
+        );
+        check(with_spreads_for_sums, "SELECT max(f) FROM m", None);
     }
 
     #[test]

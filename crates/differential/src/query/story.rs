@@ -4,7 +4,8 @@ use anyhow::ensure;
 use serde_json::Value as Json;
 
 use super::answers::{
-    differs_where_large, is_alike, names_no_more, refuses_alike_but_types, shows_more_fields,
+    differs_by_part_of, differs_where_large, is_alike, names_no_more, refuses_alike_but_types,
+    shows_more_fields,
 };
 use super::data::{DataSet, Step};
 use super::deletion::{Deletion, key_of};
@@ -41,6 +42,8 @@ pub(super) struct Story {
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
     Same(Answer),
+    /// The same, once it is known which numbers are floats.
+    Close(Answer),
     /// The judge does not say the same twice.
     Contradicted,
     /// The judge has taken all the time that it is given, and says nothing.
@@ -60,7 +63,7 @@ impl Outcome {
     const fn is_explained(&self) -> bool {
         matches!(
             self,
-            Self::Same(_) | Self::Contradicted | Self::GaveUp | Self::Known(_)
+            Self::Same(_) | Self::Close(_) | Self::Contradicted | Self::GaveUp | Self::Known(_)
         )
     }
 }
@@ -160,7 +163,8 @@ impl Story {
             return Ok(Outcome::GaveUp);
         }
         let ours = asked.of(&mut judge.pair.ours)?;
-        if let Some(ways) = ask_ways(judge, asked, &ours)? {
+        let here = ask_ways(judge, asked, &ours)?;
+        if let Some(ways) = here.differing {
             // What is remembered of deleted points depends on what was in files by then.
             if ways[1].0 == SERVED && self.is_served_alike(judge, asked)? {
                 return Ok(Outcome::Known(known::DELETIONS));
@@ -172,6 +176,9 @@ impl Story {
         }
         if same_answer(&judged, &ours) {
             return Ok(Outcome::Same(judged));
+        }
+        if here.says(&judged) {
+            return Ok(Outcome::Close(judged));
         }
         for _ in 0..ASK_AGAIN {
             let again = asked.of(&mut judge.pair.judge)?;
@@ -207,6 +214,9 @@ impl Story {
             return Ok(Some(known::EQUAL_TIMES));
         }
         let (judged, ours_text) = (judged.text(), ours.text());
+        if let Some(name) = self.name_of_one(judge, asked, (&judged, &ours_text))? {
+            return Ok(Some(name));
+        }
         for rule in &known::RULES {
             if !(rule.fits)(&asked.statement, &judged, &ours_text) {
                 continue;
@@ -223,6 +233,42 @@ impl Story {
             return Ok(Some(known::EQUAL_TIMES));
         }
         Ok(None)
+    }
+
+    /// The name of the difference of one of several statements, each of which is answered as it is by itself.
+    fn name_of_one(
+        &self,
+        judge: &mut Judge,
+        asked: &Asked,
+        (judged, ours): (&str, &str),
+    ) -> anyhow::Result<Option<&'static str>> {
+        let statements = rewrite::one_by_one(&asked.statement);
+        let (Some(judged), Some(ours)) = (results(judged), results(ours)) else {
+            return Ok(None);
+        };
+        if statements.is_empty()
+            || statements.len() != judged.len()
+            || statements.len() != ours.len()
+        {
+            return Ok(None);
+        }
+        let mut name = None;
+        for (statement, answers) in statements.into_iter().zip(judged.iter().zip(&ours)) {
+            let alone = asked.with(statement);
+            let by_itself = [&mut judge.pair.judge, &mut judge.pair.ours]
+                .map(|server| anyhow::Ok(results(&alone.of(server)?.text())));
+            let [judged, ours] = by_itself;
+            let is_by_itself = |result: &Json, alone: Option<Vec<Json>>| matches!(alone.as_deref(), Some([one]) if same(result, one));
+            if !is_by_itself(answers.0, judged?) || !is_by_itself(answers.1, ours?) {
+                return Ok(None);
+            }
+            match self.ask(judge, &alone)? {
+                Outcome::Known(own) => name = name.or(Some(own)),
+                outcome if outcome.is_explained() => {}
+                _ => return Ok(None),
+            }
+        }
+        Ok(name)
     }
 
     /// Whether two ways here differ by no more than the last digit of a float, as the judge may.
@@ -270,7 +316,18 @@ impl Story {
             },
             Proof::WithoutLarge(without) => match without(statement) {
                 Some(statement) => match self.ask(judge, &asked.with(statement))? {
-                    Outcome::Same(other) => differs_where_large(judged, ours, &other.text()),
+                    Outcome::Same(other) | Outcome::Close(other) => {
+                        differs_where_large(judged, ours, &other.text())
+                    }
+                    _ => false,
+                },
+                None => false,
+            },
+            Proof::WithoutSmall(without) => match without(statement) {
+                Some(statement) => match self.ask(judge, &asked.with(statement))? {
+                    Outcome::Same(other) | Outcome::Close(other) => {
+                        differs_by_part_of(judged, ours, &other.text())
+                    }
                     _ => false,
                 },
                 None => false,
@@ -315,11 +372,7 @@ impl Story {
 
     /// True if both answer the same as soon as all data lies in one shard.
     fn differs_by_shards(&self, judge: &mut Judge, asked: &Asked) -> anyhow::Result<bool> {
-        let together = self.in_one_shard();
-        together.tell(judge)?;
-        let explained = together.ask(judge, asked)?.is_explained();
-        self.tell(judge)?;
-        Ok(explained)
+        self.is_explained_by(&self.in_one_shard(), judge, asked)
     }
 
     /// True if both answer the same as soon as another tag is the first one, and ours is what it was.
@@ -333,24 +386,21 @@ impl Story {
         let Some((renamed, statement)) = self.renamed().zip(statement) else {
             return Ok(false);
         };
-        renamed.tell(judge)?;
         let asked = asked.with(statement);
-        let again = asked.of(&mut judge.pair.ours)?;
-        let is_explained = renamed.ask(judge, &asked)?.is_explained();
-        self.tell(judge)?;
+        let (again, is_explained) = self.instead(&renamed, judge, |judge| {
+            let again = asked.of(&mut judge.pair.ours)?;
+            Ok((again, renamed.ask(judge, &asked)?.is_explained()))
+        })?;
         let [from, to] = RENAMED;
         Ok(is_explained && is_alike(&again.text().replace(to, from), ours))
     }
 
     /// True if both refuse nothing, or the same, when nothing is deleted.
     fn differs_by_deletions_alone(&self, judge: &mut Judge, asked: &Asked) -> anyhow::Result<bool> {
-        let Some(whole) = self.without_deletions() else {
-            return Ok(false);
-        };
-        whole.tell(judge)?;
-        let is_explained = whole.ask(judge, asked)?.is_explained();
-        self.tell(judge)?;
-        Ok(is_explained)
+        match self.without_deletions() {
+            Some(whole) => self.is_explained_by(&whole, judge, asked),
+            None => Ok(false),
+        }
     }
 
     /// The name of a difference that deletions make: ours is what it is without ever having had what was deleted,
@@ -366,10 +416,10 @@ impl Story {
         let Some(kept) = self.without_deleted() else {
             return Ok(None);
         };
-        kept.tell(judge)?;
-        let again = asked.of(&mut judge.pair.ours)?;
-        let is_explained = kept.ask(judge, asked)?.is_explained();
-        self.tell(judge)?;
+        let (again, is_explained) = self.instead(&kept, judge, |judge| {
+            let again = asked.of(&mut judge.pair.ours)?;
+            Ok((again, kept.ask(judge, asked)?.is_explained()))
+        })?;
         let shows_some = shows_more_fields(&ours.text(), &again.text());
         let names_some = shows_some && names_no_more(&ours.text(), judged)
             || refuses_alike_but_types(judged, &ours.text());
@@ -409,23 +459,54 @@ impl Story {
         let Some(kept) = self.without_deleted() else {
             return Ok(false);
         };
-        kept.tell(judge)?;
-        let ours = asked.of(&mut judge.pair.ours)?;
-        let is_alike = ask_ways(judge, asked, &ours)?.is_none();
-        self.tell(judge)?;
-        Ok(is_alike)
+        self.instead(&kept, judge, |judge| {
+            let ours = asked.of(&mut judge.pair.ours)?;
+            Ok(ask_ways(judge, asked, &ours)?.differing.is_none())
+        })
     }
 
     /// True if both answer the same as soon as no two series have equal times.
     fn differs_by_equal_times(&self, judge: &mut Judge, asked: &Asked) -> anyhow::Result<bool> {
-        let Some(apart) = self.apart() else {
-            return Ok(false);
-        };
-        apart.tell(judge)?;
-        let explained = apart.ask(judge, asked)?.is_explained();
-        self.tell(judge)?;
-        Ok(explained)
+        match self.apart() {
+            Some(apart) => self.is_explained_by(&apart, judge, asked),
+            None => Ok(false),
+        }
     }
+
+    /// Whether nothing differs without a name where `other` is told instead. Afterwards this one is told again.
+    fn is_explained_by(
+        &self,
+        other: &Self,
+        judge: &mut Judge,
+        asked: &Asked,
+    ) -> anyhow::Result<bool> {
+        self.instead(other, judge, |judge| {
+            Ok(other.ask(judge, asked)?.is_explained())
+        })
+    }
+
+    /// What `ask` finds while `other` is told; afterwards this one is told again.
+    fn instead<T>(
+        &self,
+        other: &Self,
+        judge: &mut Judge,
+        ask: impl FnOnce(&mut Judge) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        other.tell(judge)?;
+        let found = ask(judge)?;
+        self.tell(judge)?;
+        Ok(found)
+    }
+}
+
+/// The results of an answer, without the numbers of their statements.
+fn results(text: &str) -> Option<Vec<Json>> {
+    let mut json: Json = serde_json::from_str(text).ok()?;
+    let mut results = std::mem::take(json.get_mut("results")?.as_array_mut()?);
+    for result in &mut results {
+        result.as_object_mut()?.remove("statement_id");
+    }
+    Some(results)
 }
 
 /// True for answers that differ in nothing but the order of rows with equal times.
@@ -456,34 +537,49 @@ fn write(server: &mut Server, lines: &mut String) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a statement by every way in this process; two ways that differ, and what they say. What the server
-/// says is held against the plain way.
-fn ask_ways(
-    judge: &Judge,
-    asked: &Asked,
-    ours: &Answer,
-) -> anyhow::Result<Option<[(&'static str, String); 2]>> {
-    if !asked.is_plain() {
-        return Ok(None);
-    }
-    let Some(answers) = judge.engine.ask(DATABASE, &asked.statement)? else {
-        return Ok(None);
-    };
-    let [(_, plain), others @ ..] = &answers;
-    let differing =
-        |name, other: &Json| Some([("plain", plain.to_string()), (name, other.to_string())]);
-    for (name, other) in others {
-        if !same(plain, other) {
-            return Ok(differing(name, other));
+/// What a statement comes to in this process.
+#[derive(Default)]
+struct Here {
+    /// What the plain way says, in which floats are told from integers; `None` for what is not asked here.
+    plain: Option<Json>,
+    /// Two ways that differ, and what they say.
+    differing: Option<[(&'static str, String); 2]>,
+}
+
+impl Here {
+    /// Whether that is what the judge says. Held against the server's, a float without a fraction may pass for an
+    /// integer.
+    fn says(&self, judged: &Answer) -> bool {
+        let judged = serde_json::from_slice::<Json>(&judged.body).ok();
+        match (&self.plain, judged) {
+            (Some(plain), Some(judged)) => same(&judged, plain),
+            _ => false,
         }
     }
+}
+
+/// Runs a statement by every way in this process. What the server says is held against the plain way.
+fn ask_ways(judge: &Judge, asked: &Asked, ours: &Answer) -> anyhow::Result<Here> {
+    if !asked.is_plain() {
+        return Ok(Here::default());
+    }
+    let Some(answers) = judge.engine.ask(DATABASE, &asked.statement)? else {
+        return Ok(Here::default());
+    };
+    let [(_, plain), others @ ..] = answers;
     // What is told by the hour, or cannot be told in JSON, is no difference.
     let is_of_now = asked.statement.to_ascii_lowercase().contains("now");
     let served = serde_json::from_slice::<Json>(&ours.body).ok();
     let is_told = !ours.text().contains("json: unsupported value: ");
     let served = served.filter(|json| json.get("results").is_some() && is_told && !is_of_now);
-    Ok(match served {
-        Some(served) if !same(plain, &served) => differing(SERVED, &served),
-        _ => None,
+    let mut others = others
+        .into_iter()
+        .chain(served.map(|served| (SERVED, served)));
+    let differing = others.find(|(_, other)| !same(&plain, other));
+    let differing =
+        differing.map(|(name, other)| [("plain", plain.to_string()), (name, other.to_string())]);
+    Ok(Here {
+        plain: is_told.then_some(plain),
+        differing,
     })
 }

@@ -38,6 +38,8 @@ pub(crate) struct Compiled {
     pub(crate) ends_now: bool,
     /// What is wrong with the offset of the windows, if anything: it is told late.
     pub(crate) bad_offset: Option<String>,
+    /// What is wrong with the condition once its constants are computed, if anything: it is told late too.
+    pub(crate) bad_condition: Option<String>,
     /// The tags to group by.
     pub(crate) dimensions: Vec<Dimension>,
     /// What empty windows hold.
@@ -95,6 +97,16 @@ pub(crate) fn compile(statement: &SelectStatement, now_ns: i64) -> Result<Compil
 }
 
 impl Compiled {
+    /// What is only told when the statement is about to read something, in the order in which it is looked at.
+    pub(crate) fn told_late(&self) -> Result<(), Error> {
+        let mut wrong = [&self.bad_condition, &self.bad_offset]
+            .into_iter()
+            .flatten();
+        wrong
+            .next()
+            .map_or(Ok(()), |text| Err(Error::refused(text)))
+    }
+
     /// The range of time of an outermost statement: without an upper bound, windows end now and
     /// anything else at the end of time.
     pub(crate) fn range(&self, now_ns: i64) -> TimeRange {
@@ -114,6 +126,7 @@ struct Compiler {
     zone: Option<TimeZone>,
     interval: Interval,
     bad_offset: Option<String>,
+    bad_condition: Option<String>,
     /// True when the interval is that of the statement around.
     inherited_interval: bool,
     dimensions: Vec<Dimension>,
@@ -150,14 +163,28 @@ impl Compiler {
         if let Some(condition) = &condition {
             check_condition(condition)?;
         }
-        if let (Some(whole), Some(_)) = (&statement.condition, parent) {
-            // That of a subquery, once found to be one, is folded before its time is looked for again:
-            // `time > 5 OR true` is no bound there.
-            let folded = with_known_math(whole.clone())
-                .and_then(|whole| Ok(fold_constants(whole, Some(&context))?));
-            if let Ok(folded) = folded {
-                (bounds, condition) = split_condition(Some(&folded), &context)?;
+        // InfluxDB divides the condition once more when it runs the statement. By then `5 + 1` is a number, which is no
+        // condition.
+        let mut bad_condition = None;
+        let again = match (&statement.condition, parent) {
+            (Some(whole), Some(_)) => {
+                // That of a subquery, once found to be one, is folded before its time is looked for again:
+                // `time > 5 OR true` is no bound there.
+                let folded = with_known_math(whole.clone())
+                    .and_then(|whole| Ok(fold_constants(whole, Some(&context))?));
+                folded
+                    .ok()
+                    .map(|folded| split_condition(Some(&folded), &context))
             }
+            _ => {
+                let again = split_condition(condition.as_ref(), &context);
+                Some(again.map(|(_, rest)| (bounds, rest)))
+            }
+        };
+        match again {
+            Some(Ok((own, rest))) => (bounds, condition) = (own, rest),
+            Some(Err(error)) => bad_condition = Some(error.to_string()),
+            None => {}
         }
         let Windows {
             interval,
@@ -172,6 +199,7 @@ impl Compiler {
             zone,
             interval,
             bad_offset,
+            bad_condition,
             inherited_interval: false,
             dimensions,
             ascending: !descending,
@@ -260,6 +288,7 @@ impl Compiler {
                 self.interval
             },
             bad_offset: self.bad_offset,
+            bad_condition: self.bad_condition,
             dimensions: self.dimensions,
             fill: statement.fill,
             ascending: self.ascending,

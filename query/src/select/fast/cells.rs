@@ -1,9 +1,17 @@
 //! Slices of columns as single values, and as values of another type.
 
 use tandem_influxql::ast::DataType;
-use tandem_store::{ColumnSlice, ValuesSlice};
+use tandem_store::{Batch, ColumnSlice, StoreError, ValuesSlice};
 
 use crate::result::Value;
+
+/// Decodes a field of a batch, unless that was done.
+pub(super) fn load(batch: &mut Batch<'_, '_>, field: usize) -> Result<(), StoreError> {
+    match batch.column(field) {
+        Some(_) => Ok(()),
+        None => batch.load(field),
+    }
+}
 
 /// Whether entry `row` of a column was written.
 pub(super) fn is_written(column: &ColumnSlice<'_>, row: usize) -> bool {

@@ -1,15 +1,12 @@
 //! Rows of several series, gathered in columns and merged by time.
 //!
-//! The order of rows with equal times is that of the plain executor's merge: the binary heap of Go's
-//! `container/heap`, with the selected strings compared up to the first column that is none. The heap here
-//! holds places of rows only.
-
-use std::cmp::Ordering;
+//! What gathered rows take is told before they are copied. Which row comes after which is told by a [`Heap`].
 
 use tandem_influxql::ast::DataType;
-use tandem_store::{Batch, Bitmap, ColumnSlice};
+use tandem_store::{Batch, Bitmap, ColumnSlice, ValuesSlice};
 
-use super::cells::{Typed, cast_cell};
+use super::cells::{Typed, cast_cell, is_written};
+use super::heap::Heap;
 use super::raw::Source;
 use crate::block::{Block, Cells};
 use crate::error::Error;
@@ -75,29 +72,44 @@ impl Owned {
     }
 
     /// Appends rows behind as many as `before`.
-    fn append(&mut self, before: usize, column: Option<&ColumnSlice<'_>>, rows: &[u32]) -> usize {
+    fn append(&mut self, before: usize, column: Option<&ColumnSlice<'_>>, rows: &[u32]) {
         if let (Self::Absent(data_type), Some(_)) = (&*self, column) {
             *self = Self::nulls(*data_type, before, rows.len());
-            return before * size_of::<u64>()
-                + ALLOCATION_BYTES
-                + self.append(before, column, rows);
         }
         match self {
-            Self::Nothing | Self::Absent(_) => 0,
+            Self::Nothing | Self::Absent(_) => {}
             Self::Float(values, written) => push(values, written, column, rows),
             Self::Integer(values, written) => push(values, written, column, rows),
             Self::Unsigned(values, written) => push(values, written, column, rows),
             Self::Boolean(values, written) => push(values, written, column, rows),
             Self::Values(values) => {
-                let mut bytes = 0;
-                for row in rows {
-                    let value = cast_cell(column, *row as usize, Some(DataType::String));
-                    bytes += size_of::<Value>() + value.bytes();
-                    values.push(value);
-                }
-                bytes
+                let value = |row: &u32| cast_cell(column, *row as usize, Some(DataType::String));
+                values.extend(rows.iter().map(value));
             }
         }
+    }
+
+    /// About how many bytes that takes.
+    fn bytes_of(&self, before: usize, column: Option<&ColumnSlice<'_>>, rows: &[u32]) -> usize {
+        let (is_text, anew) = match (self, column) {
+            (Self::Nothing, _) | (Self::Absent(_), None) => return 0,
+            (Self::Absent(data_type), Some(_)) => {
+                (*data_type == DataType::String, Some(ALLOCATION_BYTES))
+            }
+            (Self::Values(_), _) => (true, None),
+            _ => (false, None),
+        };
+        let cell = if is_text {
+            size_of::<Value>()
+        } else {
+            size_of::<u64>()
+        };
+        let anew = anew.map_or(0, |bytes| bytes + before * cell);
+        let texts = match column {
+            Some(column) if is_text => rows.iter().map(|row| text_bytes(column, *row)).sum(),
+            _ => 0,
+        };
+        anew + rows.len() * cell + texts
     }
 
     /// Appends one value behind as many as `before`; null where it is of another type. Returns about how many bytes it takes.
@@ -199,7 +211,7 @@ fn push<T: Typed + Default>(
     written: &mut Option<Bitmap>,
     column: Option<&ColumnSlice<'_>>,
     rows: &[u32],
-) -> usize {
+) {
     let slice = column.and_then(|column| T::slice(&column.values));
     match (slice, column) {
         (Some(slice), Some(column)) if column.written.is_none() && written.is_none() => {
@@ -222,7 +234,17 @@ fn push<T: Typed + Default>(
             }
         }
     }
-    rows.len() * size_of::<T>()
+}
+
+/// The length of the string in a row, if there is one.
+fn text_bytes(column: &ColumnSlice<'_>, row: u32) -> usize {
+    let row = row as usize;
+    match column.values {
+        ValuesSlice::String { strings, first } if is_written(column, row) => {
+            strings.get(first + row).len()
+        }
+        _ => 0,
+    }
 }
 
 fn copy<T: Copy>(
@@ -249,15 +271,28 @@ fn null<T: Default>(to: &mut Vec<T>, bits: &mut Option<Bitmap>) {
 impl Gathered {
     /// Makes the columns; returns the bytes that they take.
     fn begin(&mut self, columns: &[Source]) -> usize {
-        if !self.columns.is_empty() {
+        if !self.times_ns.is_empty() {
             return 0;
         }
         self.columns = columns.iter().map(|source| Owned::new(*source)).collect();
+        Self::begin_bytes(columns)
+    }
+
+    const fn begin_bytes(columns: &[Source]) -> usize {
         columns.len() * size_of::<Owned>() + 2 * ALLOCATION_BYTES
     }
 
     pub(super) fn len(&self) -> usize {
         self.times_ns.len()
+    }
+
+    pub(super) fn times_ns(&self) -> &[i64] {
+        &self.times_ns
+    }
+
+    /// The string of a column in a row, if it has one.
+    pub(super) fn string(&self, column: usize, row: usize) -> Option<&[u8]> {
+        self.columns.get(column)?.string(row)
     }
 
     /// Appends one row, with a value for each column, null for those of tags; returns about how many bytes it takes.
@@ -275,30 +310,48 @@ impl Gathered {
         bytes
     }
 
-    /// Appends rows of a batch, in this order; returns about how many bytes they take.
-    pub(super) fn append(
-        &mut self,
-        batch: &Batch<'_, '_>,
-        rows: &[u32],
-        columns: &[Source],
-    ) -> usize {
-        let mut bytes = self.begin(columns) + size_of::<i64>() * rows.len();
+    /// Appends rows of a batch, in this order.
+    pub(super) fn append(&mut self, batch: &Batch<'_, '_>, rows: &[u32], columns: &[Source]) {
+        self.begin(columns);
         for (owned, source) in self.columns.iter_mut().zip(columns) {
             if let Source::Field(field, _) = source {
                 let column = batch.column(*field);
-                bytes += owned.append(self.times_ns.len(), column.as_ref(), rows);
+                owned.append(self.times_ns.len(), column.as_ref(), rows);
             }
         }
         let times_ns = batch.times_ns();
         self.times_ns
             .extend(rows.iter().map(|row| times_ns[*row as usize]));
+    }
+
+    /// About how many bytes that takes.
+    pub(super) fn bytes_of(
+        &self,
+        batch: &Batch<'_, '_>,
+        rows: &[u32],
+        columns: &[Source],
+    ) -> usize {
+        let before = self.times_ns.len();
+        let mut bytes = size_of::<i64>() * rows.len();
+        if before == 0 {
+            bytes += Self::begin_bytes(columns);
+        }
+        for (at, source) in columns.iter().enumerate() {
+            if let Source::Field(field, _) = source {
+                let column = batch.column(*field);
+                let new = Owned::new(*source);
+                let owned = self.columns.get(at).unwrap_or(&new);
+                bytes += owned.bytes_of(before, column.as_ref(), rows);
+            }
+        }
         bytes
     }
 }
 
-/// Hands on the rows of one group, its series merged, limited and cut into blocks.
+/// Hands on the rows of one group, its series merged, limited and cut into blocks. `tags` are those of each series.
 pub(super) fn merged(
-    series: Vec<(Gathered, Vec<Value>)>,
+    series: &[Gathered],
+    tags: &[Vec<Value>],
     columns: &[Source],
     references: &[Source],
     options: &Options,
@@ -309,7 +362,7 @@ pub(super) fn merged(
         0 => usize::MAX,
         limit => usize::try_from(limit).unwrap_or(usize::MAX),
     };
-    if let [(only, tags)] = series.as_slice() {
+    if let ([only], [tags]) = (series, tags) {
         let cells: Vec<Cells<'_>> = columns
             .iter()
             .zip(&only.columns)
@@ -329,44 +382,55 @@ pub(super) fn merged(
             columns: &cells,
         });
     }
-    let mut merge = Merge::new(&series, columns, references, options.ascending);
+    let mut heap = Heap::new(series, tags, columns, references, options.ascending, None);
     for _ in 0..skip {
-        if merge.next().is_none() {
+        if heap.next().is_none() {
             return Ok(());
         }
     }
-    // For each tag its value in each series.
-    let tags: Vec<Vec<Value>> = columns
-        .iter()
-        .map(|source| match source {
-            Source::Tag(at) => series.iter().map(|(_, tags)| tags[*at].clone()).collect(),
-            _ => Vec::new(),
-        })
-        .collect();
+    let tags = by_column(tags, columns);
     let mut left = take;
     loop {
-        let places: Vec<(u32, u32)> = std::iter::from_fn(|| merge.next())
+        let places: Vec<(u32, u32)> = std::iter::from_fn(|| heap.next())
             .take(left.min(BLOCK_ROWS))
             .collect();
         left -= places.len();
         if places.is_empty() {
             return Ok(());
         }
-        let row_of = |place: &(u32, u32)| (&series[place.0 as usize].0, place.1 as usize);
+        emit_rows(series, &tags, columns, &places, emit)?;
+    }
+}
+
+/// For each column that is a tag its value in each series.
+pub(super) fn by_column(tags: &[Vec<Value>], columns: &[Source]) -> Vec<Vec<Value>> {
+    let of = |source: &Source| match source {
+        Source::Tag(at) => tags.iter().map(|tags| tags[*at].clone()).collect(),
+        _ => Vec::new(),
+    };
+    columns.iter().map(of).collect()
+}
+
+/// Hands on the rows at `places`, each a series and a row of it. `tags` are those of [`by_column`].
+pub(super) fn emit_rows(
+    series: &[Gathered],
+    tags: &[Vec<Value>],
+    columns: &[Source],
+    places: &[(u32, u32)],
+    emit: &mut dyn FnMut(&Block<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    for places in places.chunks(BLOCK_ROWS) {
         let times_ns: Vec<i64> = places
             .iter()
-            .map(|place| {
-                let (from, row) = row_of(place);
-                from.times_ns[row]
-            })
+            .map(|(from, row)| series[*from as usize].times_ns[*row as usize])
             .collect();
         let codes: Vec<u32> = places.iter().map(|place| place.0).collect();
         let owned: Vec<Owned> = columns
             .iter()
             .enumerate()
             .map(|(at, source)| {
-                Owned::merged(*source, &places, |number| {
-                    series[number as usize].0.columns.get(at)
+                Owned::merged(*source, places, |number| {
+                    series[number as usize].columns.get(at)
                 })
             })
             .collect();
@@ -387,167 +451,5 @@ pub(super) fn merged(
             columns: &cells,
         })?;
     }
-}
-
-/// The rows of several series by time. See the module's head.
-struct Merge<'s> {
-    series: &'s [(Gathered, Vec<Value>)],
-    /// The columns whose strings are compared at equal times.
-    compared: Vec<(usize, Source)>,
-    /// Ranks of series by these strings, where they are tags that all series have.
-    ranks: Option<Vec<u32>>,
-    ascending: bool,
-    /// The row of each series that is in the heap.
-    rows: Vec<usize>,
-    heap: Vec<usize>,
-}
-
-impl<'s> Merge<'s> {
-    fn new(
-        series: &'s [(Gathered, Vec<Value>)],
-        columns: &[Source],
-        references: &[Source],
-        ascending: bool,
-    ) -> Self {
-        let is_text = |source: &&Source| {
-            matches!(source, Source::Tag(_) | Source::Field(_, DataType::String))
-        };
-        let compared: Vec<(usize, Source)> = references
-            .iter()
-            .take_while(is_text)
-            .map(|source| {
-                let at = columns.iter().position(|column| column == source);
-                (at.unwrap_or(0), *source)
-            })
-            .collect();
-        let mut merge = Self {
-            series,
-            ranks: None,
-            ascending,
-            rows: vec![0; series.len()],
-            heap: Vec::new(),
-            compared,
-        };
-        merge.ranks = merge.ranks();
-        let inputs = (0..series.len()).filter(|at| series[*at].0.len() > 0);
-        merge.heap = inputs.collect();
-        if !ascending {
-            merge.heap.reverse();
-        }
-        for at in (0..merge.heap.len() / 2).rev() {
-            merge.down(at, merge.heap.len());
-        }
-        merge
-    }
-
-    fn ranks(&self) -> Option<Vec<u32>> {
-        let all_tags = self.compared.iter().all(|(_, source)| match source {
-            Source::Tag(at) => self
-                .series
-                .iter()
-                .all(|(_, tags)| matches!(tags[*at], Value::String(_))),
-            _ => false,
-        });
-        if !all_tags {
-            return None;
-        }
-        let mut order: Vec<usize> = (0..self.series.len()).collect();
-        order.sort_by(|a, b| self.strings(*a, *b));
-        let mut ranks = vec![0; order.len()];
-        let mut rank = 0;
-        for pair in 0..order.len() {
-            if pair > 0 && self.strings(order[pair - 1], order[pair]) != Ordering::Equal {
-                rank += 1;
-            }
-            ranks[order[pair]] = rank;
-        }
-        Some(ranks)
-    }
-
-    /// The order of the strings of the current rows of two series; what is no string ends it.
-    fn strings(&self, a: usize, b: usize) -> Ordering {
-        for (column, source) in &self.compared {
-            let text = |series: usize| -> Option<&[u8]> {
-                let (gathered, tags) = &self.series[series];
-                match source {
-                    Source::Tag(at) => match &tags[*at] {
-                        Value::String(text) => Some(text),
-                        _ => None,
-                    },
-                    _ => gathered.columns.get(*column)?.string(self.rows[series]),
-                }
-            };
-            let (Some(x), Some(y)) = (text(a), text(b)) else {
-                return Ordering::Equal;
-            };
-            match x.cmp(y) {
-                Ordering::Equal => {}
-                order => return order,
-            }
-        }
-        Ordering::Equal
-    }
-
-    fn less(&self, a: usize, b: usize) -> bool {
-        let (a, b) = (self.heap[a], self.heap[b]);
-        let time_ns = |series: usize| self.series[series].0.times_ns[self.rows[series]];
-        let order = time_ns(a).cmp(&time_ns(b)).then_with(|| match &self.ranks {
-            Some(ranks) => ranks[a].cmp(&ranks[b]),
-            None => self.strings(a, b),
-        });
-        let wanted = if self.ascending {
-            Ordering::Less
-        } else {
-            Ordering::Greater
-        };
-        order == wanted
-    }
-
-    fn down(&mut self, start: usize, len: usize) {
-        let mut at = start;
-        loop {
-            let left = 2 * at + 1;
-            if left >= len {
-                return;
-            }
-            let right = left + 1;
-            let child = if right < len && self.less(right, left) {
-                right
-            } else {
-                left
-            };
-            if !self.less(child, at) {
-                return;
-            }
-            self.heap.swap(at, child);
-            at = child;
-        }
-    }
-
-    fn up(&mut self, start: usize) {
-        let mut at = start;
-        while at > 0 {
-            let parent = (at - 1) / 2;
-            if !self.less(at, parent) {
-                return;
-            }
-            self.heap.swap(at, parent);
-            at = parent;
-        }
-    }
-
-    /// Series and row of the next row.
-    fn next(&mut self) -> Option<(u32, u32)> {
-        let last = self.heap.len().checked_sub(1)?;
-        self.heap.swap(0, last);
-        self.down(0, last);
-        let series = self.heap.pop()?;
-        let row = self.rows[series];
-        if row + 1 < self.series[series].0.len() {
-            self.rows[series] = row + 1;
-            self.heap.push(series);
-            self.up(self.heap.len() - 1);
-        }
-        Some((series as u32, row as u32))
-    }
+    Ok(())
 }

@@ -7,7 +7,8 @@
 //! job ───── functions of several groups at once
 //! serve ─── results as points, for the stages that follow: fill, limit, cursor
 //! lines ─── results as rows, where nothing is left to be done but filling windows
-//! raw ───── rows without functions, straight to the sink; gather merges those of several series
+//! raw ───── rows without functions, straight to the sink; gather merges those of several series, by a heap
+//! late ──── the first rows of very many series: their times first, then what is selected of them
 //! ```
 //!
 //! Preconditions, each looked at before a path is taken:
@@ -31,7 +32,9 @@ mod filter;
 mod gather;
 mod gatherer;
 mod grid;
+mod heap;
 mod job;
+mod late;
 mod lines;
 mod raw;
 mod serve;

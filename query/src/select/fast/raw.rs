@@ -5,6 +5,8 @@
 //!   fit, up to the limit, in columns for each series. Then the series of a group are merged as the plain executor
 //!   merges them. What would not fit into [`GATHERED_BYTES_MAX`] goes the plain way.
 //!
+//! * A group of so many series that a limit leaves few of their rows is read for times first (`late`).
+//!
 //! With a condition on fields only its fields are decoded until rows fit. The first or the last row alone is
 //! taken from the statistics of a page where they tell it.
 
@@ -13,11 +15,12 @@ use tandem_model::{SeriesId, TimeRange};
 use tandem_store::{Batch, Flow, Order, Segment, StoreError, ValuesSlice, Visitor};
 
 use super::Named;
-use super::cells::{cast_cell, is_of, is_written};
+use super::cells::{cast_cell, is_of, is_written, load};
 use super::filter::{Filter, Filters, Rows};
 use super::gather::{Gathered, merged};
 use super::gatherer::{Failure, GATHERED_BYTES_MAX, Gatherer};
 use super::job::only_leaf;
+use super::late;
 use super::sweep::{Member, Sweep};
 use crate::block::{Block, Cells};
 use crate::context::Context;
@@ -47,15 +50,15 @@ pub(super) enum Source {
 
 /// What is selected of one measurement.
 pub(super) struct Selection<'p> {
-    leaf: &'p Leaf,
+    pub(super) leaf: &'p Leaf,
     fields: Names,
-    tags: Vec<String>,
+    pub(super) tags: Vec<String>,
     /// One for each column.
     pub(super) columns: Vec<Source>,
     /// One for each reference, in the order in which the plain executor compares strings at equal times.
     pub(super) references: Vec<Source>,
     /// The fields that columns are made of.
-    shown: Vec<usize>,
+    pub(super) shown: Vec<usize>,
     filters: Filters,
 }
 
@@ -97,6 +100,27 @@ pub(super) fn rows(
         selection.stream(prepared, groups[0], context, meter, sink)?;
         return Ok(1);
     }
+    if let Some(rows_max) = limit
+        && late::is_late(
+            &selection,
+            series_of(&groups[0]),
+            rows_max,
+            prepared,
+            context,
+        )
+    {
+        context.paths.took(Path::Late);
+        late::rows(
+            &mut selection,
+            prepared,
+            groups[0],
+            rows_max,
+            context,
+            meter,
+            sink,
+        )?;
+        return Ok(1);
+    }
     // Without a limit only one group, since all of its rows may be gathered.
     let mut count = 1;
     if limit.is_some() {
@@ -125,7 +149,7 @@ fn rows_max(prepared: &Prepared) -> Option<usize> {
     usize::try_from(rows).ok().filter(|_| options.limit > 0)
 }
 
-fn order(prepared: &Prepared) -> Order {
+pub(super) fn order(prepared: &Prepared) -> Order {
     if prepared.options.ascending {
         Order::Ascending
     } else {
@@ -191,7 +215,7 @@ impl<'p> Selection<'p> {
         self.fields.place(name.as_bytes())
     }
 
-    fn member(&mut self, group: usize, planned: &PlannedSeries) -> Member {
+    pub(super) fn member(&mut self, group: usize, planned: &PlannedSeries) -> Member {
         let leaf = self.leaf;
         let mut filters = std::mem::take(&mut self.filters);
         let filter = filters.of(leaf, planned, &mut |name| self.field(name));
@@ -204,11 +228,11 @@ impl<'p> Selection<'p> {
     }
 
     /// The values of the columns' tags in a series.
-    fn tags_of(&self, planned: &PlannedSeries) -> Vec<Value> {
+    pub(super) fn tags_of(&self, planned: &PlannedSeries) -> Vec<Value> {
         self.leaf.tags(planned.id, &self.tags)
     }
 
-    fn sweep<'s>(
+    pub(super) fn sweep<'s>(
         &'s self,
         members: &'s [Member],
         groups: usize,
@@ -288,13 +312,18 @@ impl<'p> Selection<'p> {
         if this.is_too_much(&members, limit, prepared) {
             return Ok(false);
         }
+        let filtered = members.iter().any(|member| member.filter.is_some());
         let mut gatherer = Gatherer {
             selection: this,
+            columns: &this.columns,
             members: &members,
+            bound: None,
+            bytes_max: GATHERED_BYTES_MAX,
             found: members.iter().map(|_| Gathered::default()).collect(),
             ascending: prepared.options.ascending,
             limit: limit.unwrap_or(usize::MAX),
-            ends: limit == Some(1) && members.iter().all(|member| member.filter.is_none()),
+            ends: limit == Some(1) && !filtered,
+            filtered,
             flow: Flow::On,
             bytes: 0,
             points: 0,
@@ -316,21 +345,20 @@ impl<'p> Selection<'p> {
             None => meter.count_points(points)?,
         }
         let group_by = &prepared.plan.level.group_by;
-        let mut found = found.into_iter().zip(tags).peekable();
-        let mut member = members.iter().peekable();
+        let mut first = 0;
         let mut head: Option<Series> = None;
         for (number, (key, _)) in groups.iter().enumerate() {
-            let mut series = Vec::new();
-            while member.next_if(|member| member.group == number).is_some() {
-                series.extend(found.next());
-            }
+            let own = members[first..].iter();
+            let own = first..first + own.take_while(|member| member.group == number).count();
+            first = own.end;
             let zone = prepared.time_zone.as_deref();
             if let Some(head) = &mut head {
                 rename(head, key, group_by);
             }
             let head = &*head.get_or_insert_with(|| header(key, group_by, &prepared.columns, zone));
             merged(
-                series,
+                &found[own.clone()],
+                &tags[own],
                 &this.columns,
                 &this.references,
                 &prepared.options,
@@ -350,16 +378,22 @@ impl<'p> Selection<'p> {
         if limit.is_some_and(|limit| limit <= 10_000) || is_filtered {
             return false;
         }
+        let rows = self.rows_about(members.len(), prepared);
+        rows * (self.columns.len() + 1) as f64 * 8.0 > GATHERED_BYTES_MAX as f64 / 2.0
+    }
+
+    /// About how many rows so many series have in files.
+    pub(super) fn rows_about(&self, series: usize, prepared: &Prepared) -> f64 {
         let view = &self.leaf.measurement.view;
         let name = &self.leaf.measurement.name;
-        let part = members.len() as f64 / view.series_count(name).max(1) as f64;
+        let part = series as f64 / view.series_count(name).max(1) as f64;
         let range = prepared.options.range.intersect(&view.extent());
-        let rows = view.rows_about(name, range) as f64 * part;
-        rows * (self.columns.len() + 1) as f64 * 8.0 > GATHERED_BYTES_MAX as f64 / 2.0
+        view.rows_about(name, range) as f64 * part
     }
 }
 
-/// The rows of a batch that fit a condition and have a value in one of the columns.
+/// The rows of a batch that fit a condition and have a value in one of the columns. Of these only as many are loaded as
+/// it takes to know that.
 pub(super) fn rows_of(
     selection: &Selection<'_>,
     filter: Option<&Filter>,
@@ -373,20 +407,26 @@ pub(super) fn rows_of(
     if matches!(rows, Rows::None) {
         return Ok(rows);
     }
-    for field in &selection.shown {
-        batch.load(*field)?;
-    }
-    let mut columns = Vec::new();
     for source in &selection.references {
-        if let Source::Field(field, data_type) = source
-            && let Some(column) = batch.column(*field)
-        {
-            if column.written.is_none() && is_of(&column.values, *data_type) {
-                return Ok(rows);
-            }
-            columns.push((column, *data_type));
+        let Source::Field(field, data_type) = source else {
+            continue;
+        };
+        load(batch, *field)?;
+        let is_whole = batch
+            .column(*field)
+            .is_some_and(|column| column.written.is_none() && is_of(&column.values, *data_type));
+        if is_whole {
+            return Ok(rows);
         }
     }
+    let columns = selection
+        .references
+        .iter()
+        .filter_map(|source| match source {
+            Source::Field(field, data_type) => Some((batch.column(*field)?, *data_type)),
+            _ => None,
+        });
+    let columns: Vec<_> = columns.collect();
     let has_value = |row: &u32| {
         columns.iter().any(|(column, data_type)| {
             let row = *row as usize;
@@ -428,6 +468,11 @@ impl Streamer<'_, '_> {
         self.meter.check()?;
         self.meter.count_points(batch.times_ns().len() as u64)?;
         let rows = rows_of(self.selection, self.filter, batch, &mut self.fits)?;
+        if !matches!(rows, Rows::None) {
+            for field in &self.selection.shown {
+                load(batch, *field)?;
+            }
+        }
         let count = match &rows {
             Rows::None => 0,
             Rows::All => batch.times_ns().len(),
