@@ -45,6 +45,8 @@ enum Way {
     Stopped,
     /// It runs until it is told to stop.
     Service,
+    /// It installs the program, below a directory of the test's own.
+    Installing,
     Skipped(&'static str),
 }
 
@@ -53,7 +55,9 @@ fn way(command: &str) -> Way {
     match first {
         "cargo" => Way::Skipped("builds or tests the tree that this is a test of"),
         "docker" | "set" => Way::Skipped("needs a Docker engine; `cargo xtask guide` has one"),
-        "install" | "systemctl" | "apt-get" | "dpkg" => Way::Skipped("changes the machine"),
+        "systemctl" if !tool::on_path("systemctl") => Way::Skipped("systemctl is not installed"),
+        "install" | "systemctl" => Way::Installing,
+        "apt-get" | "dpkg" => Way::Skipped("changes the machine"),
         "influx_inspect" | "influx" => Way::Skipped("needs an InfluxDB; tests/export.rs has one"),
         "curl" if !tool::on_path("curl") => Way::Skipped("curl is not installed"),
         "tandem" => {
@@ -160,6 +164,26 @@ fn run(home: &Path, command: &str) -> Result<(), String> {
     ))
 }
 
+/// The files of the tree, and the programs of this build, below `below` instead of the machine's root; services are
+/// enabled there and not started.
+fn install(tree: &Path, below: &Path, command: &str) -> Result<(), String> {
+    // What every machine has.
+    fs::create_dir_all(below.join("usr/bin")).unwrap();
+    fs::create_dir_all(below.join("etc/systemd/system")).unwrap();
+    let systemctl = format!("systemctl --root={} enable", below.display());
+    let command = command
+        .replace("systemctl daemon-reload && ", "")
+        .replace("systemctl enable --now", &systemctl);
+    let word = |word: &str| match word {
+        "target/release/tandem" => env!("CARGO_BIN_EXE_tandem").to_owned(),
+        "target/release/tandem-agent" => env!("CARGO_BIN_EXE_tandem-agent").to_owned(),
+        path if path.starts_with('/') => format!("{}{path}", below.display()),
+        other => other.to_owned(),
+    };
+    let words: Vec<String> = command.split(' ').map(word).collect();
+    run(tree, &words.join(" "))
+}
+
 /// A service starts, says so, and stops when it is told to.
 fn serve(home: &Path, command: &str, at: usize) {
     let mut arguments: Vec<String> = command.split(' ').skip(1).map(str::to_owned).collect();
@@ -263,6 +287,21 @@ fn every_command_of_the_documents_runs() {
         if let Err(why) = run(home, &filled(command, &ports)) {
             failed.push(format!("{document}: {why}"));
         }
+    }
+    let below = home.join("machine");
+    let mut is_enabled = false;
+    for (_, (document, command)) in of(Way::Installing) {
+        is_enabled |= command.contains("systemctl");
+        if let Err(why) = install(root, &below, command) {
+            failed.push(format!("{document}: {why}"));
+        }
+    }
+    for role in ["store", "relay", "agent"] {
+        let config = format!("etc/tandem/{role}.toml");
+        let wanted = format!("etc/systemd/system/multi-user.target.wants/tandem-{role}.service");
+        assert!(below.join(config).is_file(), "{role}");
+        let link = below.join(wanted).symlink_metadata();
+        assert!(!is_enabled || link.is_ok(), "{role} is not enabled");
     }
     for (document, command) in &all {
         if let Way::Skipped(why) = way(command) {
