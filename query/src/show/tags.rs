@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use roaring::RoaringBitmap;
 use tandem_influxql::ast::{BinaryOp, Expr, KeyFilter, ShowTagKeys, ShowTagValues};
 use tandem_influxql::condition::{TimeContext, split_condition};
+use tandem_model::TimeRange;
 use tandem_store::{PolicyChoice, Store, View};
 
 use super::measurements::matching;
@@ -149,7 +150,16 @@ impl Scope {
             split_condition(Some(condition), &time)
                 .map_err(|error| Error::tag_condition(error.to_string()))?;
         }
-        let view = store.view(database, PolicyChoice::All, bounds.range())?;
+        // As for `SHOW SERIES`: a range that ends before it begins stands for the shards that hold both ends.
+        let range = bounds.range();
+        let view = match range.is_empty() {
+            false => store.view(database, PolicyChoice::All, range)?,
+            true => {
+                let within = TimeRange::new(range.max_ns, range.min_ns);
+                let view = store.view(database, PolicyChoice::All, within)?;
+                view.around(within)
+            }
+        };
         let part = |wanted: &dyn Fn(&str) -> bool| about(condition.as_ref()?, wanted);
         let names =
             part(&|name| name == "_name").map(|condition| matching(&condition, &view, meter));

@@ -16,6 +16,7 @@ mod inputs;
 mod page;
 mod policies;
 mod prometheus;
+mod query_differences;
 mod query_forms;
 mod query_results;
 mod request_differences;

@@ -79,7 +79,7 @@ impl Rule {
     }
 }
 
-pub(super) const RULES: [Rule; 43] = [
+pub(super) const RULES: [Rule; 44] = [
     Rule::plain("partial-series", |_, judged, ours| {
         judged.contains(PARTIAL) && is_alike(&judged.replace(PARTIAL, ""), ours)
     }),
@@ -252,6 +252,14 @@ pub(super) const RULES: [Rule; 43] = [
         name: "tags-in-time",
         // What is a tag of another time is nothing here: it has no type to be refused for.
         fits: |_, judged, _| judged.contains("type error: ") && judged.contains("::tag"),
+        proof: Proof::Together,
+    },
+    Rule {
+        name: "tags-in-time",
+        // Nor has it in a column of a subquery.
+        fits: |_, judged, ours| {
+            judged.contains("iterator type: *query.string") && !ours.contains("\"error\"")
+        },
         proof: Proof::Together,
     },
     Rule {

@@ -183,7 +183,8 @@ pub(super) fn with_tags_of_all_time(statement: &str) -> Option<String> {
 /// Names of fields in the data, which no tag has.
 const FIELDS: [&str; 5] = ["f", "i", "b", "s", "x"];
 
-/// With `::field` behind each name of a field that is compared with a string or a pattern.
+/// With `::string` behind each name of a field that is compared with a string or a pattern: of `::field` InfluxDB forgets
+/// that it is one where it has no such field.
 pub(super) fn with_marked_fields(statement: &str) -> Option<String> {
     let mut behind = false;
     with(statement, |tokens, at| {
@@ -192,7 +193,7 @@ pub(super) fn with_marked_fields(statement: &str) -> Option<String> {
         let is_equality = ["=", "!=", "<>", "=~", "!~"].contains(&token(at + 1));
         let is_text = token(at + 2).starts_with(['\'', '/']);
         let is_field = FIELDS.contains(&token(at).trim_matches('"'));
-        (behind && is_field && is_equality && is_text).then(|| format!("{}::field", tokens[at]))
+        (behind && is_field && is_equality && is_text).then(|| format!("{}::string", tokens[at]))
     })
 }
 
@@ -369,7 +370,7 @@ mod tests {
         check(
             with_marked_fields,
             "SELECT f FROM m WHERE f !~ /a/ AND \"s\" = 'b' OR host = 'f'",
-            Some("SELECT f FROM m WHERE f::field !~ /a/ AND \"s\"::field = 'b' OR host = 'f'"),
+            Some("SELECT f FROM m WHERE f::string !~ /a/ AND \"s\"::string = 'b' OR host = 'f'"),
         );
         check(
             with_marked_fields,
