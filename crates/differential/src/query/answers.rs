@@ -127,6 +127,14 @@ fn differs_beside(judged: &str, ours: &str, other: &str, fits: &dyn Fn(f64, f64)
     }
 }
 
+/// Whether a series has two rows of one time.
+pub(super) fn has_equal_times(text: &str) -> bool {
+    let whole = whole_series(text);
+    let series = whole.iter().flat_map(|whole| &whole.results);
+    let mut series = series.flat_map(|series| series.values());
+    series.any(|rows| rows.windows(2).any(|pair| pair[0].get(0) == pair[1].get(0)))
+}
+
 /// What stands in `others` for `one`: the series of its name and tags, the row of its time, if there is only one, and of all
 /// else the one in its place, if there are as many.
 fn beside<'j>(
@@ -355,6 +363,25 @@ mod tests {
         assert!(refuses_alike_but_types(&one, &other));
         assert!(!refuses_alike_but_types(&one, &error("f(y::float) ^ 1")));
         assert!(!refuses_alike_but_types(DONE, DONE));
+    }
+
+    #[test]
+    fn equal_times_are_those_of_one_series() {
+        let answer = |one: &str, other: &str| {
+            let series = |host: &str, rows: &str| {
+                format!(
+                    r#"{{"name":"m","tags":{{"h":"{host}"}},"columns":["time","f"],"values":[{rows}]}}"#
+                )
+            };
+            format!(
+                r#"{{"results":[{{"series":[{},{}]}}]}}"#,
+                series("a", one),
+                series("b", other)
+            )
+        };
+        assert!(has_equal_times(&answer("[1,2]", "[2,1],[1,3],[2,4]")));
+        assert!(!has_equal_times(&answer("[1,2]", "[1,2],[2,2]")));
+        assert!(!has_equal_times(DONE));
     }
 
     #[test]

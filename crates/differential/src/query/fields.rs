@@ -43,10 +43,60 @@ pub(super) fn with_fields(
     (changed && list.is_none()).then_some(text)
 }
 
+/// Functions of fields that look at one point after the other.
+const ONE_BY_ONE: [&str; 7] = [
+    "DERIVATIVE",
+    "NON_NEGATIVE_DERIVATIVE",
+    "DIFFERENCE",
+    "NON_NEGATIVE_DIFFERENCE",
+    "ELAPSED",
+    "MOVING_AVERAGE",
+    "CUMULATIVE_SUM",
+];
+
+/// With nothing but the points that a function looks at one after the other, where these are rows of a subquery.
+pub(super) fn with_points_of_rows(statement: &str) -> Option<String> {
+    let tokens = split(statement);
+    let from = tokens.iter().position(|token| is(token, "FROM"))?;
+    let (fields, rest) = tokens.split_at(from);
+    let is_of_rows = rest.get(1).is_some_and(|token| token.trim() == "(");
+    if !is_of_rows || !fields.first().is_some_and(|token| is(token, "SELECT")) {
+        return None;
+    }
+    let point = fields.windows(4).find_map(|tokens| match tokens {
+        [function, open, point, end]
+            if ONE_BY_ONE.iter().any(|name| is(function, name))
+                && open.trim() == "("
+                && [",", ")"].contains(&end.trim()) =>
+        {
+            Some(point.trim())
+        }
+        _ => None,
+    })?;
+    Some(format!("SELECT {point}{}", rest.concat()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::rewrite::check;
     use super::*;
+
+    #[test]
+    fn points_of_rows_are_selected_alone() {
+        let inner = "FROM (SELECT sample(f, 9) FROM m GROUP BY host) GROUP BY *";
+        check(
+            with_points_of_rows,
+            &format!("SELECT max(*), 2 * derivative(sample, 10s) {inner}"),
+            Some(&format!("SELECT sample {inner}")),
+        );
+        check(with_points_of_rows, &format!("SELECT max(f) {inner}"), None);
+        check(with_points_of_rows, "SELECT difference(f) FROM m", None);
+        check(
+            with_points_of_rows,
+            &format!("SELECT difference(max(f)) {inner}"),
+            None,
+        );
+    }
 
     #[test]
     fn fields_are_changed_one_by_one() {

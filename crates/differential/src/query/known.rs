@@ -8,6 +8,7 @@ use super::answers::{
     counts_more, differs_in_numbers, differs_in_numbers_above, ends_early, fails_alike,
     has_more_tags, is_alike,
 };
+use super::fields::with_points_of_rows;
 use super::pieces::{has_pieces_of_rows, is_in_pieces, is_split, without_inner_groups};
 use super::tokens::split;
 use super::{rewrite, rounding};
@@ -55,6 +56,8 @@ pub(super) enum Proof {
     Renamed,
     /// Both answer each of the statements alike, one request for each.
     OneByOne,
+    /// So they do, and ours has rows of equal times then.
+    OfEqualTimes(fn(&str) -> Option<String>),
     /// Asked often enough, the judge says what we say.
     AskedAgain,
 }
@@ -79,7 +82,7 @@ impl Rule {
     }
 }
 
-pub(super) const RULES: [Rule; 44] = [
+pub(super) const RULES: [Rule; 45] = [
     Rule::plain("partial-series", |_, judged, ours| {
         judged.contains(PARTIAL) && is_alike(&judged.replace(PARTIAL, ""), ours)
     }),
@@ -271,6 +274,11 @@ pub(super) const RULES: [Rule; 44] = [
         name: "rows-outside",
         fits: |_, judged, ours| ends_early(judged, ours),
         proof: Proof::Without(rewrite::without_outer_condition),
+    },
+    Rule {
+        name: EQUAL_TIMES,
+        fits: |_, judged, ours| !judged.contains("\"error\"") && !ours.contains("\"error\""),
+        proof: Proof::OfEqualTimes(with_points_of_rows),
     },
     Rule {
         name: ROUNDING,

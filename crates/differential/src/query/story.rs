@@ -4,8 +4,8 @@ use anyhow::ensure;
 use serde_json::Value as Json;
 
 use super::answers::{
-    differs_by_part_of, differs_where_large, is_alike, names_no_more, refuses_alike_but_types,
-    shows_more_fields,
+    differs_by_part_of, differs_where_large, has_equal_times, is_alike, names_no_more,
+    refuses_alike_but_types, shows_more_fields,
 };
 use super::data::{DataSet, Step};
 use super::deletion::{Deletion, key_of};
@@ -330,6 +330,14 @@ impl Story {
                     }
                     _ => false,
                 },
+                None => false,
+            },
+            Proof::OfEqualTimes(with) => match with(statement) {
+                Some(statement) => {
+                    let asked = asked.with(statement);
+                    let rows = asked.of(&mut judge.pair.ours)?;
+                    has_equal_times(&rows.text()) && self.ask(judge, &asked)?.is_explained()
+                }
                 None => false,
             },
             Proof::OneShard(without) => {

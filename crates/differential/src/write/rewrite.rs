@@ -167,7 +167,7 @@ fn has_text_behind_a_string(raw: &[u8]) -> bool {
 }
 
 /// Whether the judge, for which a quote begins a string where more equals signs than commas stand before it, overlooks one
-/// and then sees another begin a string.
+/// and then sees another begin a string, or as many fields end as there are equals signs.
 fn has_a_string_by_count(raw: &[u8]) -> bool {
     let (mut in_fields, mut quoted, mut escaped) = (false, false, false);
     let (mut equals, mut commas, mut before) = (0, 0, b' ');
@@ -178,7 +178,7 @@ fn has_a_string_by_count(raw: &[u8]) -> bool {
         match byte {
             _ if !is_plain => {}
             b' ' if !in_fields => in_fields = true,
-            b' ' if !quoted && equals > 0 => return false,
+            b' ' if !quoted && equals > 0 => break,
             _ if !in_fields => {}
             b'"' if equals > commas => {
                 if !quoted && overlooked {
@@ -193,7 +193,7 @@ fn has_a_string_by_count(raw: &[u8]) -> bool {
         }
         before = byte;
     }
-    false
+    overlooked && !quoted && equals == commas + 1
 }
 
 /// Bytes of the measurement that a key as written begins with: up to its first unescaped comma.
@@ -359,7 +359,9 @@ mod tests {
             "x unable to parse 'm s=\"a\"b 1': invalid field format dropped=0"
         );
         check("m \t=1 5", &["name-of-a-tab"], "stand_in_0");
-        check("m a,s=\"=\" q\" 1", &["strings-by-count"], "stand_in_0");
+        for line in ["m a,s=\"=\" q\" 1", "m a,s=\"b\\\nt=-1 x", "m a,s=\"b=1"] {
+            check(line, &["strings-by-count"], "stand_in_0");
+        }
         let rules = ["backslashes-at-the-end-of-a-field"];
         check("m f\\\\=1,g=2", &rules, "stand_in_0");
     }
