@@ -41,12 +41,19 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         name: "strings-by-count",
-        bodies: &[b"m a,s=\"=\" q\" 1", b"m a,s=\"=\" q\" x"],
+        bodies: &[
+            b"m a,s=\"=\" q\" 1",
+            b"m a,s=\"=\" q\" x",
+            b"m a,s=\"b=1 2",
+            b"m a,s=\"b=1 x",
+        ],
         read: "SELECT * FROM m",
         ours: (
             &[
                 "400 {\"error\":\"unable to parse 'm a,s=\\\"=\\\" q\\\" 1': invalid field format\"}\n",
                 "400 {\"error\":\"unable to parse 'm a,s=\\\"=\\\" q\\\" x': invalid field format\"}\n",
+                "400 {\"error\":\"unable to parse 'm a,s=\\\"b=1 2': invalid field format\"}\n",
+                "400 {\"error\":\"unable to parse 'm a,s=\\\"b=1 x': invalid field format\"}\n",
             ],
             "",
         ),
@@ -54,8 +61,10 @@ const DIFFERENCES: &[Difference] = &[
             &[
                 OK,
                 "400 {\"error\":\"unable to parse 'm a,s=\\\"=\\\" q\\\" x': bad timestamp\"}\n",
+                OK,
+                "400 {\"error\":\"unable to parse 'm a,s=\\\"b=1 x': bad timestamp\"}\n",
             ],
-            "[[1,\"=\\\" q\"]]",
+            "[[1,\"=\\\" q\"],[2,\"b=\"]]",
         ),
     },
     Difference {
