@@ -215,13 +215,20 @@ impl Points for FillStage<'_> {
 fn linear(window: i64, from: (i64, &Value), to: (i64, &Value)) -> Value {
     let span = to.0.wrapping_sub(from.0) as f64;
     let into = window.wrapping_sub(from.0) as f64;
+    // What is too large becomes what a cast makes of it.
+    let cast = |value: f64, data_type| {
+        let value = Value::Float(value).cast(data_type);
+        value.unwrap_or(Value::Null)
+    };
     match (from.1, to.1) {
         (Value::Float(a), Value::Float(b)) => Value::Float((b - a) / span * into + a),
         (Value::Integer(a), Value::Integer(b)) => {
-            Value::Integer((b.wrapping_sub(*a) as f64 / span * into + *a as f64) as i64)
+            let value = b.wrapping_sub(*a) as f64 / span * into + *a as f64;
+            cast(value, DataType::Integer)
         }
         (Value::Unsigned(a), Value::Unsigned(b)) => {
-            Value::Unsigned((b.wrapping_sub(*a) as f64 / span * into + *a as f64) as u64)
+            let value = b.wrapping_sub(*a) as f64 / span * into + *a as f64;
+            cast(value, DataType::Unsigned)
         }
         _ => Value::Null,
     }
