@@ -6,7 +6,7 @@
 //! certain that no start finds it (`doubt`).
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +28,9 @@ use crate::scope::{Kind, Scope};
 const SEGMENT_BYTES_MAX: u64 = 16 << 20;
 /// Longer than any batch: bodies have their own bounds.
 const RECORD_BYTES_MAX: u32 = 1 << 30;
+/// So much that is passed may stay on disk while hints wait: giving space back keeps a disk busy, by its journal and by
+/// discards, and the sync of a hint would wait for that.
+const PASSED_BYTES_MAX: u64 = 512 << 20;
 /// A drained log that is larger than this gets a new, empty segment.
 const IDLE_BYTES_MAX: u64 = 1 << 20;
 
@@ -61,6 +64,8 @@ pub(crate) struct Backlog {
     bytes_max: u64,
     /// Bytes that the drainer is asked to drop, oldest first.
     drop_bytes: AtomicU64,
+    /// A hint could not be written: maybe the disk is full.
+    is_short_of_room: AtomicBool,
     batches: AtomicU64,
     bytes: AtomicU64,
     /// Time of receipt of the oldest hint; 0 without one.
@@ -190,6 +195,7 @@ impl Backlog {
             wake: Notify::new(),
             bytes_max: opening.bytes_max,
             drop_bytes: AtomicU64::new(0),
+            is_short_of_room: AtomicBool::new(false),
             batches: AtomicU64::new(batches),
             bytes: AtomicU64::new(bytes),
             head_received_ns: AtomicU64::new(head_received_ns),
@@ -250,6 +256,7 @@ impl Backlog {
             }
             Err(error) => {
                 self.unstaged(staged);
+                self.is_short_of_room.store(true, Ordering::Relaxed);
                 self.lanes.recovered(scope);
                 self.lock_doubts().push(scope);
                 self.settle_doubts();
@@ -383,11 +390,20 @@ impl Backlog {
         Ok(())
     }
 
-    /// Gives back the space of what lies below `next`, which the cursor has passed. Blocks.
+    /// Gives back the space of what lies below `next`, which the cursor has passed: all of it when nothing waits, when
+    /// the log is half full or when a hint could not be written, otherwise what is more than may stay. Blocks.
     pub(crate) fn tidy(&self, next: Sequence) -> Result<(), tandem_seglog::Error> {
-        if self.is_drained(next) && self.log.bytes_total() > IDLE_BYTES_MAX.min(self.bytes_max / 8)
-        {
-            self.log.rotate()?;
+        let total = self.log.bytes_total();
+        if self.is_drained(next) {
+            if total > IDLE_BYTES_MAX.min(self.bytes_max / 8) {
+                self.log.rotate()?;
+            }
+        } else {
+            let passed = total.saturating_sub(self.bytes.load(Ordering::Relaxed));
+            let is_short = self.is_short_of_room.swap(false, Ordering::Relaxed);
+            if !is_short && passed <= PASSED_BYTES_MAX && total <= self.bytes_max / 2 {
+                return Ok(());
+            }
         }
         self.log.cut_below(next)
     }

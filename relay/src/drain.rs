@@ -47,8 +47,11 @@ use self::pace::Pace;
 
 /// Hints passed before the cursor is stored, while there are more.
 const PASSED_MAX: usize = 512;
+const PASSED_GENTLE_MAX: usize = 8 * PASSED_MAX;
 /// Time after which the cursor is stored, while there are more.
 const PASSED_AGE_MAX: Duration = Duration::from_millis(100);
+/// The same while others are spared: storing it takes a disk's time and a processor's.
+const PASSED_AGE_GENTLE_MAX: Duration = Duration::from_secs(1);
 /// What an operator has to mend is looked at this often, at least.
 const HELD_PAUSE_MAX: Duration = Duration::from_secs(15);
 
@@ -397,8 +400,14 @@ impl Drainer {
         let front = self.window.front().map(|item| item.head.received_ns);
         self.backlog.head_received(front.unwrap_or(0));
         let is_drained = self.window.front().is_none() && self.backlog.is_drained(self.read_to);
-        let due = self.passed.len() >= PASSED_MAX
-            || self.passed_since.elapsed() >= PASSED_AGE_MAX
+        let (count_max, age_max) = if self.pace.is_gentle(Instant::now()) && !self.catch_up.is_on()
+        {
+            (PASSED_GENTLE_MAX, PASSED_AGE_GENTLE_MAX)
+        } else {
+            (PASSED_MAX, PASSED_AGE_MAX)
+        };
+        let due = self.passed.len() >= count_max
+            || self.passed_since.elapsed() >= age_max
             || is_drained
             || self.flights.is_empty() && self.pace.rests_until(Instant::now()).is_none();
         if due {

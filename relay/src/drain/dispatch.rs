@@ -71,7 +71,9 @@ impl Drainer {
         let arrivals = self.backend.arrivals.load(Ordering::Relaxed);
         self.pace.hear(now, arrivals);
         if !self.probing && self.paused_until.is_none() {
-            self.pace.look(now, self.backlog.pending().1);
+            let passed: u64 = self.passed.iter().map(|passed| passed.bytes).sum();
+            let left = self.backlog.pending().1.saturating_sub(passed);
+            self.pace.look(now, left);
         }
         let (flights_max, stride) = if self.probing {
             (1, Stride::new(0))
