@@ -42,8 +42,8 @@ pub fn scan(body: &[u8]) -> Scan {
     while let Some(range) = lines.next_range() {
         let line = &body[range.start..range.end];
         found.lines += 1;
-        let key_len = key_end(line);
-        found.lanes |= hosts.lane_bit(&line[..key_len.unwrap_or(line.len())], plain);
+        let (key_len, bit) = hosts.look(line, plain);
+        found.lanes |= bit;
         let Some(key_len) = key_len else { continue };
         let rest = &line[key_len..];
         if if plain {
@@ -60,7 +60,7 @@ pub fn scan(body: &[u8]) -> Scan {
 /// What stands before the value of the tag `host`.
 const HOST: &[u8] = b",host=";
 
-/// Finds lanes line by line; lines that follow one another mostly look alike.
+/// Finds keys and their lanes line by line; lines that follow one another mostly look alike.
 struct Hosts<'a> {
     finder: Finder<'static>,
     /// Where the last line had its host.
@@ -81,26 +81,42 @@ impl<'a> Hosts<'a> {
         }
     }
 
-    /// The lane of a key, as a mask; `plain` when no backslash is in it.
+    /// Where a line's key ends, if it has an end, and its lane as a mask; `plain` when no backslash is in it.
+    fn look(&mut self, line: &'a [u8], plain: bool) -> (Option<usize>, u64) {
+        if let Some((key, bit)) = self.recent.expected(line) {
+            return (Some(key.len()), bit);
+        }
+        match key_end(line) {
+            Some(end) => (Some(end), self.lane_bit(&line[..end], plain)),
+            // Remembered, it might be taken for a key that ends where another one goes on behind an escape.
+            None => (None, self.fresh_bit(line, plain)),
+        }
+    }
+
+    /// The lane of a key, as a mask.
     fn lane_bit(&mut self, key: &'a [u8], plain: bool) -> u64 {
+        let place = self.recent.place(key);
+        if let Some(bit) = self.recent.bit(place, key) {
+            return bit;
+        }
+        let bit = self.fresh_bit(key, plain);
+        self.recent.put(place, key, bit);
+        bit
+    }
+
+    fn fresh_bit(&mut self, key: &'a [u8], plain: bool) -> u64 {
         let guess = key.get(self.at..).unwrap_or_default();
         // What stands there may be inside of a value only behind a backslash.
         if plain && guess.starts_with(HOST) {
             return self.bit_at(key, self.at);
         }
-        let place = self.recent.place(key);
-        if let Some(bit) = self.recent.bit(place, key) {
-            return bit;
-        }
-        let bit = match host_at(&self.finder, key) {
+        match host_at(&self.finder, key) {
             Some(at) => {
                 self.at = at;
                 self.bit_at(key, at)
             }
             None => 1 << lane(key),
-        };
-        self.recent.put(place, key, bit);
-        bit
+        }
     }
 
     /// The lane of a key with its host there.
@@ -115,12 +131,18 @@ impl<'a> Hosts<'a> {
     }
 }
 
-/// Keys that came lately, each in the one place that its bytes give it: in a large body the same series come again and
-/// again, and comparing a key costs a small part of looking through it. Small bodies have none.
+/// Keys that came lately, in the order in which they came: a large body has the same series again and again, mostly in
+/// the same order, and comparing a line with the key that should be next costs a small part of looking through it.
+/// One that comes out of turn is found by the place that its bytes give it. Small bodies have none.
 #[derive(Debug)]
 struct Recent<'a> {
-    /// A power of two of them, or none.
     keys: Vec<(&'a [u8], u64)>,
+    /// Which key should be next.
+    next: usize,
+    /// Which key is written over when there are as many as there may be.
+    oldest: usize,
+    /// By place, which key was put there last; a power of two of them, or none.
+    places: Vec<u16>,
 }
 
 /// Shorter bodies have each series once, mostly.
@@ -136,13 +158,31 @@ impl<'a> Recent<'a> {
             RECENT
         };
         Self {
-            keys: vec![(&[], 0); count],
+            keys: Vec::new(),
+            next: 0,
+            oldest: 0,
+            places: vec![0; count],
         }
+    }
+
+    /// The key that should be next, if it is the line's. Where a key ends depends on its own bytes alone, so a
+    /// line that begins with a whole key and a space has that key.
+    fn expected(&mut self, line: &[u8]) -> Option<(&'a [u8], u64)> {
+        let (key, bit) = *self.keys.get(self.next)?;
+        if line.get(key.len()) != Some(&b' ') || !line.starts_with(key) {
+            return None;
+        }
+        self.expect_behind(self.next);
+        Some((key, bit))
+    }
+
+    fn expect_behind(&mut self, at: usize) {
+        self.next = if at + 1 < self.keys.len() { at + 1 } else { 0 };
     }
 
     /// Where a key is, if it is remembered. Keys that differ in other bytes than these alone share a place.
     fn place(&self, key: &[u8]) -> usize {
-        if self.keys.is_empty() {
+        if self.places.is_empty() {
             return 0;
         }
         let word = |at: usize| {
@@ -157,15 +197,30 @@ impl<'a> Recent<'a> {
         (mixed >> (u64::BITS - RECENT.ilog2())) as usize
     }
 
-    fn bit(&self, place: usize, key: &[u8]) -> Option<u64> {
-        let (known, bit) = self.keys.get(place)?;
-        (*known == key && *bit != 0).then_some(*bit)
+    fn bit(&mut self, place: usize, key: &[u8]) -> Option<u64> {
+        let at = usize::from(*self.places.get(place)?);
+        let (known, bit) = *self.keys.get(at)?;
+        if known != key {
+            return None;
+        }
+        self.expect_behind(at);
+        Some(bit)
     }
 
     fn put(&mut self, place: usize, key: &'a [u8], bit: u64) {
-        if let Some(kept) = self.keys.get_mut(place) {
-            *kept = (key, bit);
-        }
+        let Some(kept) = self.places.get_mut(place) else {
+            return;
+        };
+        let at = if self.keys.len() < RECENT {
+            self.keys.push((key, bit));
+            self.keys.len() - 1
+        } else {
+            self.oldest = (self.oldest + 1) % RECENT;
+            self.keys[self.oldest] = (key, bit);
+            self.oldest
+        };
+        *kept = at as u16;
+        self.expect_behind(at);
     }
 }
 
@@ -209,24 +264,13 @@ fn lane_of_host(value: &[u8]) -> u32 {
 ///
 /// Sums over the bytes and their squares do not see their order, so they do not see the order of tags; a
 /// backslash adds nothing. That they take anagrams for equal costs nothing but some concurrency. The compiler makes
-/// vector instructions of them, which every processor has.
+/// vector instructions of one plain loop, not of one that is cut into pieces by hand.
 fn lane(key: &[u8]) -> u32 {
-    let (chunks, rest) = key.as_chunks::<16>();
-    let (mut sums, mut squares) = ([0_u16; 16], [0_u16; 16]);
-    let mut add = |chunk: &[u8; 16]| {
-        for ((byte, sum), square) in chunk.iter().zip(&mut sums).zip(&mut squares) {
-            let x = u16::from(byte ^ b'\\');
-            *sum = sum.wrapping_add(x);
-            *square = square.wrapping_add(x * x);
-        }
+    let add = |(sum, squares): (u16, u16), byte: &u8| {
+        let x = u16::from(byte ^ b'\\');
+        (sum.wrapping_add(x), squares.wrapping_add(x.wrapping_mul(x)))
     };
-    chunks.iter().for_each(&mut add);
-    // What adds nothing fills the last one up.
-    let mut last = [b'\\'; 16];
-    last[..rest.len()].copy_from_slice(rest);
-    add(&last);
-    let all = |lanes: [u16; 16]| lanes.into_iter().fold(0, u16::wrapping_add);
-    let (sum, squares) = (all(sums), all(squares));
+    let (sum, squares) = key.iter().fold((0, 0), add);
     let mixed = (u64::from(sum) << 32 | u64::from(squares)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     ((mixed ^ mixed >> 32).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - LANES.ilog2()))
         as u32
@@ -380,8 +424,52 @@ mod tests {
         let mut hosts = Hosts::new(RECENT_BODY_BYTES_MIN);
         for (line, want) in body.lines().zip(alone.iter().cycle()) {
             let key = &line.as_bytes()[..key_end(line.as_bytes()).unwrap()];
-            assert_eq!(hosts.lane_bit(key, true), *want, "{line}");
+            assert_eq!(
+                hosts.look(line.as_bytes(), true),
+                (Some(key.len()), *want),
+                "{line}"
+            );
         }
+    }
+
+    /// A line without a space is no key, though another line begins with it and a space, an escaped one.
+    #[test]
+    fn only_whole_keys_are_expected() {
+        let mut hosts = Hosts::new(RECENT_BODY_BYTES_MIN);
+        assert_eq!(hosts.look(br"a\", false).0, None);
+        assert_eq!(hosts.look(br"a\ b v=1", false).0, Some(4));
+        assert_eq!(hosts.look(br"a\ b v=1", false).0, Some(4));
+        assert_eq!(hosts.look(br"a\ b\ c v=1", false).0, Some(7));
+    }
+
+    proptest! {
+        /// What is remembered changes nothing, whatever the order of keys, and how many there are.
+        #[test]
+        fn remembered_keys_are_found_as_fresh_ones_are(
+            lines in proptest::collection::vec((0_usize..3000, 1_usize..40), 1..60),
+        ) {
+            let mut hosts = Hosts::new(RECENT_BODY_BYTES_MIN);
+            let texts: Vec<Vec<u8>> = (0..3100)
+                .map(|n| match n % 4 {
+                    0 => format!("cpu,hostname=h{n},region=eu v=1"),
+                    1 => format!("cpu,host=h{},cpu=c{n} v=1", n % 7),
+                    2 => format!("m{n} v=1"),
+                    _ => format!("m\\ {n},host=a\\ b v=1"),
+                })
+                .map(String::into_bytes)
+                .collect();
+            for (first, count) in lines {
+                for line in &texts[first..first + count] {
+                    let end = key_end(line).unwrap();
+                    let bit = Hosts::new(0).lane_bit(&line[..end], false);
+                    prop_assert_eq!(hosts.look(line, is_plain(line)), (Some(end), bit));
+                }
+            }
+        }
+    }
+
+    fn is_plain(line: &[u8]) -> bool {
+        !line.contains(&b'\\')
     }
 
     #[test]
