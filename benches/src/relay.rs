@@ -21,8 +21,10 @@ use crate::bodies::Bodies;
 use crate::http::Connection;
 use crate::load::load;
 use crate::process::Process;
+use crate::report::{Figure, Goal, Row, Unit};
 use crate::servers::relay_between;
 use crate::sink::Sink;
+use crate::store::remove;
 use tandem_benches::generate::{Numbers, Shape};
 
 const TARGET: &str = "/write?db=telegraf";
@@ -34,6 +36,10 @@ const RATIO_MIN: f64 = 0.75;
 const REQUESTS_PER_S: u64 = 1_000;
 const SMALL_BODY_BYTES: usize = 5_000;
 const CONNECTIONS: usize = 4;
+/// How often the tee and the relay get everything, one after the other.
+const RATE_TURNS: usize = 3;
+/// How often each way is asked for its latency, one after the other, so that one disturbance is not a figure.
+const TURNS: u64 = 5;
 /// Of writes that wait behind a backlog, while live ones are measured.
 const BEHIND_PER_S: u64 = 100;
 /// What 250 agents send in an hour, each every 10 s; here as fast as the relay takes it.
@@ -41,26 +47,38 @@ const OUTAGE_BATCHES: u64 = 90_000;
 /// Of the memory, once the outage is a tenth old.
 const OUTAGE_GROWTH_BYTES_MAX: f64 = 8.0 * 1024.0 * 1024.0;
 
+pub(crate) const NAME: &str = "relay-tee";
+pub(crate) const WHAT: &str = "values in a CPU second of a relay to two sinks, of a bare TCP tee's";
+
+/// The row of what a relay costs beside a tee, which `bench rivals` has.
+pub(crate) fn measure(args: &Args) -> anyhow::Result<Vec<Row>> {
+    if !args.wants(NAME) {
+        return Ok(Vec::new());
+    }
+    println!("{NAME}: tandem");
+    let dir = args.work.join(format!("relay-tee-{}", std::process::id()));
+    let measured = sinks().and_then(|to| against_tee(args, &dir, [to[0].address, to[1].address]));
+    let figure = measured.map(|(tee, relay, _)| {
+        println!("  {relay:.0} of {tee:.0}");
+        Figure::new(relay / tee, [("relay", relay), ("tee", tee)])
+    });
+    remove(&dir)?;
+    Ok(vec![Row {
+        name: NAME,
+        what: WHAT,
+        unit: Unit::Part,
+        goal: Goal::AtLeast(RATIO_MIN),
+        figures: [("tandem", figure.map_err(|error| format!("{error:#}")))].into(),
+    }])
+}
+
 /// Measures everything and prints it beside the goals.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let run_dir = args.work.join("relay");
     let _ = fs::remove_dir_all(&run_dir);
     fs::create_dir_all(&run_dir)?;
-    let values = if args.quick { 20_000_000 } else { 200_000_000 };
     let seconds = if args.quick { 4 } else { 15 };
-    let bodies = Bodies::prepare(
-        &args.work.join("bodies"),
-        Shape::Cpu {
-            hosts: 100,
-            numbers: Numbers::Integers,
-        },
-        values,
-        false,
-    )?;
-    let sinks = [
-        Sink::start("204 No Content")?,
-        Sink::start("204 No Content")?,
-    ];
+    let sinks = sinks()?;
     let to = [sinks[0].address, sinks[1].address];
     let mut figures = serde_json::Map::new();
     let mut tell = |name: &str, value: f64, unit: &str, goal: &str| {
@@ -68,52 +86,38 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         figures.insert(name.to_owned(), json!(value));
     };
 
-    let (address, process) = tee(&run_dir, to)?;
-    let tee_rate = rate(address, &process, &bodies)?;
+    let (tee_rate, relay_rate, [tee, both]) = against_tee(args, &run_dir, to)?;
     tell("tee: values per CPU-second", tee_rate / 1e6, "M", "");
-    let tee_latency = latencies(address, seconds)?;
-    drop(process);
-    let direct = latencies(to[0], seconds)?;
-
-    let (address, process) = relay_between(&args.tandem, &run_dir.join("both"), to)?;
-    let relay_rate = rate(address, &process, &bodies)?;
     tell("relay: values per CPU-second", relay_rate / 1e6, "M", "");
     let goal = format!("goal {RATIO_MIN}");
     tell("relay against tee", relay_rate / tee_rate, "", &goal);
-    let relay_latency = latencies(address, seconds)?;
-    for (name, latency) in [
-        ("one backend, direct", &direct),
-        ("tee", &tee_latency),
-        ("relay", &relay_latency),
-    ] {
-        tell(
-            &format!("{name}: p50 at 1,000 requests/s"),
-            us(latency, 0.5),
-            "us",
-            "",
-        );
-        tell(
-            &format!("{name}: p99 at 1,000 requests/s"),
-            us(latency, 0.99),
-            "us",
-            "",
-        );
-    }
-    let added = us(&relay_latency, 0.99) - us(&direct, 0.99);
-    tell("relay: added p99", added, "us", "goal 200");
-    drop(process);
 
-    let fsync = fsync_us(&run_dir)?;
-    tell("fdatasync of 5 kB, p99", fsync, "us", "");
     let away = TcpListener::bind("127.0.0.1:0")?;
     let away_address = away.local_addr()?;
     drop(away);
     let (address, process) =
         relay_between(&args.tandem, &run_dir.join("down"), [to[0], away_address])?;
-    let down = latencies(address, seconds)?;
-    let added = us(&down, 0.99) - us(&direct, 0.99);
+    let ways = [
+        ("one backend, direct", to[0]),
+        ("tee", tee.0),
+        ("relay", both.0),
+        ("one backend down", address),
+    ];
+    let (taken, fsync) = in_turn(&ways, &run_dir, seconds)?;
+    for ((name, _), latency) in ways.iter().zip(&taken) {
+        for (part, us) in [("p50", latency.p50_us), ("p99", latency.p99_us)] {
+            let name = format!("{name}: {part} at 1,000 requests/s");
+            tell(&name, us, "us", "");
+        }
+    }
+    let [direct, _, healthy, down] = taken;
+    let added = healthy.p99_us - direct.p99_us;
+    tell("relay: added p99", added, "us", "goal 200");
+    tell("fdatasync of 5 kB, p99", fsync, "us", "");
+    let added = down.p99_us - direct.p99_us;
     let goal = format!("goal {:.0}", fsync + 1_000.0);
     tell("one backend down: added p99", added, "us", &goal);
+    drop((tee, both));
     let batches = OUTAGE_BATCHES / if args.quick { 5 } else { 1 };
     at_full_speed(address, batches / 10)?;
     let before = process.usage()?.rss_bytes;
@@ -136,34 +140,31 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let drained = thread::spawn(move || -> anyhow::Result<Instant> {
         while queued(address)? > 0 {
             ensure!(begun.elapsed() < DRAIN_MAX, "it never drains");
-            thread::sleep(Duration::from_millis(20));
+            // Not more often: each look takes processor time from what is measured meanwhile.
+            thread::sleep(Duration::from_millis(500));
         }
         Ok(Instant::now())
     });
-    // Series without a backlog are live meanwhile; those with one go through the log, behind it.
-    let behind =
-        thread::spawn(move || steadily(address, &hosts(0), BEHIND_PER_S, BEHIND_PER_S * seconds));
-    let live = steadily(
-        address,
-        &hosts(lanes_of(&hosts(0))),
-        REQUESTS_PER_S,
-        REQUESTS_PER_S * seconds,
-    )?;
+    // First series without a backlog, which are live; then those with one, which go through the log, behind it.
+    let free = hosts(lanes_of(&hosts(0)));
+    let live = steadily(address, &free, REQUESTS_PER_S, REQUESTS_PER_S * seconds)?;
+    let behind = steadily(address, &hosts(0), BEHIND_PER_S, BEHIND_PER_S * seconds)?;
     let panicked = |_| anyhow::anyhow!("it panicked");
-    let (behind, drained) = (
-        behind.join().map_err(panicked)??,
-        drained.join().map_err(panicked)??,
-    );
-    let meanwhile = |taken: Vec<Taken>| {
+    let drained = drained.join().map_err(panicked)??;
+    for (name, taken, before_us) in [
+        ("live writes", live, healthy.p99_us),
+        ("writes behind it", behind, down.p99_us),
+    ] {
         let meanwhile = taken.into_iter().filter(|taken| taken.sent < drained);
-        sorted(meanwhile.collect())
-    };
-    let goal = format!("goal {:.0}", us(&relay_latency, 0.99) * 1.2);
-    let p99 = us(&meanwhile(live), 0.99);
-    tell("draining: p99 of live writes", p99, "us", &goal);
-    let goal = format!("goal {:.0}", us(&down, 0.99) * 1.2);
-    let p99 = us(&meanwhile(behind), 0.99);
-    tell("draining: p99 of writes behind it", p99, "us", &goal);
+        let meanwhile = sorted(meanwhile.collect());
+        ensure!(
+            !meanwhile.is_empty(),
+            "it was drained before there were {name}"
+        );
+        let goal = format!("goal {:.0}", before_us * 1.2);
+        let name = format!("draining: p99 of {name}");
+        tell(&name, us(&meanwhile, 0.99), "us", &goal);
+    }
     let took = drained.duration_since(begun);
     let rate = backlog as f64 / took.as_secs_f64();
     let goal = format!("beside {REQUESTS_PER_S} live ones");
@@ -176,6 +177,39 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(&figures)?;
     fs::write(args.work.join("relay.json"), text)?;
     Ok(())
+}
+
+fn sinks() -> anyhow::Result<[Sink; 2]> {
+    Ok([
+        Sink::start("204 No Content")?,
+        Sink::start("204 No Content")?,
+    ])
+}
+
+/// Where a server listens, and the server.
+type Served = (SocketAddr, Process);
+
+/// Values in a CPU second of the tee and of the relay, medians of turns, and both, to be asked for more.
+fn against_tee(
+    args: &Args,
+    dir: &Path,
+    to: [SocketAddr; 2],
+) -> anyhow::Result<(f64, f64, [Served; 2])> {
+    let values = if args.quick { 20_000_000 } else { 200_000_000 };
+    let shape = Shape::Cpu {
+        hosts: 100,
+        numbers: Numbers::Integers,
+    };
+    let bodies = Bodies::prepare(&args.work.join("bodies"), shape, values, false)?;
+    fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
+    let tee = tee(dir, to)?;
+    let relay = relay_between(&args.tandem, &dir.join("both"), to)?;
+    let (mut tee_rates, mut relay_rates) = (Vec::new(), Vec::new());
+    for _ in 0..RATE_TURNS {
+        tee_rates.push(rate(tee.0, &tee.1, &bodies)?);
+        relay_rates.push(rate(relay.0, &relay.1, &bodies)?);
+    }
+    Ok((median(tee_rates), median(relay_rates), [tee, relay]))
 }
 
 /// Values that pass in a second of the process' CPU time.
@@ -193,10 +227,41 @@ struct Taken {
     us: f64,
 }
 
-/// What each request took, sorted, in microseconds; sent at a steady rate whatever the answers take.
-fn latencies(address: SocketAddr, seconds: u64) -> anyhow::Result<Vec<f64>> {
-    let count = REQUESTS_PER_S * seconds;
-    Ok(sorted(steadily(address, &hosts(0), REQUESTS_PER_S, count)?))
+/// What a request took, in microseconds: medians of the turns.
+#[derive(Clone, Copy, Debug)]
+struct Latency {
+    p50_us: f64,
+    p99_us: f64,
+}
+
+/// The latency of each way, sent to at a steady rate whatever the answers take, for `seconds` in all; and the
+/// 99th percentile of a plain fdatasync between them.
+fn in_turn<const WAYS: usize>(
+    ways: &[(&str, SocketAddr); WAYS],
+    dir: &Path,
+    seconds: u64,
+) -> anyhow::Result<([Latency; WAYS], f64)> {
+    let count = REQUESTS_PER_S * seconds / TURNS;
+    let mut taken = [const { (Vec::new(), Vec::new()) }; WAYS];
+    let mut fsync = Vec::new();
+    for _ in 0..TURNS {
+        for ((_, address), (p50, p99)) in ways.iter().zip(&mut taken) {
+            let turn = sorted(steadily(*address, &hosts(0), REQUESTS_PER_S, count)?);
+            p50.push(us(&turn, 0.5));
+            p99.push(us(&turn, 0.99));
+        }
+        fsync.push(fsync_us(dir)?);
+    }
+    let latency = |(p50, p99)| Latency {
+        p50_us: median(p50),
+        p99_us: median(p99),
+    };
+    Ok((taken.map(latency), median(fsync)))
+}
+
+fn median(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    us(&all, 0.5)
 }
 
 fn sorted(taken: Vec<Taken>) -> Vec<f64> {
@@ -322,7 +387,7 @@ fn fsync_us(dir: &Path) -> anyhow::Result<f64> {
 }
 
 /// Starts the tee in a process of its own.
-fn tee(dir: &Path, to: [SocketAddr; 2]) -> anyhow::Result<(SocketAddr, Process)> {
+fn tee(dir: &Path, to: [SocketAddr; 2]) -> anyhow::Result<Served> {
     let mut command = Command::new(std::env::current_exe().context("find this program")?);
     command.args(["tee", &to[0].to_string(), &to[1].to_string()]);
     let mut process = Process::start(command, &dir.join("tee.log"))?;

@@ -23,6 +23,8 @@ pub(crate) enum Unit {
     Milliseconds,
     /// Of one core.
     Percent,
+    /// Of something else in the same unit; more is better.
+    Part,
     /// Bytes sent in a second of the server's CPU time, printed in millions.
     MegabytesPerCpuSecond,
 }
@@ -37,6 +39,7 @@ impl Unit {
             Self::Bytes => "MiB",
             Self::Milliseconds => "ms",
             Self::Percent => "% of a core",
+            Self::Part => "of it",
             Self::MegabytesPerCpuSecond => "MB/CPU-s",
         }
     }
@@ -46,7 +49,7 @@ impl Unit {
             Self::ValuesPerCpuSecond | Self::ValuesPerSecond => format!("{:.2}", value / 1e6),
             Self::BytesPerValue => format!("{value:.3}"),
             Self::Seconds => format!("{value:.2}"),
-            Self::Percent => format!("{value:.2}"),
+            Self::Percent | Self::Part => format!("{value:.2}"),
             Self::Milliseconds if value < 10.0 => format!("{value:.3}"),
             Self::Milliseconds => format!("{value:.1}"),
             Self::MegabytesPerCpuSecond => format!("{:.1}", value / 1e6),

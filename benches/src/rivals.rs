@@ -9,7 +9,7 @@ use anyhow::ensure;
 
 use crate::args::Args;
 use crate::report::{self, Figure, Row};
-use crate::{chain, query, store};
+use crate::{chain, query, relay, store};
 
 /// Odd, so that a median is a figure that was measured.
 const ROUNDS: usize = 3;
@@ -19,6 +19,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.list {
         store::run(args)?;
         query::run(args)?;
+        println!("{:<22} {}", relay::NAME, relay::WHAT);
         return chain::run(args);
     }
     let rounds = args.rounds.unwrap_or(ROUNDS);
@@ -30,6 +31,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             [
                 store::measure(args)?,
                 query::measure(args)?,
+                relay::measure(args)?,
                 chain::measure(args)?,
             ]
             .concat(),
