@@ -64,8 +64,8 @@ pub(crate) struct Backlog {
     bytes_max: u64,
     /// Bytes that the drainer is asked to drop, oldest first.
     drop_bytes: AtomicU64,
-    /// A hint could not be written: maybe the disk is full.
-    is_short_of_room: AtomicBool,
+    /// It, or its disk, is so full that nobody is spared and nothing stays that is passed.
+    is_tight: AtomicBool,
     batches: AtomicU64,
     bytes: AtomicU64,
     /// Time of receipt of the oldest hint; 0 without one.
@@ -195,11 +195,12 @@ impl Backlog {
             wake: Notify::new(),
             bytes_max: opening.bytes_max,
             drop_bytes: AtomicU64::new(0),
-            is_short_of_room: AtomicBool::new(false),
+            is_tight: AtomicBool::new(false),
             batches: AtomicU64::new(batches),
             bytes: AtomicU64::new(bytes),
             head_received_ns: AtomicU64::new(head_received_ns),
         };
+        backlog.look_for_room(backlog.log.bytes_total());
         Ok((backlog, recovery))
     }
 
@@ -256,7 +257,10 @@ impl Backlog {
             }
             Err(error) => {
                 self.unstaged(staged);
-                self.is_short_of_room.store(true, Ordering::Relaxed);
+                // Maybe the disk is full: then what is passed must not stay, though the drainer may have nothing to do.
+                self.is_tight.store(true, Ordering::Relaxed);
+                let passed = self.lock_cursor().value();
+                let _ = self.log.cut_below(passed);
                 self.lanes.recovered(scope);
                 self.lock_doubts().push(scope);
                 self.settle_doubts();
@@ -390,22 +394,36 @@ impl Backlog {
         Ok(())
     }
 
-    /// Gives back the space of what lies below `next`, which the cursor has passed: all of it when nothing waits, when
-    /// the log is half full or when a hint could not be written, otherwise what is more than may stay. Blocks.
+    /// Gives back the space of what lies below `next`, which the cursor has passed: all of it when nothing waits or room
+    /// is tight, otherwise what is more than may stay. Blocks.
     pub(crate) fn tidy(&self, next: Sequence) -> Result<(), tandem_seglog::Error> {
         let total = self.log.bytes_total();
+        let is_tight = self.look_for_room(total);
         if self.is_drained(next) {
             if total > IDLE_BYTES_MAX.min(self.bytes_max / 8) {
                 self.log.rotate()?;
             }
         } else {
             let passed = total.saturating_sub(self.bytes.load(Ordering::Relaxed));
-            let is_short = self.is_short_of_room.swap(false, Ordering::Relaxed);
-            if !is_short && passed <= PASSED_BYTES_MAX && total <= self.bytes_max / 2 {
+            if !is_tight && passed <= PASSED_BYTES_MAX {
                 return Ok(());
             }
         }
         self.log.cut_below(next)
+    }
+
+    /// Finds out whether room is tight: the log is half full, or its disk has less free than may stay of what is
+    /// passed.
+    fn look_for_room(&self, total: u64) -> bool {
+        let free = self.vfs.available_bytes(&self.dir).unwrap_or(0);
+        let is_tight = total > self.bytes_max / 2 || free < PASSED_BYTES_MAX;
+        self.is_tight.store(is_tight, Ordering::Relaxed);
+        is_tight
+    }
+
+    /// Whether room is tight, as far as is known.
+    pub(crate) fn is_tight(&self) -> bool {
+        self.is_tight.load(Ordering::Relaxed)
     }
 
     /// Asks the drainer to drop so much that at least one segment is cut, unless it has been asked already.

@@ -400,8 +400,7 @@ impl Drainer {
         let front = self.window.front().map(|item| item.head.received_ns);
         self.backlog.head_received(front.unwrap_or(0));
         let is_drained = self.window.front().is_none() && self.backlog.is_drained(self.read_to);
-        let (count_max, age_max) = if self.pace.is_gentle(Instant::now()) && !self.catch_up.is_on()
-        {
+        let (count_max, age_max) = if self.is_gentle(Instant::now()) {
             (PASSED_GENTLE_MAX, PASSED_AGE_GENTLE_MAX)
         } else {
             (PASSED_MAX, PASSED_AGE_MAX)
@@ -409,7 +408,7 @@ impl Drainer {
         let due = self.passed.len() >= count_max
             || self.passed_since.elapsed() >= age_max
             || is_drained
-            || self.flights.is_empty() && self.pace.rests_until(Instant::now()).is_none();
+            || self.flights.is_empty() && self.rests_until(Instant::now()).is_none();
         if due {
             self.store().await;
         }
@@ -423,6 +422,15 @@ impl Drainer {
             }
         }
         has_moved_on && (self.window.has_room() && !self.backlog.is_drained(self.read_to))
+    }
+
+    /// Whether others are spared: somebody is there, and there is room for what comes in meanwhile.
+    fn is_gentle(&self, now: Instant) -> bool {
+        self.pace.is_gentle(now) && !self.catch_up.is_on() && !self.backlog.is_tight()
+    }
+
+    fn rests_until(&self, now: Instant) -> Option<Instant> {
+        self.pace.rests_until(now).filter(|_| self.is_gentle(now))
     }
 
     /// Stores the cursor, if it has moved. What could not be stored counts as not passed, and is stored next time.

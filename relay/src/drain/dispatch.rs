@@ -77,9 +77,9 @@ impl Drainer {
         }
         let (flights_max, stride) = if self.probing {
             (1, Stride::new(0))
-        } else if self.pace.is_gentle(now) && !self.catch_up.is_on() {
+        } else if self.is_gentle(now) {
             if self.paused_until.is_none()
-                && let Some(until) = self.pace.rests_until(now)
+                && let Some(until) = self.rests_until(now)
             {
                 return (Some(until), false);
             }
