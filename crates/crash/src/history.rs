@@ -64,7 +64,7 @@ impl History {
     /// Notes an operation that ran alone.
     pub fn add(&mut self, effect: Effect, answer: Answer) {
         if answer == Answer::Done {
-            let before = (!effect.is_write() && !effect.is_delete()).then(|| self.live.clone());
+            let before = (!effect.is_write() && !effect.takes_rows()).then(|| self.live.clone());
             self.live.apply(&effect);
             self.settle_before(&effect);
             if before.is_some_and(|before| before == self.live) {
@@ -207,6 +207,8 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
 mod tests {
     use std::sync::Arc;
 
+    use tandem_model::TimeRange;
+
     use super::*;
     use crate::point::{Point, Value};
 
@@ -236,6 +238,36 @@ mod tests {
         let mut model = fresh();
         values.iter().for_each(|v| model.apply(&write(*v)));
         model
+    }
+
+    /// The shard held nothing but rows of a write that failed, which may be found, but not in it.
+    #[test]
+    fn a_shard_that_was_dropped_takes_rows_of_a_write_that_failed_with_it() {
+        let at = |time_ns| Point {
+            series: "m".into(),
+            fields: [("v".into(), Value::Integer(time_ns))].into(),
+            time_ns,
+        };
+        let write = |times: &[i64]| Effect::Write {
+            database: "db".into(),
+            policy: "p".into(),
+            points: Arc::new(times.iter().map(|time| at(*time)).collect()),
+        };
+        let with = |times: &[i64]| {
+            let mut model = fresh();
+            model.apply(&write(times));
+            model
+        };
+        let mut history = History::of(fresh());
+        history.add(write(&[1, 20]), Answer::Unknown);
+        let drop = Effect::DropRange {
+            database: "db".into(),
+            policy: "p".into(),
+            range: TimeRange::new(0, 9),
+        };
+        history.add(drop, Answer::Done);
+        assert!(history.allows(&fresh()) && history.allows(&with(&[20])));
+        assert!(!history.allows(&with(&[1, 20])) && !history.allows(&with(&[1])));
     }
 
     #[test]

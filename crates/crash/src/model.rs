@@ -106,6 +106,12 @@ impl Effect {
         matches!(self, Self::Write { .. })
     }
 
+    /// True for what takes rows away; of a write that failed, too, which a reader does not see before.
+    #[must_use]
+    pub const fn takes_rows(&self) -> bool {
+        self.is_delete() || matches!(self, Self::DropRange { .. } | Self::All(_))
+    }
+
     /// True for what removes rows by what they are.
     #[must_use]
     pub const fn is_delete(&self) -> bool {
