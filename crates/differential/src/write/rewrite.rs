@@ -47,7 +47,7 @@ impl Rewritten {
             rewritten.lines.push(line);
         }
         if !rewritten.rules.is_empty() {
-            rewritten.body = rewritten.lines.join(&b"\n"[..]);
+            rewritten.body = joined(&rewritten.lines);
         }
         rewritten
     }
@@ -101,6 +101,21 @@ impl Rewritten {
         }
         line
     }
+}
+
+/// A body of these lines. The newline right behind a backslash belongs to a line, which then needs one more.
+fn joined(lines: &[Vec<u8>]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (number, line) in lines.iter().enumerate() {
+        if number > 0 {
+            body.push(b'\n');
+        }
+        if body.ends_with(b"\\\n") {
+            body.push(b'\n');
+        }
+        body.extend_from_slice(line);
+    }
+    body
 }
 
 /// How lines are read whose times are in `precision`.
@@ -348,6 +363,8 @@ mod tests {
         check("m f=1\r\nm f=2\r\n", &["carriage-returns"], "m f=1\nm f=2");
         check("# a=\"b\nm f=1\n", &["comment-with-quotes"], "m f=1");
         check(" m=\"a f=1\nm f=2", &["blank-in-front"], "m=\"a f=1\nm f=2");
+        let body = "m f=1\r\nm,a=b\\\n\nm f=2";
+        check(body, &["carriage-returns"], "m f=1\nm,a=b\\\n\nm f=2");
     }
 
     #[test]
