@@ -53,7 +53,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   agent-outage [--seconds N]
                              takes the relay away from an agent, kills the agent meanwhile, and counts what
                              both stores have afterwards
-  guide [--only NAME] [--binary PATH]
+  guide [--install] [--only NAME] [--binary PATH]
                              the procedures of docs/operations.md, each with its fault, on a Docker engine of its own,
                              and deploy/stack.yaml on a swarm of one node
   fuzz TARGET [--runs N]     libFuzzer on a parser or decoder

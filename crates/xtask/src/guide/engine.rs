@@ -23,6 +23,8 @@ const NEEDED: [(&str, &str); 9] = [
 ];
 /// The browser.
 const BROWSER: &str = "/usr/bin/chromium";
+/// What drives it.
+const DRIVER: &str = "ui/node_modules/playwright-core";
 /// What the guide's names stand for: containers publish their ports on the host.
 const HOSTS: &str =
     "127.0.0.1 localhost monitoringserver monitoringserver-backup monitoring-server-relay\n";
@@ -53,12 +55,15 @@ pub(super) struct Done {
 }
 
 /// Why there can be no engine here, if so.
-pub(super) fn missing() -> Option<String> {
+pub(super) fn missing(root: &Path) -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("only root runs a Docker engine".to_owned());
     }
     if !Path::new(BROWSER).exists() {
         return Some(format!("{BROWSER} is missing (Debian package chromium)"));
+    }
+    if !root.join(DRIVER).is_dir() {
+        return Some(format!("{DRIVER} is missing (npm ci in ui)"));
     }
     NEEDED
         .iter()

@@ -79,17 +79,32 @@ const SERVICES: [&str; 4] = [
 
 /// Runs all procedures; true when each showed what it promises.
 pub(crate) fn run(root: &Path, options: &[&str]) -> anyhow::Result<bool> {
-    let (mut only, mut binary) = (None, None);
-    for pair in options.chunks(2) {
-        match pair {
-            ["--only", part] => only = Some(*part),
-            ["--binary", path] => binary = Some(Path::new(path).to_path_buf()),
-            other => bail!("unknown options: {other:?}; there are --only NAME and --binary PATH"),
-        }
+    let (mut only, mut binary, mut install) = (None, None, false);
+    let mut rest = options;
+    while let [option, behind @ ..] = rest {
+        rest = match (*option, behind) {
+            ("--install", _) => {
+                install = true;
+                behind
+            }
+            ("--only", [part, behind @ ..]) => {
+                only = Some(*part);
+                behind
+            }
+            ("--binary", [path, behind @ ..]) => {
+                binary = Some(Path::new(path).to_path_buf());
+                behind
+            }
+            _ => bail!("{option}: there are --install, --only NAME and --binary PATH"),
+        };
     }
     let all = procedures(&text(root)?)?;
-    if let Some(why) = engine::missing() {
-        println!("guide: SKIPPED, nothing was run: {why}");
+    if install {
+        crate::test::install()?;
+        crate::test::install_for_pages(root)?;
+    }
+    if let Some(why) = engine::missing(root) {
+        println!("guide: SKIPPED, nothing was run: {why}; --install brings it");
         return Ok(true);
     }
     let binary = match binary {

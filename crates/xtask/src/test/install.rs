@@ -27,7 +27,7 @@ const PACKAGES: [(&str, &str); 15] = [
 ];
 
 /// Installs what is missing; `Err` when it cannot.
-pub(super) fn run() -> anyhow::Result<()> {
+pub(crate) fn run() -> anyhow::Result<()> {
     println!("== install");
     packages(&PACKAGES)
 }

@@ -22,8 +22,9 @@ use anyhow::Context;
 
 pub(crate) use appliance::build;
 pub(crate) use conformance::every as conformance;
-pub(crate) use install::packages as install_packages;
+pub(crate) use install::{packages as install_packages, run as install};
 pub(crate) use process::{on_path, run_aloud};
+pub(crate) use ui::install as install_for_pages;
 
 use appliance::Appliance;
 use tally::{Tally, summary};

@@ -44,7 +44,7 @@ pub(super) fn run(bench: &mut Bench<'_>) -> anyhow::Result<Tally> {
 }
 
 /// Brings what the page's tests need, as the lock file says.
-pub(super) fn install(root: &Path) -> anyhow::Result<()> {
+pub(crate) fn install(root: &Path) -> anyhow::Result<()> {
     let done = run_aloud(
         npm(root).args(["ci", "--no-audit", "--no-fund", "--prefer-offline"]),
         LIMIT,
